@@ -1,0 +1,196 @@
+"""Strings to what the models take: the only place that knows keys, shifting and masks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.errors import InputError
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class TextPreprocessor:
+    """Turns pairs of strings into the inputs, labels and weights of a training step.
+
+    For the source `"cab"` and the target `"K AE B"`, with ids 4 and up for tokens:
+
+    ```
+    encoder_token_ids   [  6,  4,  5, end ]        the source and the end token
+    decoder_token_ids   [ start, 9, 7, 8 ]         the target shifted right
+    labels              [  9,  7,  8, end ]        what each position predicts
+    weights             [  1., 1., 1., 1. ]        0. where padded
+    ```
+
+    Everything runs in the graph, so that it also runs inside an exported model.
+
+    Args:
+        source_tokenizer: A `keras_nlp.tokenizers.Tokenizer` with `start_token_id`,
+            `end_token_id` and padding id 0, such as `CharacterTokenizer`.
+        target_tokenizer: Likewise.
+        max_source_length: int. Source tokens at most, without the end token. A longer source
+            is an error, never cut.
+        max_target_length: int. Target tokens at most, without the end token: the longest
+            target in training, and where generation stops.
+
+    Raises:
+        ValueError: If a length is below 1.
+    """
+
+    def __init__(
+        self,
+        source_tokenizer: Any,
+        target_tokenizer: Any,
+        max_source_length: int,
+        max_target_length: int,
+    ):
+        for name, value in (
+            ("max_source_length", max_source_length),
+            ("max_target_length", max_target_length),
+        ):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.max_source_length = int(max_source_length)
+        self.max_target_length = int(max_target_length)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        source_tokenizer: type,
+        target_tokenizer: type,
+        *,
+        max_source_length: int | None = None,
+        max_target_length: int | None = None,
+        lowercase_source: bool = False,
+        min_count: int = 1,
+    ) -> "TextPreprocessor":
+        """Builds both vocabularies from the data and takes the maxima from it.
+
+        Args:
+            sources: Source strings.
+            targets: Target strings.
+            source_tokenizer: Tokenizer class with `from_lines`.
+            target_tokenizer: Likewise.
+            max_source_length: int, optional. Defaults to the longest source.
+            max_target_length: int, optional. Defaults to the longest target.
+            lowercase_source: bool. Lower-case sources first. Defaults to `False`.
+            min_count: int. Tokens seen less often become unknown. Defaults to 1.
+        """
+        source = source_tokenizer.from_lines(
+            sources, min_count=min_count, lowercase=lowercase_source, name="source_vocabulary"
+        )
+        target = target_tokenizer.from_lines(
+            targets, min_count=min_count, name="target_vocabulary"
+        )
+        return cls(
+            source,
+            target,
+            max_source_length or _longest(source, sources),
+            max_target_length or _longest(target, targets),
+        )
+
+    def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
+        """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        return _append(
+            self.source_tokenizer.tokenize(sources), self.source_tokenizer.end_token_id
+        )
+
+    def tokenize_target(self, targets: Any) -> tf.RaggedTensor:
+        """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        return _append(
+            self.target_tokenizer.tokenize(targets), self.target_tokenizer.end_token_id
+        )
+
+    def encoder_inputs(self, sources: Any) -> dict[str, tf.Tensor]:
+        """`(batch,)` strings -> `{"encoder_token_ids": (batch, source_length)}`, int32."""
+        return {"encoder_token_ids": self.tokenize_source(sources).to_tensor(0)}
+
+    def pack(self, source_ids: tf.RaggedTensor, target_ids: tf.RaggedTensor, shapes=None):
+        """Ragged ids with end tokens -> `(inputs, labels, weights)` of a training step.
+
+        Args:
+            source_ids: Ragged `(batch, None)`, int32.
+            target_ids: Ragged `(batch, None)`, int32.
+            shapes: Pair of ints or scalars, optional: the lengths to pad sources and targets
+                to. Defaults to the longest of the batch.
+        """
+        source_length, target_length = shapes if shapes is not None else (-1, -1)
+        encoder_token_ids = source_ids.to_tensor(0, shape=tf.stack([-1, source_length]))
+        labels = target_ids.to_tensor(0, shape=tf.stack([-1, target_length]))
+        start = tf.fill([tf.shape(labels)[0], 1], self.target_tokenizer.start_token_id)
+        # The position of the end token in the shifted target predicts nothing: padding.
+        shifted = tf.where(labels == self.target_tokenizer.end_token_id, 0, labels)[:, :-1]
+        inputs = {
+            "encoder_token_ids": encoder_token_ids,
+            "decoder_token_ids": tf.concat([start, shifted], axis=1),
+        }
+        return inputs, labels, tf.cast(labels != 0, tf.float32)
+
+    def __call__(self, sources: Any, targets: Any):
+        """`(batch,)` strings and `(batch,)` strings -> `(inputs, labels, weights)`."""
+        return self.pack(self.tokenize_source(sources), self.tokenize_target(targets))
+
+    def check_sources(self, sources: Sequence[str]) -> None:
+        """Raises `InputError` for a source that is empty or longer than the maximum."""
+        if not len(sources):
+            return
+        lengths = self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
+        if (empty := np.flatnonzero(lengths == 0)).size:
+            raise InputError(
+                f"Source {empty[0] + 1} of {len(sources)} is empty; remove it or give it text."
+            )
+        if (long := np.flatnonzero(lengths > self.max_source_length)).size:
+            first = long[0]
+            raise InputError(
+                f"Source {first + 1} of {len(sources)} has {lengths[first]} tokens; this model "
+                f"takes at most {self.max_source_length}: {sources[first][:40]!r}. Shorten it, "
+                "or train with a larger --max-source-length."
+            )
+
+    def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
+        """The source tokens that the vocabulary lacks, with how often each occurs."""
+        tokenizer = self.source_tokenizer
+        pieces = tokenizer.split_strings(tf.constant(list(sources)), tokenizer.lowercase)
+        ids = tokenizer.tokenize(list(sources))
+        unknown = tf.boolean_mask(
+            pieces.flat_values, ids.flat_values == tokenizer.unknown_token_id
+        ).numpy()
+        values, counts = np.unique(unknown.astype(object), return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {values[i].decode("utf-8", "replace"): int(counts[i]) for i in order}
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "source_tokenizer": keras.saving.serialize_keras_object(self.source_tokenizer),
+            "target_tokenizer": keras.saving.serialize_keras_object(self.target_tokenizer),
+            "max_source_length": self.max_source_length,
+            "max_target_length": self.max_target_length,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TextPreprocessor":
+        return cls(
+            **{
+                **config,
+                "source_tokenizer": keras.saving.deserialize_keras_object(
+                    config["source_tokenizer"]
+                ),
+                "target_tokenizer": keras.saving.deserialize_keras_object(
+                    config["target_tokenizer"]
+                ),
+            }
+        )
+
+
+def _append(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
+    column = tf.fill([ids.nrows(), 1], tf.constant(token_id, ids.dtype))
+    return tf.concat([ids, column], axis=1)
+
+
+def _longest(tokenizer: Any, lines: Sequence[str]) -> int:
+    return int(tf.reduce_max(tokenizer.tokenize(list(lines)).row_lengths()))

@@ -1,0 +1,20 @@
+"""Encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
+
+from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
+from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
+from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
+from keras_seq2seq.models.seq2seq import Seq2Seq
+
+__all__ = [
+    "Bridge",
+    "CopyBridge",
+    "Decoder",
+    "DecoderOutput",
+    "DenseBridge",
+    "Encoder",
+    "EncoderOutput",
+    "RecurrentDecoder",
+    "RecurrentEncoder",
+    "Seq2Seq",
+    "ZeroBridge",
+]

@@ -1,0 +1,113 @@
+"""What an encoder and a decoder are: the seam that training, decoding and export share.
+
+A *part* owns Keras layers and wires them. Called on Keras inputs it adds its layers to a
+functional model; called on tensors it computes. So the same few lines make the training
+model, the encoder model and the one-step decoder model, and these share every weight.
+
+The state of a decoder is a flat dictionary of named tensors of fixed rank and dtype with the
+batch first. `Decoder.step` returns **only the entries that a step changes**: what it leaves
+out (the memory, its mask) is constant, and no search copies or reorders it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+# Names of the inputs and outputs of the functional models.
+ENCODER_TOKEN_IDS = "encoder_token_ids"  # (B, S) int32
+DECODER_TOKEN_IDS = "decoder_token_ids"  # (B, T) int32, the target shifted right
+TOKEN = "token"  # (B,) int32, the token before the one to predict
+LOGITS = "logits"  # (B, T, V), or (B, V) for one step
+ALIGNMENT = "alignment"  # (B, T, S), or (B, S) for one step
+
+Tensor = Any
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EncoderOutput:
+    """What an encoder gives.
+
+    Attributes:
+        memory: `(batch, source_length, memory_dim)`, float: one vector a position.
+        mask: `(batch, source_length)`, bool, `True` where there is source.
+        states: One list a recurrent layer with its final state tensors `(batch, dim)`,
+            first layer first; empty for an encoder without recurrence. An LSTM has `[h, c]`,
+            a GRU `[h]`; the two directions of a bidirectional layer are concatenated.
+    """
+
+    memory: Tensor
+    mask: Tensor
+    states: list[list[Tensor]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DecoderOutput:
+    """What a decoder gives, for a whole target or for one step.
+
+    Attributes:
+        logits: `(batch, target_length, vocabulary_size)`, or `(batch, vocabulary_size)`.
+        alignment: Attention weights over the source `(batch, target_length,
+            source_length)`, or `(batch, source_length)`; `None` without attention.
+        state: For one step, the entries of the state that changed; else empty.
+    """
+
+    logits: Tensor
+    alignment: Tensor | None = None
+    state: State = field(default_factory=dict)
+
+
+class Part:
+    """Base of encoders, decoders and bridges: a plain object with a configuration.
+
+    Not a Keras layer: its layers become layers of the functional models, by name, so that
+    `summary()` and `plot_model` show the real architecture.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, as plain values."""
+        raise NotImplementedError(f"{type(self).__name__} has no `get_config`.")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Part":
+        return cls(**{name: _deserialize(value) for name, value in config.items()})
+
+
+def _deserialize(value: Any) -> Any:
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    return value
+
+
+class Encoder(Part):
+    """Reads a source. A subclass gives `inputs` and `__call__`."""
+
+    def inputs(self) -> dict[str, Tensor]:
+        """New Keras inputs by name, for example `{"encoder_token_ids": (None,) int32}`."""
+        raise NotImplementedError(f"{type(self).__name__} has no `inputs`.")
+
+    def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
+        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
+
+
+class Decoder(Part):
+    """Writes a target, as two views of the same layers.
+
+    Stepping through a target token by token gives the logits of the whole-sequence view.
+    """
+
+    vocabulary_size: int
+
+    def initial_state(self, encoder_output: EncoderOutput) -> State:
+        """The state before the first token, the memory included."""
+        raise NotImplementedError(f"{type(self).__name__} has no `initial_state`.")
+
+    def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
+        """The whole sequence: `token_ids` `(batch, target_length)` start with the start
+        token; position `t` of the logits predicts the token after `token_ids[:, t]`."""
+        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
+
+    def step(self, token: Tensor, state: State) -> DecoderOutput:
+        """One step: `token` `(batch,)`, logits `(batch, vocabulary_size)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no `step`.")

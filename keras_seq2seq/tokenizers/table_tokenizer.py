@@ -1,0 +1,236 @@
+"""Tokenizers that split a string and look each piece up in a table, all in the graph."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras_nlp.tokenizers import Tokenizer
+
+from keras_seq2seq.special_tokens import (
+    END_ID,
+    PAD_ID,
+    START_ID,
+    UNKNOWN_ID,
+    UNKNOWN_TOKEN,
+)
+from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabulary
+
+
+class TableTokenizer(Tokenizer):
+    """Base of the tokenizers whose vocabulary is a plain list of tokens.
+
+    A subclass says how a string is split (`split`) and how tokens are joined (`separator`).
+    The lookup tables read the vocabulary from a file, so an exported SavedModel carries it
+    in `assets/`.
+
+    Args:
+        vocabulary: List of unique strings that starts with
+            `["[PAD]", "[UNK]", "[START]", "[END]"]`.
+        lowercase: bool. Lower-case (Unicode) before splitting. Defaults to `False`.
+        name: string, optional. Names the vocabulary file too.
+
+    Raises:
+        InputError: If the vocabulary lacks the special tokens, repeats a token or holds a
+            token with a line break.
+    """
+
+    separator = ""
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        lowercase: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.vocabulary = check_vocabulary(vocabulary)
+        self.lowercase = lowercase
+        self.pad_token_id = PAD_ID
+        self.unknown_token_id = UNKNOWN_ID
+        self.start_token_id = START_ID
+        self.end_token_id = END_ID
+        self._ids = {token: index for index, token in enumerate(self.vocabulary)}
+        self._build_tables()
+
+    def _build_tables(self) -> None:
+        # A file and not a constant: files become `assets/` of a SavedModel. The graph reads
+        # the file once here and once more when a SavedModel is written, from the asset.
+        self._directory = tempfile.TemporaryDirectory(prefix="vocabulary_")
+        path = Path(self._directory.name) / f"{self.name}.txt"
+        path.write_text("".join(f"{token}\n" for token in self.vocabulary), "utf-8", newline="\n")
+        self._token_to_id = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                str(path),
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+            ),
+            default_value=UNKNOWN_ID,
+        )
+        self._id_to_token = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                str(path),
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+            ),
+            default_value=UNKNOWN_TOKEN,
+        )
+        # What an exporter must track for the tables to be saved.
+        self.tables = [self._token_to_id, self._id_to_token]
+
+    @classmethod
+    def from_lines(
+        cls,
+        lines: Sequence[str],
+        *,
+        min_count: int = 1,
+        max_size: int | None = None,
+        **kwargs: Any,
+    ) -> "TableTokenizer":
+        """Builds the vocabulary from lines of text and returns the tokenizer.
+
+        Args:
+            lines: Strings.
+            min_count: int. Tokens seen less often become unknown.
+            max_size: int, optional. Upper bound of the vocabulary's size.
+            **kwargs: Arguments of the constructor (`lowercase`, `name`).
+        """
+        lowercase = kwargs.get("lowercase", False)
+        pieces = cls.split_strings(tf.constant(list(lines), tf.string), lowercase)
+        tokens = ([token.decode("utf-8", "replace") for token in line] for line in _rows(pieces))
+        vocabulary = build_vocabulary(
+            # A carriage return inside a line cannot stand in a vocabulary file: unknown.
+            ([token for token in line if token != "\r"] for line in tokens),
+            min_count=min_count,
+            max_size=max_size,
+        )
+        return cls(vocabulary, **kwargs)
+
+    @classmethod
+    def split_strings(cls, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
+        """`(batch,)` strings -> ragged `(batch, None)` strings, one a token."""
+        if lowercase:
+            strings = tf.strings.lower(strings, encoding="utf-8")
+        return cls.split(strings)
+
+    @classmethod
+    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+        """How this tokenizer splits: `(batch,)` -> ragged `(batch, None)`."""
+        raise NotImplementedError(f"{cls.__name__} does not say how to split a string.")
+
+    def tokenize(self, inputs: Any) -> tf.Tensor | tf.RaggedTensor:
+        """Strings to ids, in the graph.
+
+        ```
+        CharacterTokenizer  "cab"    -> [6, 4, 5]
+        SymbolTokenizer     "K AE B" -> [9, 7, 8]
+        ```
+
+        Args:
+            inputs: `(batch,)` strings, or one string.
+
+        Returns:
+            Ragged `(batch, None)`, int32, without start or end; for one string `(None,)`.
+        """
+        strings = tf.convert_to_tensor(inputs, tf.string)
+        if strings.shape.rank == 0:
+            return self.tokenize(strings[None])[0]
+        pieces = self.split_strings(strings, self.lowercase)
+        return pieces.with_flat_values(
+            tf.cast(self._token_to_id.lookup(pieces.flat_values), tf.int32)
+        )
+
+    def detokenize(self, inputs: Any) -> tf.Tensor:
+        """Ids to strings, in the graph; the text ends before the first end token.
+
+        Padding and start tokens are left out; an unknown token is written `[UNK]`.
+
+        Args:
+            inputs: `(..., length)` int ids, dense, or ragged `(batch, None)`.
+
+        Returns:
+            `(...)` strings.
+        """
+        if isinstance(inputs, tf.RaggedTensor):
+            inputs = inputs.to_tensor(PAD_ID)
+        ids = tf.cast(tf.convert_to_tensor(inputs), tf.int64)
+        ended = tf.cumsum(tf.cast(ids == END_ID, tf.int32), axis=-1) > 0
+        keep = ~ended & (ids != PAD_ID) & (ids != START_ID)
+        shape = tf.shape(ids)
+        rows = tf.reshape(ids, [-1, shape[-1]])
+        kept = tf.ragged.boolean_mask(rows, tf.reshape(keep, [-1, shape[-1]]))
+        pieces = kept.with_flat_values(self._id_to_token.lookup(kept.flat_values))
+        texts = tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
+        return tf.reshape(texts, shape[:-1])
+
+    def get_vocabulary(self) -> list[str]:
+        return list(self.vocabulary)
+
+    def vocabulary_size(self) -> int:
+        return len(self.vocabulary)
+
+    def id_to_token(self, id: int) -> str:
+        if not 0 <= id < len(self.vocabulary):
+            raise ValueError(
+                f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}."
+            )
+        return self.vocabulary[id]
+
+    def token_to_id(self, token: str) -> int:
+        return self._ids.get(token, UNKNOWN_ID)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "vocabulary": list(self.vocabulary),
+            "lowercase": self.lowercase,
+            "name": self.name,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class CharacterTokenizer(TableTokenizer):
+    """One token a Unicode character; tokens are joined without a space.
+
+    A byte that is not UTF-8 becomes U+FFFD, which is unknown unless the vocabulary has it.
+
+    Example:
+
+    >>> tokenizer = CharacterTokenizer.from_lines(["cab", "ace"])
+    >>> tokenizer.detokenize(tokenizer.tokenize(["bac"])).numpy()
+    array([b'bac'], dtype=object)
+    """
+
+    @classmethod
+    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+        return tf.strings.unicode_split(strings, "UTF-8")
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class SymbolTokenizer(TableTokenizer):
+    """One token a whitespace-separated symbol (phonemes, words); joined by one space.
+
+    Example:
+
+    >>> tokenizer = SymbolTokenizer.from_lines(["K AE B", "EY S"])
+    >>> tokenizer.detokenize(tokenizer.tokenize(["S EY"])).numpy()
+    array([b'S EY'], dtype=object)
+    """
+
+    separator = " "
+
+    @classmethod
+    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+        return tf.strings.split(strings)
+
+
+def _rows(pieces: tf.RaggedTensor) -> Any:
+    """Iterates over the rows of a ragged tensor of strings without a TensorFlow op a row."""
+    values, splits = pieces.flat_values.numpy(), pieces.row_splits.numpy()
+    return (values[begin:end] for begin, end in zip(splits[:-1], splits[1:], strict=True))
