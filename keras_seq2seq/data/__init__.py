@@ -7,18 +7,23 @@ from keras_seq2seq.data.dataset import (
     training_data,
     validation_data,
 )
+from keras_seq2seq.data.lexicons import read_lexicon
 from keras_seq2seq.data.preprocessor import TextPreprocessor
 from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel
+from keras_seq2seq.data.splits import Splits, split_by_source
 
 __all__ = [
     "Buckets",
     "Pairs",
+    "Splits",
     "TextPreprocessor",
     "TrainingData",
     "make_buckets",
+    "read_lexicon",
     "read_lines",
     "read_pairs",
     "read_parallel",
+    "split_by_source",
     "training_data",
     "validation_data",
 ]

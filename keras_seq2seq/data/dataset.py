@@ -112,7 +112,9 @@ def training_data(
     count = len(sources)
     index = tf.constant(buckets.index, tf.int64)
     batch_sizes = tf.constant(buckets.batch_sizes, tf.int64)
-    shapes = tf.constant(np.stack([buckets.source_lengths, buckets.target_lengths], 1), tf.int32)
+    shapes = tf.constant(
+        np.stack([buckets.source_lengths, buckets.target_lengths], 1), tf.int32
+    )
 
     def epoch_batches(epoch):
         order = tf.random.experimental.stateless_shuffle(

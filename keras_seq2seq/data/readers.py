@@ -48,13 +48,18 @@ def read_lines(path: str | Path) -> list[str]:
             content = file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
-    lines = list(_decode(path, content))
+    lines = decode_lines(str(path), content)
     if not lines:
         raise InputError(f"{path}: the file is empty; it must hold at least one line.")
     return lines
 
 
-def _decode(path: Path, content: bytes) -> Iterator[str]:
+def decode_lines(name: str, content: bytes) -> list[str]:
+    """Lines of UTF-8 bytes; `InputError` names `name` and the line that is not UTF-8."""
+    return list(_decode(name, content))
+
+
+def _decode(name: str, content: bytes) -> Iterator[str]:
     raw_lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if raw_lines[-1] == b"":
         raw_lines.pop()
@@ -63,7 +68,7 @@ def _decode(path: Path, content: bytes) -> Iterator[str]:
             yield raw.removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{path}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x} at column "
+                f"{name}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x} at column "
                 f"{error.start + 1}). Convert the file, for example with "
                 "`iconv -f latin1 -t utf-8`."
             ) from error

@@ -54,7 +54,9 @@ class BeamSearch:
         pad_id: int = 0,
     ):
         if num_beams < 1:
-            raise ValueError(f"`num_beams` must be at least 1. Received: num_beams={num_beams}.")
+            raise ValueError(
+                f"`num_beams` must be at least 1. Received: num_beams={num_beams}."
+            )
         num_hypotheses = num_beams if num_hypotheses is None else num_hypotheses
         if not 1 <= num_hypotheses <= num_beams:
             raise ValueError(

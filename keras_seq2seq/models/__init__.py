@@ -1,11 +1,13 @@
 """Encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
 
+from keras_seq2seq.models.architectures import ARCHITECTURES, lstm, lstm_attention
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq
 
 __all__ = [
+    "ARCHITECTURES",
     "Bridge",
     "CopyBridge",
     "Decoder",
@@ -17,4 +19,6 @@ __all__ = [
     "RecurrentEncoder",
     "Seq2Seq",
     "ZeroBridge",
+    "lstm",
+    "lstm_attention",
 ]

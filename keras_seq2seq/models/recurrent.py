@@ -98,9 +98,7 @@ class RecurrentEncoder(Encoder):
         return keras.layers.Bidirectional(layer, name=name) if self.bidirectional else layer
 
     def inputs(self) -> dict[str, Tensor]:
-        return {
-            ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)
-        }
+        return {ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)}
 
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         token_ids = inputs[ENCODER_TOKEN_IDS]
@@ -214,7 +212,9 @@ class RecurrentDecoder(Decoder):
         for layer in self._layers:
             # A step uses the cell alone; a model needs different names for its layers.
             layer.cell.name = f"{layer.name}_cell"
-        self._logits = keras.layers.Dense(vocabulary_size, dtype="float32", name=f"{name}_logits")
+        self._logits = keras.layers.Dense(
+            vocabulary_size, dtype="float32", name=f"{name}_logits"
+        )
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         state: State = {}

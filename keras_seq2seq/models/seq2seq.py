@@ -297,7 +297,10 @@ class Seq2Seq(keras.Model):
             )
         unsort = np.argsort(order, kind="stable")
         return Hypotheses(
-            *(np.concatenate([t.numpy() for t in tensors])[unsort] for tensors in zip(*parts))
+            *(
+                np.concatenate([t.numpy() for t in tensors])[unsort]
+                for tensors in zip(*parts, strict=True)
+            )
         )
 
     def texts(self, hypotheses: Hypotheses) -> list[list[str]]:
@@ -320,7 +323,9 @@ class Seq2Seq(keras.Model):
     def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
         """Shapes and dtypes of the encoder inputs."""
         return {
-            tensor.name: tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, tensor.name)
+            tensor.name: tf.TensorSpec(
+                (batch_size, *tensor.shape[1:]), tensor.dtype, tensor.name
+            )
             for tensor in self.encoder_model.inputs
         }
 

@@ -61,7 +61,9 @@ class TableTokenizer(Tokenizer):
         # the file once here and once more when a SavedModel is written, from the asset.
         self._directory = tempfile.TemporaryDirectory(prefix="vocabulary_")
         path = Path(self._directory.name) / f"{self.name}.txt"
-        path.write_text("".join(f"{token}\n" for token in self.vocabulary), "utf-8", newline="\n")
+        path.write_text(
+            "".join(f"{token}\n" for token in self.vocabulary), "utf-8", newline="\n"
+        )
         self._token_to_id = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 str(path),
@@ -104,7 +106,9 @@ class TableTokenizer(Tokenizer):
         """
         lowercase = kwargs.get("lowercase", False)
         pieces = cls.split_strings(tf.constant(list(lines), tf.string), lowercase)
-        tokens = ([token.decode("utf-8", "replace") for token in line] for line in _rows(pieces))
+        tokens = (
+            [token.decode("utf-8", "replace") for token in line] for line in _rows(pieces)
+        )
         vocabulary = build_vocabulary(
             # A carriage return inside a line cannot stand in a vocabulary file: unknown.
             ([token for token in line if token != "\r"] for line in tokens),
@@ -178,9 +182,7 @@ class TableTokenizer(Tokenizer):
 
     def id_to_token(self, id: int) -> str:
         if not 0 <= id < len(self.vocabulary):
-            raise ValueError(
-                f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}."
-            )
+            raise ValueError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
         return self.vocabulary[id]
 
     def token_to_id(self, token: str) -> int:

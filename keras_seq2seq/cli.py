@@ -1,0 +1,293 @@
+"""The command `keras-seq2seq`. Every heavy import is inside a command: `--help` is instant."""
+
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from keras_seq2seq import __version__
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.training.config import TrainingConfig, option_name
+from keras_seq2seq.training.recipes import load_recipe, recipe_names
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+console = Console()
+error_console = Console(stderr=True)
+
+
+class _Commands(click.Group):
+    """Prints an `InputError` of any command as one line and exits with status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            error_console.print(
+                f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True
+            )
+            ctx.exit(2)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="keras-seq2seq")
+def main() -> None:
+    """Train encoder-decoder models, generate with them, and ship them.
+
+    \b
+    Example, from pairs to a file for a phone:
+      keras-seq2seq train pairs.tsv --run-dir runs/first
+      keras-seq2seq evaluate runs/first --beam-size 4
+      keras-seq2seq generate runs/first hello world
+      keras-seq2seq export runs/first exports/first
+    """
+
+
+def _setting_options(command: Callable) -> Callable:
+    """One option for every field of `TrainingConfig`."""
+    for setting in reversed(dataclasses.fields(TrainingConfig)):
+        choices = setting.metadata["choices"]
+        is_flag = isinstance(setting.default, bool)
+        name = option_name(setting.name)
+        command = click.option(
+            f"{name}/--no-{name[2:]}" if is_flag else name,
+            setting.name,
+            # None tells "not given": a recipe's own value stays.
+            default=None,
+            type=click.Choice(choices) if choices else type(setting.default),
+            help=f"{setting.metadata['help']} [default: {setting.default}]",
+        )(command)
+    return command
+
+
+def _search_options(command: Callable) -> Callable:
+    command = click.option(
+        "--length-penalty",
+        default=0.0,
+        show_default=True,
+        help="Divide log probabilities by length to this power.",
+    )(command)
+    return click.option(
+        "--beam-size", default=1, show_default=True, help="1 is greedy search."
+    )(command)
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--run-dir",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the run is written; the same command resumes it.",
+)
+@click.option(
+    "--recipe", help="Settings and data of a recipe: " + ", ".join(recipe_names()) + "."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Data of the recipe.")
+@click.option(
+    "--validation",
+    "validation_file",
+    type=click.Path(path_type=Path),
+    help="TSV of pairs that choose the best epoch; else held out.",
+)
+@click.option(
+    "--test",
+    "test_file",
+    type=click.Path(path_type=Path),
+    help="TSV of test pairs for `evaluate`.",
+)
+@_setting_options
+def train(
+    files: tuple[Path, ...],
+    run_dir: Path,
+    recipe: str | None,
+    data: Path | None,
+    validation_file: Path | None,
+    test_file: Path | None,
+    **settings: Any,
+) -> None:
+    """Train a model on FILES: one TSV (source, tab, target) or two parallel text files.
+
+    UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
+    given again.
+
+    \b
+    Examples:
+      keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
+      keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
+      keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    if recipe is not None:
+        if files:
+            raise InputError("Give either files or --recipe, not both.")
+        module = load_recipe(recipe)
+        config = module.CONFIG.replace(**given)
+        splits = module.load(data)
+    else:
+        config = TrainingConfig(**given)
+        splits = _read_splits(files, validation_file, test_file, config)
+    from keras_seq2seq.training.run_directory import RunDirectory
+    from keras_seq2seq.training.trainer import train as train_run
+
+    train_run(config, splits, RunDirectory(run_dir), console)
+
+
+def _read_splits(
+    files: tuple[Path, ...],
+    validation_file: Path | None,
+    test_file: Path | None,
+    config: TrainingConfig,
+) -> Any:
+    from keras_seq2seq.data import Splits, read_pairs, read_parallel, split_by_source
+
+    if len(files) not in (1, 2):
+        raise InputError(
+            f"Expected one TSV file, or two parallel files, or --recipe. Received {len(files)} "
+            "files."
+        )
+    pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+    test = read_pairs(test_file) if test_file else None
+    if validation_file:
+        return Splits(pairs, read_pairs(validation_file), test)
+    held_out = min(config.validation_sources, max(1, len(set(pairs.sources)) // 10))
+    splits = split_by_source(pairs, validation_sources=held_out, seed=config.seed)
+    return dataclasses.replace(splits, test=test)
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@_search_options
+def evaluate(
+    run_dir: Path, files: tuple[Path, ...], beam_size: int, length_penalty: float
+) -> None:
+    """Error rates of the run RUN_DIR on FILES, or on its own test pairs.
+
+    Prints a table and writes evaluation.json into the run.
+
+    \b
+    Examples:
+      keras-seq2seq evaluate runs/demo --beam-size 4
+      keras-seq2seq evaluate runs/demo test.tsv
+    """
+    from keras_seq2seq.data import read_pairs, read_parallel
+    from keras_seq2seq.training.evaluation import evaluate_run
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    if len(files) > 2:
+        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
+    run = RunDirectory(run_dir)
+    run.require_model()
+    pairs = None
+    if files:
+        pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+    result = evaluate_run(run, pairs, num_beams=beam_size, length_penalty=length_penalty)
+    table = Table(
+        "search",
+        f"{result['token_name']} error rate",
+        f"{result['sequence_name']} error rate",
+        f"{result['sequence_name']}s",
+        "ms each",
+    )
+    table.add_row(
+        result["search"],
+        f"{100 * result['token_error_rate']:.2f} %",
+        f"{100 * result['sequence_error_rate']:.2f} %",
+        str(result["sequences"]),
+        f"{result['milliseconds_each']:.2f}",
+    )
+    console.print(table)
+    console.print(f"Written: {run.evaluation_file}", highlight=False)
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1)
+@click.option("--file", "file", type=click.Path(path_type=Path), help="One source a line.")
+@click.option("--n-best", default=1, show_default=True, help="Hypotheses a source.")
+@click.option("--scores", is_flag=True, help="Print the log probability in front.")
+@_search_options
+def generate(
+    run_dir: Path,
+    texts: tuple[str, ...],
+    file: Path | None,
+    n_best: int,
+    scores: bool,
+    beam_size: int,
+    length_penalty: float,
+) -> None:
+    """Generate a target for each of TEXTS, or each line of --file or standard input.
+
+    With none of them, and a terminal, asks for one source after the other. One line a
+    hypothesis comes out: source, tab, (log probability, tab,) target.
+
+    \b
+    Examples:
+      keras-seq2seq generate runs/demo hello keras
+      keras-seq2seq generate runs/demo --beam-size 4 --n-best 2 --scores < words.txt
+      keras-seq2seq generate runs/demo
+    """
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    if texts and file:
+        raise InputError("Give either texts or --file, not both.")
+    run = RunDirectory(run_dir)
+    run.require_model()
+    lines = _source_lines(texts, file)
+    model = run.load_model()
+    print_all = functools.partial(
+        _print_hypotheses,
+        model,
+        scores=scores,
+        num_beams=beam_size,
+        num_hypotheses=n_best,
+        length_penalty=length_penalty,
+    )
+    model.strategy(beam_size, n_best, length_penalty)
+    if lines is not None:
+        print_all(lines)
+        return
+    click.echo("Type a source and press Enter; an empty line ends.", err=True)
+    while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
+        try:
+            print_all([line])
+        except InputError as error:
+            error_console.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+
+
+def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None:
+    """The sources to decode; `None` means to ask for them."""
+    if texts:
+        return list(texts)
+    if file is None and sys.stdin.isatty():
+        return None
+    from keras_seq2seq.data.readers import decode_lines, read_lines
+
+    return read_lines(file) if file else decode_lines("standard input", sys.stdin.buffer.read())
+
+
+def _print_hypotheses(model: Any, lines: list[str], scores: bool, **settings: Any) -> None:
+    hypotheses = model.search(lines, **settings)
+    unknown = model.preprocessor.count_unknown(lines)
+    if unknown:
+        shown = ", ".join(f"{token!r} ({count})" for token, count in unknown.items())
+        click.echo(f"unknown to the model: {shown}", err=True)
+    for line, texts, log_probs in zip(
+        lines, model.texts(hypotheses), hypotheses.log_probs, strict=True
+    ):
+        for text, log_prob in zip(texts, log_probs, strict=True):
+            click.echo("\t".join([line, *([f"{log_prob:.4f}"] if scores else []), text]))

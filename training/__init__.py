@@ -1,0 +1,1 @@
+"""Training runs: configuration, run directories, callbacks, evaluation and recipes."""

@@ -1,0 +1,113 @@
+"""What a training run is made of, as one frozen value. Imports no TensorFlow."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_seq2seq.errors import InputError
+
+
+def _setting(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a run. Every one is also an option of `keras-seq2seq train`."""
+
+    architecture: str = _setting(
+        "lstm_attention", "Model to build.", choices=("lstm", "lstm_attention")
+    )
+    embedding_dim: int = _setting(128, "Size of an embedding.")
+    hidden_dim: int = _setting(256, "Units of the recurrent layers.")
+    num_layers: int = _setting(1, "Recurrent layers of the encoder and of the decoder.")
+    dropout: float = _setting(0.1, "Share of the values dropped in training.")
+
+    source_tokenizer: str = _setting(
+        "characters", "How sources are split.", choices=("characters", "symbols")
+    )
+    target_tokenizer: str = _setting(
+        "symbols", "How targets are split.", choices=("characters", "symbols")
+    )
+    lowercase_source: bool = _setting(False, "Lower-case the sources.")
+    min_count: int = _setting(1, "Tokens seen less often become unknown.")
+    max_source_length: int = _setting(
+        0, "Source tokens at most; 0 for the longest in the data."
+    )
+    max_target_length: int = _setting(
+        0, "Target tokens at most; 0 for the longest in the data."
+    )
+
+    epochs: int = _setting(20, "Passes over the training data at most.")
+    batch_size: int = _setting(64, "Pairs a batch.")
+    num_buckets: int = _setting(8, "Length buckets at most.")
+    learning_rate: float = _setting(1e-3, "Peak learning rate of Adam.")
+    warmup_steps: int = _setting(200, "Steps over which the learning rate grows to its peak.")
+    schedule: str = _setting(
+        "cosine", "Learning rate after the peak.", choices=("cosine", "constant")
+    )
+    clipnorm: float = _setting(1.0, "Largest norm of a weight's gradient.")
+    patience: int = _setting(5, "Epochs without a better result before the run stops.")
+    validation_sources: int = _setting(
+        1000, "Sources held out to choose the best epoch, when no validation file is given."
+    )
+    validation_decoded: int = _setting(
+        1000, "Validation sources that are decoded after every epoch; 0 for all."
+    )
+    seed: int = _setting(1, "Seed of split, weights, dropout and order.")
+
+    token_name: str = _setting("token", "What a target token is called in results.")
+    sequence_name: str = _setting("sequence", "What a target is called in results.")
+
+    def __post_init__(self) -> None:
+        for setting in dataclasses.fields(self):
+            value = getattr(self, setting.name)
+            choices = setting.metadata["choices"]
+            if choices and value not in choices:
+                raise InputError(
+                    f"{option_name(setting.name)} must be one of {', '.join(choices)}. "
+                    f"Received: {value!r}."
+                )
+        for name, lowest in _LOWEST.items():
+            if not getattr(self, name) >= lowest:
+                raise InputError(
+                    f"{option_name(name)} must be at least {lowest}. "
+                    f"Received: {getattr(self, name)}."
+                )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"--dropout must be in [0, 1). Received: {self.dropout}.")
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(
+                f"--learning-rate must be above 0. Received: {self.learning_rate}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: Any) -> "TrainingConfig":
+        """A copy with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+
+_LOWEST = {
+    "embedding_dim": 1,
+    "hidden_dim": 1,
+    "num_layers": 1,
+    "min_count": 1,
+    "max_source_length": 0,
+    "max_target_length": 0,
+    "epochs": 1,
+    "batch_size": 1,
+    "num_buckets": 1,
+    "warmup_steps": 0,
+    "clipnorm": 0,
+    "patience": 1,
+    "validation_sources": 1,
+    "validation_decoded": 0,
+    "seed": 0,
+}
+
+
+def option_name(setting: str) -> str:
+    """`hidden_dim` -> `--hidden-dim`."""
+    return "--" + setting.replace("_", "-")

@@ -1,0 +1,48 @@
+"""Spelling to pronunciation on the standard split of CMUdict 0.7b, without stress.
+
+Data: a folder with `cmudict-0.7b.train-dev-20-21`, `.train-dev-1-21` and `.test` (`.gz`
+too), lines `WORD  P H O N E S`: the split of the Microsoft CNTK grapheme-to-phoneme example
+(108,952 / 5,447 / 12,855 pairs, test words not in train). CMUdict is BSD-2.
+
+Scoring: a word with several pronunciations is right if any is generated; the phoneme error
+rate counts against the nearest.
+
+Published (phoneme / word error rate): Yao & Zweig 2015, bidirectional LSTM, 5.45 / 23.55;
+Toshniwal & Livescu 2016, attention ensemble, 4.69 / 20.24.
+"""
+
+from pathlib import Path
+
+from keras_seq2seq.data import Splits, read_lexicon
+from keras_seq2seq.errors import InputError
+
+from ..config import TrainingConfig
+
+CONFIG = TrainingConfig(
+    architecture="lstm_attention",
+    embedding_dim=128,
+    hidden_dim=384,
+    dropout=0.25,
+    lowercase_source=True,
+    epochs=20,
+    batch_size=128,
+    learning_rate=2e-3,
+    patience=20,
+    validation_decoded=0,
+    token_name="phoneme",
+    sequence_name="word",
+)
+
+
+def load(data: Path | None = None) -> Splits:
+    """The three files in the folder `data`."""
+    if data is None:
+        raise InputError(
+            "This recipe needs the folder of the CMUdict 0.7b split: give it with --data."
+        )
+
+    def part(name: str):
+        path = data / f"cmudict-0.7b.{name}"
+        return read_lexicon(path if path.exists() else path.with_name(f"{path.name}.gz"))
+
+    return Splits(part("train-dev-20-21"), part("train-dev-1-21"), part("test"))

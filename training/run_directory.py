@@ -1,0 +1,167 @@
+"""A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
+
+```
+config.json         settings and fingerprint of the training data
+validation.tsv      held-out pairs that chose the best epoch
+test.tsv            test pairs, if the run has some
+vocabulary/         source.txt and target.txt, one token a line, line number = id
+model.keras         the best epoch by the task metric; complete, with tokenizers
+history.jsonl       one line of metrics an epoch
+metrics.json        summary of the finished run
+evaluation.json     error rates of the last `evaluate`
+checkpoint/         state to resume from; removed when the run is finished
+logs/               TensorBoard
+```
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_seq2seq.data.readers import Pairs, read_pairs
+from keras_seq2seq.errors import InputError
+
+from .config import TrainingConfig, option_name
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Calls `write(temporary path)` and moves the result to `path` in one step."""
+    # The end of the name stays: Keras chooses the format by it.
+    temporary = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class RunDirectory:
+    """Paths and small files of a run.
+
+    Args:
+        path: The folder; need not exist yet.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.model_file = self.path / "model.keras"
+        self.history_file = self.path / "history.jsonl"
+        self.metrics_file = self.path / "metrics.json"
+        self.evaluation_file = self.path / "evaluation.json"
+        self.validation_file = self.path / "validation.tsv"
+        self.test_file = self.path / "test.tsv"
+        self.checkpoint = self.path / "checkpoint"
+        self.logs = self.path / "logs"
+
+    def begin(self, config: TrainingConfig, train: Pairs, validation: Pairs) -> None:
+        """Creates the folder for these settings and data, or accepts it to resume.
+
+        Raises:
+            InputError: If the folder holds a run of other settings or data, or something
+                that is not a run. Nothing in it is changed then.
+        """
+        record = {"settings": config.to_dict(), "data": fingerprint(train, validation)}
+        if self.config_file.exists():
+            self._check_same(self.config, record)
+            for unfinished in self.path.rglob(".unfinished-*"):
+                unfinished.unlink()
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise InputError(
+                f"{self.path} exists and is not a run of this program; choose another "
+                "--run-dir."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_json(self.config_file, record)
+
+    def _check_same(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        differences = [
+            f"{option_name(name)} was {old['settings'].get(name)!r} and is now {value!r}"
+            for name, value in new["settings"].items()
+            if old["settings"].get(name) != value
+        ]
+        if old["data"] != new["data"]:
+            differences.append("the training or validation data has changed")
+        if differences:
+            raise InputError(
+                f"{self.path} holds a run of another configuration: {'; '.join(differences)}. "
+                "Choose another --run-dir, or give the same options to resume."
+            )
+
+    def require_model(self) -> Path:
+        """The model file, or `InputError` if the folder has none."""
+        if not self.model_file.exists():
+            raise InputError(
+                f"{self.path} holds no trained model ({self.model_file.name} is missing). "
+                "Train one with `keras-seq2seq train`, or check the path."
+            )
+        return self.model_file
+
+    def load_model(self) -> Any:
+        """The best model of the run, a `Seq2Seq`."""
+        path = self.require_model()
+        import keras
+
+        # Registers our classes before Keras reads their names.
+        import keras_seq2seq.models
+        import keras_seq2seq.tokenizers  # noqa: F401
+
+        try:
+            return keras.models.load_model(path, compile=False)
+        except Exception as error:
+            raise InputError(f"{path} cannot be loaded: {error}") from error
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.read_json(self.config_file)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The metrics of every epoch so far."""
+        if not self.history_file.exists():
+            return []
+        return [json.loads(line) for line in self.history_file.read_text("utf-8").splitlines()]
+
+    def write_history(self, history: list[dict[str, float]]) -> None:
+        lines = "".join(json.dumps(epoch) + "\n" for epoch in history)
+        write_atomically(self.history_file, lambda path: path.write_text(lines, "utf-8"))
+
+    @staticmethod
+    def read_json(path: Path) -> Any:
+        return json.loads(path.read_text("utf-8"))
+
+    def write_json(self, path: Path, content: Any) -> None:
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+
+    def write_pairs(self, path: Path, pairs: Pairs) -> None:
+        rows = zip(pairs.sources, pairs.targets, strict=True)
+        text = "".join(f"{source}\t{target}\n" for source, target in rows)
+        write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+
+    def write_vocabulary(self, preprocessor: Any) -> None:
+        folder = self.path / "vocabulary"
+        folder.mkdir(exist_ok=True)
+        for name in ("source", "target"):
+            vocabulary = getattr(preprocessor, f"{name}_tokenizer").get_vocabulary()
+            text = "".join(f"{token}\n" for token in vocabulary)
+            write_atomically(
+                folder / f"{name}.txt", lambda path, text=text: path.write_text(text, "utf-8")
+            )
+
+    def test_pairs(self) -> Pairs:
+        """The run's own test pairs, else its validation pairs."""
+        return read_pairs(self.test_file if self.test_file.exists() else self.validation_file)
+
+
+def fingerprint(*parts: Pairs) -> str:
+    """SHA-256 of the pairs: tells whether a run goes on with the data it began with."""
+    digest = hashlib.sha256()
+    for pairs in parts:
+        for source, target in zip(pairs.sources, pairs.targets, strict=True):
+            digest.update(f"{source}\t{target}\n".encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,291 @@
+"""One training run: data to best model, resumable at every epoch."""
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from typing import Any
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+
+from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, validation_data
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
+from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+
+from .callbacks import (
+    SEQUENCE_ERROR_RATE,
+    TOKEN_ERROR_RATE,
+    DecodedErrorRates,
+    ProgressBar,
+    RunState,
+    StopOnInvalidLoss,
+    format_seconds,
+)
+from .config import TrainingConfig
+from .run_directory import RunDirectory
+
+TOKENIZERS = {"characters": CharacterTokenizer, "symbols": SymbolTokenizer}
+
+# A vocabulary that misses more of the held-out sources than this was built on other text.
+LARGEST_UNKNOWN_SHARE = 0.5
+
+
+def build_preprocessor(config: TrainingConfig, train: Pairs) -> TextPreprocessor:
+    """Tokenizers and maximum lengths from the training pairs."""
+    return TextPreprocessor.from_pairs(
+        train.sources,
+        train.targets,
+        TOKENIZERS[config.source_tokenizer],
+        TOKENIZERS[config.target_tokenizer],
+        max_source_length=config.max_source_length or None,
+        max_target_length=config.max_target_length or None,
+        lowercase_source=config.lowercase_source,
+        min_count=config.min_count,
+    )
+
+
+def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2Seq:
+    """The model of a configuration, new weights."""
+    return ARCHITECTURES[config.architecture](
+        preprocessor,
+        embedding_dim=config.embedding_dim,
+        hidden_dim=config.hidden_dim,
+        num_layers=config.num_layers,
+        dropout=config.dropout,
+    )
+
+
+def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    """Adam with clipped gradients, warm-up, and cosine decay to a hundredth of the peak."""
+    learning_rate: Any = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = min(config.warmup_steps, total_steps // 2)
+        learning_rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else config.learning_rate,
+            decay_steps=max(1, total_steps - warmup),
+            alpha=0.01,
+            warmup_target=config.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    return keras.optimizers.Adam(learning_rate, clipnorm=config.clipnorm or None)
+
+
+def train(
+    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+) -> dict[str, Any]:
+    """Trains, or resumes, or reports a run that is finished.
+
+    Args:
+        config: Settings.
+        splits: Pairs; validation pairs choose the best epoch.
+        run: Where everything is written.
+        console: Where progress is printed.
+
+    Returns:
+        The summary that `metrics.json` holds.
+
+    Raises:
+        InputError: If data, settings and folder do not fit, or the loss is not a number.
+    """
+    run.begin(config, splits.train, splits.validation)
+    if run.metrics_file.exists() and run.model_file.exists():
+        console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
+        return run.read_json(run.metrics_file)
+    keras.utils.set_random_seed(config.seed)
+    preprocessor = build_preprocessor(config, splits.train)
+    train_pairs = fitting(preprocessor, splits.train, "training", console)
+    validation = fitting(preprocessor, splits.validation, "validation", console)
+    report_unknown(preprocessor, validation, console)
+    run.write_vocabulary(preprocessor)
+    run.write_pairs(run.validation_file, validation)
+    if splits.test is not None:
+        run.write_pairs(run.test_file, splits.test)
+
+    model = build_model(config, preprocessor)
+    state = RunState(run)
+    data = training_data(
+        preprocessor,
+        train_pairs.sources,
+        train_pairs.targets,
+        batch_size=config.batch_size,
+        num_buckets=config.num_buckets,
+        seed=config.seed,
+        initial_epoch=len(run.history),
+    )
+    # Compiling the whole step for every bucket's shape costs more than it saves on a CPU.
+    model.compile(build_optimizer(config, config.epochs * data.steps), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    initial_epoch = state.restore(model)
+    _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)
+
+    early_stopping = keras.callbacks.EarlyStopping(
+        SEQUENCE_ERROR_RATE, patience=config.patience, mode="min"
+    )
+    progress = ProgressBar(console, (config.token_name, config.sequence_name))
+    callbacks = [
+        StopOnInvalidLoss(),
+        DecodedErrorRates(_head(validation, config.validation_decoded)),
+        early_stopping,
+        keras.callbacks.TensorBoard(run.logs, update_freq="epoch"),
+        progress,
+        state,
+    ]
+    stopped = _replay(early_stopping, model, state.history)
+    begin = time.perf_counter()
+    if initial_epoch < config.epochs and not stopped:
+        try:
+            model.fit(
+                data.dataset,
+                steps_per_epoch=data.steps,
+                epochs=config.epochs,
+                initial_epoch=initial_epoch,
+                validation_data=validation_data(
+                    preprocessor, validation.sources, validation.targets
+                ),
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+        finally:
+            progress.on_train_end()
+    seconds = time.perf_counter() - begin
+    best = state.history[state.best_epoch]
+    epochs_run = len(state.history) - initial_epoch
+    summary = {
+        "best_epoch": best["epoch"],
+        "epochs": len(state.history),
+        "validation_token_error_rate": best[TOKEN_ERROR_RATE],
+        "validation_sequence_error_rate": best[SEQUENCE_ERROR_RATE],
+        "parameters": model.count_params(),
+        "training_pairs": len(train_pairs),
+        "dropped_pairs": len(splits.train) - len(train_pairs),
+        "seconds": round(seconds, 1),
+        "pairs_per_second": round(epochs_run * len(train_pairs) / seconds, 1),
+        "resumed_from_epoch": initial_epoch,
+        "machine": describe_machine(),
+    }
+    run.write_json(run.metrics_file, summary)
+    state.finish()
+    console.print(
+        f"Best epoch {best['epoch']} of {len(state.history)}: {config.sequence_name} error "
+        f"rate {100 * best[SEQUENCE_ERROR_RATE]:.2f} % on validation. "
+        f"{format_seconds(seconds)}. Model: {run.model_file}",
+        highlight=False,
+    )
+    return summary
+
+
+def fitting(preprocessor: TextPreprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
+    """The pairs within the maximum lengths; says how many are left out."""
+    sources = preprocessor.source_tokenizer.tokenize(pairs.sources).row_lengths()
+    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths()
+    fits = (sources <= preprocessor.max_source_length) & (
+        targets <= preprocessor.max_target_length
+    )
+    fits = fits.numpy()
+    if not fits.any():
+        raise InputError(
+            f"No {name} pair is within --max-source-length {preprocessor.max_source_length} "
+            f"and --max-target-length {preprocessor.max_target_length}."
+        )
+    if fits.all():
+        return pairs
+    kept = [i for i, fit in enumerate(fits) if fit]
+    console.print(
+        f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
+        f"{preprocessor.max_source_length} source or {preprocessor.max_target_length} target "
+        "tokens.",
+        highlight=False,
+    )
+    return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
+
+
+def report_unknown(preprocessor: TextPreprocessor, pairs: Pairs, console: Console) -> None:
+    """Says which tokens of held-out sources the vocabulary lacks.
+
+    Raises:
+        InputError: If it lacks most of them.
+    """
+    unknown = preprocessor.count_unknown(pairs.sources)
+    if not unknown:
+        return
+    total = int(preprocessor.source_tokenizer.tokenize(pairs.sources).flat_values.shape[0])
+    missing = sum(unknown.values())
+    shown = ", ".join(f"{token!r} ({count})" for token, count in list(unknown.items())[:10])
+    if missing > LARGEST_UNKNOWN_SHARE * total:
+        raise InputError(
+            f"The vocabulary of the training sources misses {missing} of {total} tokens of the "
+            f"validation sources: {shown}. Train and validate on the same kind of text "
+            "(check the column order, --lowercase-source and --min-count)."
+        )
+    console.print(
+        f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
+    )
+
+
+def describe_machine() -> dict[str, Any]:
+    """What the numbers of a run were measured on."""
+    return {
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "keras_seq2seq": version("keras-seq2seq"),
+    }
+
+
+def _processor_name() -> str:
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _head(pairs: Pairs, num_sources: int) -> Pairs:
+    """All pairs of the first `num_sources` different sources; of all for 0."""
+    if not num_sources:
+        return pairs
+    kept = set(list(pairs.references())[:num_sources])
+    rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
+    return Pairs([source for source, _ in rows], [target for _, target in rows])
+
+
+def _replay(callback: keras.callbacks.EarlyStopping, model: keras.Model, history) -> bool:
+    """Brings early stopping to where it was when the run was killed; whether it stops."""
+    callback.set_model(model)
+    model.stop_training = False
+    callback.on_train_begin()
+    for metrics in history:
+        callback.on_epoch_end(int(metrics["epoch"]) - 1, metrics)
+    # `fit` calls `on_train_begin` once more, which would forget all of it.
+    callback.on_train_begin = lambda logs=None: None
+    return model.stop_training
+
+
+def _say_what_begins(
+    config: TrainingConfig,
+    model: Seq2Seq,
+    train_pairs: Pairs,
+    validation: Pairs,
+    steps: int,
+    initial_epoch: int,
+    console: Console,
+) -> None:
+    preprocessor = model.preprocessor
+    console.print(
+        f"{config.architecture}: {model.count_params():,} parameters; "
+        f"{len(train_pairs):,} training and {len(validation):,} validation pairs; "
+        f"vocabularies {preprocessor.source_tokenizer.vocabulary_size()} and "
+        f"{preprocessor.target_tokenizer.vocabulary_size()}; "
+        f"{steps} steps an epoch, {config.epochs} epochs at most.",
+        highlight=False,
+    )
+    if initial_epoch:
+        console.print(f"Resuming after epoch {initial_epoch}.", highlight=False)
