@@ -1,0 +1,18 @@
+"""Artefacts that run without this package, one file a format, and the check that they agree."""
+
+from .formats import export_formats
+from .litert_runner import LiteRTRunner
+from .parity import compare, print_parity
+from .saved_model import export_saved_model
+from .signatures import SearchSettings
+from .tflite import export_tflite
+
+__all__ = [
+    "LiteRTRunner",
+    "SearchSettings",
+    "compare",
+    "export_formats",
+    "export_saved_model",
+    "export_tflite",
+    "print_parity",
+]

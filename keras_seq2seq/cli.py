@@ -1,7 +1,6 @@
 """The command `keras-seq2seq`. Every heavy import is inside a command: `--help` is instant."""
 
 import dataclasses
-import functools
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
@@ -20,7 +18,9 @@ from keras_seq2seq.training.recipes import load_recipe, recipe_names
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 console = Console()
-error_console = Console(stderr=True)
+
+# What `export` can write; names of the folders too.
+FORMATS = ("saved_model", "tflite", "tflite_int8")
 
 
 class _Commands(click.Group):
@@ -30,16 +30,25 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            error_console.print(
-                f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True
-            )
+            _print_error(error)
             ctx.exit(2)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
+def _print_error(error: InputError) -> None:
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(" ".join(str(error).split()), err=True)
 
-    return escape(text)
+
+def _load_tensorflow() -> None:
+    """Imports TensorFlow without the notes that its C++ side prints on standard error."""
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 2)
+            import keras_seq2seq.models  # noqa: F401
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -134,12 +143,14 @@ def train(
     if recipe is not None:
         if files:
             raise InputError("Give either files or --recipe, not both.")
+        _load_tensorflow()
         module = load_recipe(recipe)
         config = module.CONFIG.replace(**given)
         splits = module.load(data)
     else:
         config = TrainingConfig(**given)
         splits = _read_splits(files, validation_file, test_file, config)
+    _load_tensorflow()
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
@@ -152,6 +163,7 @@ def _read_splits(
     test_file: Path | None,
     config: TrainingConfig,
 ) -> Any:
+    _load_tensorflow()
     from keras_seq2seq.data import Splits, read_pairs, read_parallel, split_by_source
 
     if len(files) not in (1, 2):
@@ -184,8 +196,9 @@ def evaluate(
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv
     """
+    _load_tensorflow()
     from keras_seq2seq.data import read_pairs, read_parallel
-    from keras_seq2seq.training.evaluation import evaluate_run
+    from keras_seq2seq.training.evaluation import evaluate_run, results_table
     from keras_seq2seq.training.run_directory import RunDirectory
 
     if len(files) > 2:
@@ -196,21 +209,7 @@ def evaluate(
     if files:
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
     result = evaluate_run(run, pairs, num_beams=beam_size, length_penalty=length_penalty)
-    table = Table(
-        "search",
-        f"{result['token_name']} error rate",
-        f"{result['sequence_name']} error rate",
-        f"{result['sequence_name']}s",
-        "ms each",
-    )
-    table.add_row(
-        result["search"],
-        f"{100 * result['token_error_rate']:.2f} %",
-        f"{100 * result['sequence_error_rate']:.2f} %",
-        str(result["sequences"]),
-        f"{result['milliseconds_each']:.2f}",
-    )
-    console.print(table)
+    console.print(results_table([result]))
     console.print(f"Written: {run.evaluation_file}", highlight=False)
 
 
@@ -247,26 +246,24 @@ def generate(
         raise InputError("Give either texts or --file, not both.")
     run = RunDirectory(run_dir)
     run.require_model()
+    _load_tensorflow()
     lines = _source_lines(texts, file)
     model = run.load_model()
-    print_all = functools.partial(
-        _print_hypotheses,
-        model,
-        scores=scores,
-        num_beams=beam_size,
-        num_hypotheses=n_best,
-        length_penalty=length_penalty,
-    )
-    model.strategy(beam_size, n_best, length_penalty)
+    settings = {
+        "num_beams": beam_size,
+        "num_hypotheses": n_best,
+        "length_penalty": length_penalty,
+    }
+    model.strategy(**settings)  # Bad settings fail before anybody types.
     if lines is not None:
-        print_all(lines)
+        _print_hypotheses(model, lines, scores, settings)
         return
     click.echo("Type a source and press Enter; an empty line ends.", err=True)
     while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
         try:
-            print_all([line])
+            _print_hypotheses(model, [line], scores, settings)
         except InputError as error:
-            error_console.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+            _print_error(error)
 
 
 def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None:
@@ -280,7 +277,9 @@ def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None
     return read_lines(file) if file else decode_lines("standard input", sys.stdin.buffer.read())
 
 
-def _print_hypotheses(model: Any, lines: list[str], scores: bool, **settings: Any) -> None:
+def _print_hypotheses(
+    model: Any, lines: list[str], scores: bool, settings: dict[str, Any]
+) -> None:
     hypotheses = model.search(lines, **settings)
     unknown = model.preprocessor.count_unknown(lines)
     if unknown:
@@ -291,3 +290,178 @@ def _print_hypotheses(model: Any, lines: list[str], scores: bool, **settings: An
     ):
         for text, log_prob in zip(texts, log_probs, strict=True):
             click.echo("\t".join([line, *([f"{log_prob:.4f}"] if scores else []), text]))
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.argument("picture", type=click.Path(path_type=Path))
+def attention(run_dir: Path, text: str, picture: Path) -> None:
+    """Draw where the model RUN_DIR looks while it writes the target of TEXT.
+
+    PICTURE is a .png or .svg file.
+
+    \b
+    Example:
+      keras-seq2seq attention runs/demo pronunciation attention.png
+    """
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    run = RunDirectory(run_dir)
+    run.require_model()
+    _load_tensorflow()
+    from keras_seq2seq.pictures import draw_attention
+
+    draw_attention(run.load_model(), text, picture)
+    console.print(f"Written: {picture}", highlight=False)
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("out_dir", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="May be given several times; all three if not given.",
+)
+@click.option("--n-best", default=1, show_default=True, help="Hypotheses that come out.")
+@_search_options
+def export(
+    run_dir: Path,
+    out_dir: Path,
+    formats: tuple[str, ...],
+    n_best: int,
+    beam_size: int,
+    length_penalty: float,
+) -> None:
+    """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
+
+    saved_model: strings in and out, for TensorFlow Serving. tflite: ids in and out, builtin
+    operations only, for LiteRT; tflite_int8 has weights of 8 bits.
+
+    \b
+    Example:
+      keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
+    """
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    run = RunDirectory(run_dir)
+    run.require_model()
+    paths = {
+        name: out_dir / name for name in formats or ("saved_model", "tflite", "tflite_int8")
+    }
+    for path in paths.values():
+        if path.exists():
+            raise InputError(f"{path} exists. Choose another folder; nothing was changed.")
+    _load_tensorflow()
+    _export_all(run.load_model(), paths, beam_size, n_best, length_penalty)
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("artefacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="Sources, one a line; else the run's test sources.",
+)
+@click.option("--count", default=1000, show_default=True, help="Sources at most.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the table as JSON too."
+)
+def parity(
+    run_dir: Path,
+    artefacts: tuple[Path, ...],
+    file: Path | None,
+    count: int,
+    json_file: Path | None,
+) -> None:
+    """Compare ARTEFACTS with the model of RUN_DIR on the same sources.
+
+    Exit status 1 if a float32 artefact differs in a token, or by more than 1e-4 in a score.
+
+    \b
+    Example:
+      keras-seq2seq parity runs/demo exports/demo/saved_model exports/demo/tflite
+    """
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    run = RunDirectory(run_dir)
+    run.require_model()
+    if count < 1:
+        raise InputError(f"--count must be at least 1. Received: {count}.")
+    _load_tensorflow()
+    from keras_seq2seq.data import read_lines
+    from keras_seq2seq.export import print_parity
+
+    sources = read_lines(file) if file else list(run.test_pairs().references())
+    if not print_parity(run.load_model(), artefacts, sources[:count], console, json_file):
+        sys.exit(1)
+
+
+DEMO_WORDS = ["keras", "sequence", "encoder", "decoder", "hello", "tensorflow", "pronunciation"]
+
+
+@main.command()
+@click.option(
+    "--run-dir",
+    default="runs/demo",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where everything is written.",
+)
+def demo(run_dir: Path) -> None:
+    """Train, evaluate, export and check a small model that pronounces English words.
+
+    \b
+    Example:
+      keras-seq2seq demo --run-dir runs/demo
+    """
+    _load_tensorflow()
+    from keras_seq2seq.export import SearchSettings, export_formats, print_parity
+    from keras_seq2seq.pictures import draw_attention
+    from keras_seq2seq.training.evaluation import evaluate_run, results_table
+    from keras_seq2seq.training.progress import Steps
+    from keras_seq2seq.training.run_directory import RunDirectory
+    from keras_seq2seq.training.trainer import train as train_run
+
+    recipe = load_recipe("cmudict_demo")
+    steps = Steps(
+        console,
+        [
+            ("Training on CMUdict", 300),
+            ("Error rates on words that were held out", 20),
+            ("Attention picture", 5),
+            ("Exporting", 50),
+            ("Parity: the same words through every engine", 60),
+            ("Pronouncing words", 1),
+        ],
+    )
+    run = RunDirectory(run_dir)
+    steps.next()
+    train_run(recipe.CONFIG, recipe.load(), run, console)
+    model = run.load_model()
+    steps.next()
+    results = [evaluate_run(run, num_beams=num_beams) for num_beams in (1, 4)]
+    console.print(results_table(results, recipe.PUBLISHED))
+    steps.next()
+    picture = run_dir / "attention.png"
+    draw_attention(model, "pronunciation", picture)
+    console.print(f"Written: {picture}", highlight=False)
+    steps.next()
+    exports = run_dir / "exports"
+    missing = [name for name in FORMATS if not (exports / name).exists()]
+    export_formats(model, exports, missing, SearchSettings(4, 2), console)
+    steps.next()
+    sources = list(run.test_pairs().references())[:1000]
+    paths = [exports / name for name in FORMATS]
+    agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
+    steps.next()
+    _print_hypotheses(model, DEMO_WORDS, False, {"num_beams": 4})
+    console.print(
+        f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
+    )
+    if not agrees:
+        sys.exit(1)

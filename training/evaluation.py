@@ -1,18 +1,15 @@
 """Error rates of a model on pairs, by real decoding."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
+
+from rich.table import Table
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.metrics import ErrorRates, error_rates
 
 from .run_directory import RunDirectory
-
-
-def split_target(model: Any, text: str) -> list[str]:
-    """The tokens that errors are counted in: symbols, or characters."""
-    separator = model.preprocessor.target_tokenizer.separator
-    return text.split() if separator else list(text)
 
 
 def evaluate(
@@ -34,9 +31,10 @@ def evaluate(
     begin = time.perf_counter()
     texts = model.generate(list(references), num_beams=num_beams, length_penalty=length_penalty)
     seconds = time.perf_counter() - begin
+    split = model.preprocessor.target_tokenizer.split_text
     rates = error_rates(
-        [split_target(model, text) for text in texts],
-        [[split_target(model, text) for text in answers] for answers in references.values()],
+        [split(text) for text in texts],
+        [[split(text) for text in answers] for answers in references.values()],
     )
     return rates, texts, seconds
 
@@ -76,3 +74,28 @@ def evaluate_run(
     }
     run.write_json(run.evaluation_file, result)
     return result
+
+
+def results_table(
+    results: Sequence[dict[str, Any]], published: Sequence[tuple[str, float, float]] = ()
+) -> Table:
+    """The results of `evaluate_run` as a table, published ones (in per cent) below."""
+    first = results[0]
+    table = Table(
+        "",
+        f"{first['token_name']} error rate",
+        f"{first['sequence_name']} error rate",
+        f"{first['sequence_name']}s",
+        "ms each",
+    )
+    for result in results:
+        table.add_row(
+            f"this model, {result['search']}",
+            f"{100 * result['token_error_rate']:.2f} %",
+            f"{100 * result['sequence_error_rate']:.2f} %",
+            str(result["sequences"]),
+            f"{result['milliseconds_each']:.2f}",
+        )
+    for name, token_error_rate, sequence_error_rate in published:
+        table.add_row(name, f"{token_error_rate:.2f} %", f"{sequence_error_rate:.2f} %", "", "")
+    return table

@@ -102,17 +102,9 @@ class RunDirectory:
 
     def load_model(self) -> Any:
         """The best model of the run, a `Seq2Seq`."""
-        path = self.require_model()
-        import keras
+        from keras_seq2seq.models import load_model
 
-        # Registers our classes before Keras reads their names.
-        import keras_seq2seq.models
-        import keras_seq2seq.tokenizers  # noqa: F401
-
-        try:
-            return keras.models.load_model(path, compile=False)
-        except Exception as error:
-            raise InputError(f"{path} cannot be loaded: {error}") from error
+        return load_model(self.require_model())
 
     @property
     def config(self) -> dict[str, Any]:

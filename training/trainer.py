@@ -20,12 +20,11 @@ from .callbacks import (
     SEQUENCE_ERROR_RATE,
     TOKEN_ERROR_RATE,
     DecodedErrorRates,
-    ProgressBar,
     RunState,
     StopOnInvalidLoss,
-    format_seconds,
 )
 from .config import TrainingConfig
+from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory
 
 TOKENIZERS = {"characters": CharacterTokenizer, "symbols": SymbolTokenizer}

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Registers the tokenizers, which a saved preprocessor names.
+import keras_seq2seq.tokenizers  # noqa: F401
 from keras_seq2seq.errors import InputError
 
 
@@ -108,7 +110,11 @@ class TextPreprocessor:
 
     def encoder_inputs(self, sources: Any) -> dict[str, tf.Tensor]:
         """`(batch,)` strings -> `{"encoder_token_ids": (batch, source_length)}`, int32."""
-        return {"encoder_token_ids": self.tokenize_source(sources).to_tensor(0)}
+        return self.pad_source(self.tokenize_source(sources))
+
+    def pad_source(self, source_ids: tf.RaggedTensor) -> dict[str, tf.Tensor]:
+        """Ragged ids with end tokens -> the encoder inputs, padded to the longest."""
+        return {"encoder_token_ids": source_ids.to_tensor(0)}
 
     def pack(self, source_ids: tf.RaggedTensor, target_ids: tf.RaggedTensor, shapes=None):
         """Ragged ids with end tokens -> `(inputs, labels, weights)` of a training step.

@@ -4,7 +4,7 @@ from keras_seq2seq.models.architectures import ARCHITECTURES, lstm, lstm_attenti
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
-from keras_seq2seq.models.seq2seq import Seq2Seq
+from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
 
 __all__ = [
     "ARCHITECTURES",
@@ -19,6 +19,7 @@ __all__ = [
     "RecurrentEncoder",
     "Seq2Seq",
     "ZeroBridge",
+    "load_model",
     "lstm",
     "lstm_attention",
 ]

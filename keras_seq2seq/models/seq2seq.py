@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.preprocessor import TextPreprocessor
 from keras_seq2seq.decoding import (
     BeamSearch,
     GreedySearch,
@@ -80,7 +82,7 @@ class Seq2Seq(keras.Model):
         self,
         encoder: Encoder,
         decoder: Decoder,
-        preprocessor: Any = None,
+        preprocessor: TextPreprocessor | None = None,
         name: str | None = None,
     ):
         if preprocessor is not None:
@@ -352,7 +354,7 @@ class Seq2Seq(keras.Model):
         inputs, _, _ = self._text()(list(sources), list(targets))
         return np.asarray(self.alignment_model(inputs, training=False))
 
-    def _text(self) -> Any:
+    def _text(self) -> TextPreprocessor:
         if self.preprocessor is None:
             raise InputError(
                 "This model has no preprocessor, so it cannot take strings. Build it with "
@@ -378,7 +380,33 @@ class Seq2Seq(keras.Model):
         return cls(**parts, name=config["name"])
 
 
-def _check_vocabulary_sizes(encoder: Encoder, decoder: Decoder, preprocessor: Any) -> None:
+def load_model(path: str | Path) -> Seq2Seq:
+    """Loads a saved `Seq2Seq` with its weights and preprocessor, ready to generate.
+
+    Args:
+        path: A `.keras` file.
+
+    Raises:
+        InputError: If there is no such file, or it holds no `Seq2Seq`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many kinds for a broken file.
+        reason = (
+            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        )
+        raise InputError(f"{path} cannot be loaded as a model: {reason[:200]}") from error
+    if not isinstance(model, Seq2Seq):
+        raise InputError(f"{path} holds a {type(model).__name__}, not a Seq2Seq model.")
+    return model
+
+
+def _check_vocabulary_sizes(
+    encoder: Encoder, decoder: Decoder, preprocessor: TextPreprocessor
+) -> None:
     sizes = {
         "source": (getattr(encoder, "vocabulary_size", None), preprocessor.source_tokenizer),
         "target": (decoder.vocabulary_size, preprocessor.target_tokenizer),

@@ -174,6 +174,11 @@ class TableTokenizer(Tokenizer):
         texts = tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
         return tf.reshape(texts, shape[:-1])
 
+    def split_text(self, text: str) -> list[str]:
+        """The tokens of one string, unknown ones as they are."""
+        pieces = self.split_strings(tf.constant([text]), self.lowercase)
+        return [piece.decode("utf-8", "replace") for piece in pieces.flat_values.numpy()]
+
     def get_vocabulary(self) -> list[str]:
         return list(self.vocabulary)
 

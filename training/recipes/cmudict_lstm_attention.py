@@ -33,6 +33,12 @@ CONFIG = TrainingConfig(
     sequence_name="word",
 )
 
+# Phoneme and word error rates in per cent.
+PUBLISHED = [
+    ("Yao & Zweig 2015, BLSTM", 5.45, 23.55),
+    ("Toshniwal & Livescu 2016, ensemble", 4.69, 20.24),
+]
+
 
 def load(data: Path | None = None) -> Splits:
     """The three files in the folder `data`."""

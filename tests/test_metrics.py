@@ -1,0 +1,118 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_seq2seq.metrics import ErrorRates, error_rates
+
+TOKENS = st.lists(st.sampled_from(["A", "AE", "B", "ä", ""]), max_size=6)
+ROWS = st.lists(st.tuples(TOKENS, st.lists(TOKENS, min_size=1, max_size=3)), min_size=1)
+
+
+def distance(one, other):
+    row = list(range(len(other) + 1))
+    for i, token in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, expected in enumerate(other, 1):
+            before, row[j] = (
+                row[j],
+                min(row[j] + 1, row[j - 1] + 1, before + (token != expected)),
+            )
+    return row[-1]
+
+
+def test_right_answers_have_no_errors():
+    assert error_rates([["K", "AE", "T"], ["A"]], [[["K", "AE", "T"]], [["A"]]]) == ErrorRates(
+        token_error_rate=0.0, sequence_error_rate=0.0, sequences=2, reference_tokens=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "rate"),
+    [
+        (["K", "AE", "B", "S"], 0.0),
+        (["K", "AH", "B", "S"], 0.25),
+        (["K", "AE", "B"], 0.25),
+        (["K", "AE", "B", "S", "S"], 0.25),
+        (["AE", "K", "B", "S"], 0.5),
+        ([], 1.0),
+        (["x"] * 8, 2.0),
+    ],
+)
+def test_insertions_deletions_and_substitutions_count_one_each(hypothesis, rate):
+    rates = error_rates([hypothesis], [[["K", "AE", "B", "S"]]])
+    assert rates.token_error_rate == rate
+    assert rates.sequence_error_rate == float(rate > 0)
+
+
+def test_tokens_are_compared_whole():
+    assert error_rates([["AE"]], [[["AH"]]]).token_error_rate == 1.0
+
+
+def test_rates_are_over_all_tokens_and_all_sequences():
+    rates = error_rates(
+        [["a"], ["b", "b"], ["x"], ["d"]], [[["a"]], [["b", "c"]], [["x"] * 3], [["d"]]]
+    )
+    assert rates == ErrorRates(3 / 7, 2 / 4, 4, 7)
+
+
+def test_any_of_several_references_is_right():
+    references = [[["R", "EH", "D"], ["R", "IY", "D", "Z"]]]
+    assert error_rates([["R", "IY", "D", "Z"]], references) == ErrorRates(0.0, 0.0, 1, 4)
+
+
+def test_the_nearest_reference_is_the_one_with_the_lower_rate():
+    references = [[["K", "AE", "B"], ["K", "AE", "T", "S"]]]
+    assert error_rates([["K", "AE", "T"]], references) == ErrorRates(1 / 4, 1.0, 1, 4)
+    assert error_rates([["K", "AE", "T"]], [references[0][::-1]]) == ErrorRates(
+        1 / 4, 1.0, 1, 4
+    )
+
+
+def test_of_equal_rates_the_fewer_errors_count():
+    references = [[["a", "x", "a", "x"], ["a", "x"]]]
+    assert error_rates([["a", "a"]], references) == ErrorRates(1 / 2, 1.0, 1, 2)
+
+
+def test_empty_sequences_are_compared_too():
+    assert error_rates([[]], [[[]]]) == ErrorRates(0.0, 0.0, 1, 0)
+    assert error_rates([["a", "b"]], [[[]]]) == ErrorRates(2.0, 1.0, 1, 0)
+
+
+@settings(deadline=None)
+@given(ROWS)
+def test_rates_equal_a_plain_count_of_edits(rows):
+    edits = tokens = wrong = 0
+    for hypothesis, references in rows:
+        edit, length = min(
+            ((distance(hypothesis, reference), len(reference)) for reference in references),
+            key=lambda pair: (pair[0] / max(1, pair[1]), pair[0]),
+        )
+        edits, tokens = edits + edit, tokens + length
+        wrong += hypothesis not in references
+    rates = error_rates([row[0] for row in rows], [row[1] for row in rows])
+    assert rates.token_error_rate == pytest.approx(edits / max(1, tokens))
+    assert rates.sequence_error_rate == wrong / len(rows)
+    assert (rates.sequences, rates.reference_tokens) == (len(rows), tokens)
+
+
+def test_rates_become_a_plain_dict():
+    assert ErrorRates(0.5, 1.0, 1, 2).to_dict() == {
+        "token_error_rate": 0.5,
+        "sequence_error_rate": 1.0,
+        "sequences": 1,
+        "reference_tokens": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "references", "received"),
+    [([], [], "0 hyp.*, 0 ref"), ([["a"]], [], "1 hyp.*, 0 ref"), ([], [[["a"]]], "0 hyp")],
+)
+def test_different_numbers_are_refused(hypotheses, references, received):
+    with pytest.raises(ValueError, match=f"as many references as hypotheses.*{received}"):
+        error_rates(hypotheses, references)
+
+
+def test_a_sequence_without_a_reference_is_refused():
+    with pytest.raises(ValueError, match="needs at least one reference"):
+        error_rates([["a"], ["b"]], [[["a"]], []])

@@ -1,0 +1,108 @@
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from keras_seq2seq.errors import InputError
+from training.config import TrainingConfig, option_name
+
+LOWEST = {
+    "embedding_dim": 1,
+    "hidden_dim": 1,
+    "num_layers": 1,
+    "min_count": 1,
+    "max_source_length": 0,
+    "max_target_length": 0,
+    "epochs": 1,
+    "batch_size": 1,
+    "num_buckets": 1,
+    "warmup_steps": 0,
+    "clipnorm": 0,
+    "patience": 1,
+    "validation_sources": 1,
+    "validation_decoded": 0,
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize(("name", "lowest"), LOWEST.items())
+def test_the_lowest_value_is_accepted_and_one_less_refused(name, lowest):
+    assert getattr(TrainingConfig(**{name: lowest}), name) == lowest
+    expected = f"{option_name(name)} must be at least {lowest}. Received: {lowest - 1}."
+    with pytest.raises(InputError, match=expected):
+        TrainingConfig(**{name: lowest - 1})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1, 1.5, math.nan])
+def test_a_dropout_outside_its_range_is_refused(value):
+    with pytest.raises(InputError, match=rf"--dropout must be in \[0, 1\). Received: {value}"):
+        TrainingConfig(dropout=value)
+
+
+@pytest.mark.parametrize("value", [0, 0.999])
+def test_a_dropout_in_its_range_is_accepted(value):
+    assert TrainingConfig(dropout=value).dropout == value
+
+
+@pytest.mark.parametrize("value", [0, -1e-3, math.inf, math.nan])
+def test_a_learning_rate_that_cannot_train_is_refused(value):
+    with pytest.raises(InputError, match=f"--learning-rate must be above 0. Received: {value}"):
+        TrainingConfig(learning_rate=value)
+
+
+def test_a_clipnorm_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="--clipnorm must be at least 0. Received: nan"):
+        TrainingConfig(clipnorm=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("architecture", "lstm, lstm_attention"),
+        ("source_tokenizer", "characters, symbols"),
+        ("target_tokenizer", "characters, symbols"),
+        ("schedule", "cosine, constant"),
+    ],
+)
+def test_an_unknown_choice_is_refused_and_the_valid_ones_named(name, choices):
+    expected = f"{option_name(name)} must be one of {choices}. Received: 'other'."
+    with pytest.raises(InputError, match=expected):
+        TrainingConfig(**{name: "other"})
+    for choice in choices.split(", "):
+        assert getattr(TrainingConfig(**{name: choice}), name) == choice
+
+
+def test_every_setting_has_a_help_text():
+    assert all(setting.metadata["help"] for setting in dataclasses.fields(TrainingConfig))
+
+
+def test_a_configuration_survives_json():
+    config = TrainingConfig(learning_rate=0.1 + 0.2, lowercase_source=True, token_name="Ä")
+    assert TrainingConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_replacing_changes_a_copy_and_checks_it():
+    config = TrainingConfig(epochs=3)
+    assert config.replace(epochs=4) == TrainingConfig(epochs=4)
+    assert config.epochs == 3
+    with pytest.raises(InputError, match="--epochs must be at least 1. Received: 0."):
+        config.replace(epochs=0)
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainingConfig().epochs = 2  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_option_names_have_hyphens():
+    assert option_name("max_source_length") == "--max-source-length"
+
+
+def test_the_configuration_imports_no_tensorflow(pytestconfig):
+    code = "import sys, training.config; sys.exit('tensorflow' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=pytestconfig.rootpath).returncode == 0
+    )

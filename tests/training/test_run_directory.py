@@ -1,0 +1,213 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_seq2seq.data import Pairs, TextPreprocessor, read_lines, read_pairs
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+from training.config import TrainingConfig
+from training.run_directory import RunDirectory, fingerprint, write_atomically
+
+CONFIG = TrainingConfig(hidden_dim=8, learning_rate=0.003)
+TRAIN = Pairs(["cab", "ace"], ["K AE B", "EY S"])
+VALIDATION = Pairs(["be"], ["B IY"])
+FIELD = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\t\ufeff"), min_size=1
+).filter(str.strip)
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDirectory(tmp_path / "runs" / "first")
+    run.begin(CONFIG, TRAIN, VALIDATION)
+    return run
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_new_run_records_settings_and_data(run):
+    assert run.config == {
+        "settings": CONFIG.to_dict(),
+        "data": fingerprint(TRAIN, VALIDATION),
+    }
+    assert list(contents(run.path)) == [run.config_file.relative_to(run.path)]
+
+
+def test_the_same_settings_and_data_are_accepted_again(run):
+    before = contents(run.path)
+    RunDirectory(run.path).begin(TrainingConfig(**CONFIG.to_dict()), TRAIN, VALIDATION)
+    assert contents(run.path) == before
+
+
+def test_an_empty_folder_becomes_a_run(tmp_path):
+    RunDirectory(tmp_path).begin(CONFIG, TRAIN, VALIDATION)
+    assert (tmp_path / "config.json").exists()
+
+
+def test_other_settings_are_refused_and_named(run):
+    before = contents(run.path)
+    expected = (
+        "holds a run of another configuration: --hidden-dim was 8 and is now 9; "
+        "--schedule was 'cosine' and is now 'constant'. Choose another --run-dir"
+    )
+    with pytest.raises(InputError, match=expected):
+        run.begin(CONFIG.replace(hidden_dim=9, schedule="constant"), TRAIN, VALIDATION)
+    assert contents(run.path) == before
+
+
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [
+        (Pairs(["cab", "ace"], ["K AE B", "EY Z"]), VALIDATION),
+        (TRAIN, Pairs(["be"], ["B IH"])),
+        (Pairs(TRAIN.sources[::-1], TRAIN.targets[::-1]), VALIDATION),
+    ],
+)
+def test_other_data_is_refused(run, train, validation):
+    expected = "another configuration: the training or validation data has changed"
+    with pytest.raises(InputError, match=expected):
+        run.begin(CONFIG, train, validation)
+
+
+def test_a_setting_that_the_old_run_lacks_is_named(run):
+    record = run.config
+    del record["settings"]["patience"]
+    run.write_json(run.config_file, record)
+    with pytest.raises(InputError, match="--patience was None and is now 5"):
+        run.begin(CONFIG, TRAIN, VALIDATION)
+
+
+def test_a_folder_that_is_not_a_run_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear", "utf-8")
+    with pytest.raises(InputError, match="exists and is not a run of this program; choose"):
+        RunDirectory(tmp_path).begin(CONFIG, TRAIN, VALIDATION)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("", "utf-8")
+    with pytest.raises(InputError, match="file exists and is not a run of this program"):
+        RunDirectory(path).begin(CONFIG, TRAIN, VALIDATION)
+
+
+def test_what_a_killed_run_left_unfinished_is_removed(run):
+    run.checkpoint.mkdir()
+    for folder in (run.path, run.checkpoint):
+        (folder / ".unfinished-1-model.keras").write_bytes(b"half")
+    (run.checkpoint / "whole").write_bytes(b"whole")
+    run.begin(CONFIG, TRAIN, VALIDATION)
+    assert sorted(path.name for path in contents(run.path)) == ["config.json", "whole"]
+
+
+def test_a_run_without_a_model_says_so(run):
+    expected = r"holds no trained model \(model.keras is missing\). Train one with"
+    with pytest.raises(InputError, match=expected):
+        run.require_model()
+    with pytest.raises(InputError, match=expected):
+        run.load_model()
+
+
+def test_a_model_file_that_is_no_model_is_refused(run):
+    run.model_file.write_bytes(b"not a model")
+    assert run.require_model() == run.model_file
+    with pytest.raises(InputError, match="model.keras cannot be loaded"):
+        run.load_model()
+
+
+def test_history_comes_back(run):
+    history = [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 1e-9}]
+    assert run.history == []
+    run.write_history(history[:1])
+    run.write_history(history)
+    assert run.history == history
+    assert len(read_lines(run.history_file)) == 2
+
+
+def test_json_comes_back_and_is_readable(run):
+    content = {"name": "Ä😀\u2028", "values": [1, 0.5, None]}
+    run.write_json(run.metrics_file, content)
+    assert run.read_json(run.metrics_file) == content
+    assert "Ä😀" in run.metrics_file.read_text("utf-8")
+
+
+@settings(deadline=None, max_examples=50)
+@given(pairs=st.lists(st.tuples(FIELD, FIELD), min_size=1))
+def test_written_pairs_read_back(tmp_path_factory, pairs):
+    run = RunDirectory(tmp_path_factory.getbasetemp())
+    written = Pairs([source for source, _ in pairs], [target for _, target in pairs])
+    run.write_pairs(run.validation_file, written)
+    assert read_pairs(run.validation_file) == written
+
+
+def test_vocabulary_files_hold_one_token_a_line(run):
+    preprocessor = TextPreprocessor.from_pairs(
+        ["a \t\u2028\0😀"], ["K \x85 é"], CharacterTokenizer, SymbolTokenizer
+    )
+    run.write_vocabulary(preprocessor)
+    run.write_vocabulary(preprocessor)
+    for name, tokenizer in (
+        ("source", preprocessor.source_tokenizer),
+        ("target", preprocessor.target_tokenizer),
+    ):
+        lines = read_lines(run.path / "vocabulary" / f"{name}.txt")
+        assert lines == tokenizer.get_vocabulary()
+        assert type(tokenizer)(lines).get_vocabulary() == lines
+
+
+def test_the_test_pairs_win_over_the_validation_pairs(run):
+    run.write_pairs(run.validation_file, VALIDATION)
+    assert run.test_pairs() == VALIDATION
+    run.write_pairs(run.test_file, TRAIN)
+    assert run.test_pairs() == TRAIN
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old", "utf-8")
+
+    def fail(temporary):
+        assert temporary.suffix == ".json"
+        temporary.write_text("half", "utf-8")
+        assert path.read_text("utf-8") == "old"
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert contents(tmp_path) == {path.relative_to(tmp_path): b"old"}
+
+
+def test_a_write_replaces_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    for text in ("old", "new"):
+        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, "utf-8"))
+    assert contents(tmp_path) == {path.relative_to(tmp_path): b"new"}
+
+
+def test_the_fingerprint_tells_parts_and_columns_apart():
+    both, empty = Pairs(["a", "b"], ["c", "d"]), Pairs([], [])
+    one, other = Pairs(["a"], ["c"]), Pairs(["b"], ["d"])
+    prints = [
+        fingerprint(*parts)
+        for parts in (
+            (both, empty),
+            (empty, both),
+            (one, other),
+            (Pairs(["c", "d"], ["a", "b"]), empty),
+            (Pairs(["ac", "b"], ["", "d"]), empty),
+        )
+    ]
+    assert len(set(prints)) == len(prints)
+    assert fingerprint(Pairs(["a", "b"], ["c", "d"]), empty) == prints[0]
+
+
+def test_the_record_is_plain_json(run):
+    assert json.loads(run.config_file.read_text("utf-8"))["settings"]["hidden_dim"] == 8

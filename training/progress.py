@@ -1,0 +1,107 @@
+"""What a person sees while a command works: where it is and how long is left."""
+
+import time
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .callbacks import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar for the whole run with the time left, and one line an epoch.
+
+    Args:
+        console: `rich.console.Console`. Where standard output is not a terminal only the
+            lines are printed.
+        labels: What the error rates are called, `(token, sequence)`.
+    """
+
+    def __init__(self, console: Console, labels: tuple[str, str]):
+        super().__init__()
+        self.console = console
+        self.labels = labels
+        self.first_epoch: int | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.begin = time.perf_counter()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[loss]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.progress.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        if self.first_epoch is None:
+            self.first_epoch = epoch
+            self.task = self.progress.add_task(
+                "", total=epochs * steps, completed=epoch * steps, loss=""
+            )
+        self.progress.update(self.task, description=f"epoch {epoch + 1}/{epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.progress.update(
+            self.task, advance=1, loss=f"loss {(logs or {}).get('loss', 0):.3f}"
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        epochs = self.params["epochs"]
+        done = epoch + 1 - (self.first_epoch or 0)
+        left = (time.perf_counter() - self.begin) / done * (epochs - epoch - 1)
+        token, sequence = self.labels
+        self.console.print(
+            f"  epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  "
+            f"validation loss {logs['val_loss']:.3f}  "
+            f"{token} error rate {100 * logs[TOKEN_ERROR_RATE]:.2f} %  "
+            f"{sequence} error rate {100 * logs[SEQUENCE_ERROR_RATE]:.2f} %  "
+            f"left at most {format_seconds(left)}",
+            highlight=False,
+        )
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.progress.stop()
+
+
+def format_seconds(seconds: float) -> str:
+    """75 -> "1 min 15 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Steps:
+    """Says which step of several begins, how long it takes and how long all the rest takes.
+
+    Args:
+        console: Where it is printed.
+        steps: Title and seconds, as measured on two cores, of each step.
+    """
+
+    def __init__(self, console: Console, steps: list[tuple[str, int]]):
+        self.console = console
+        self.steps = steps
+        self.done = 0
+
+    def next(self) -> None:
+        """Announces the next step."""
+        title, seconds = self.steps[self.done]
+        left = sum(seconds for _, seconds in self.steps[self.done :])
+        self.done += 1
+        self.console.rule(
+            f"[bold]{self.done}/{len(self.steps)} {title}[/] (about "
+            f"{format_seconds(seconds)}; {format_seconds(left)} left in all on 2 cores)",
+            align="left",
+        )
