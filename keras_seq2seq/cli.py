@@ -18,6 +18,7 @@ from keras_seq2seq.training.recipes import load_recipe, recipe_names
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 console = Console()
+_PATH = click.Path(path_type=Path)
 
 # What `export` can write; names of the folders too.
 FORMATS = ("saved_model", "tflite", "tflite_int8")
@@ -65,6 +66,19 @@ def main() -> None:
     """
 
 
+def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
+    _load_tensorflow()
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    run = RunDirectory(path)
+    run.require_model()
+    return run
+
+
+# A run with a trained model; the command receives its `RunDirectory`.
+_run_argument = click.argument("run", metavar="RUN_DIR", type=_PATH, callback=_open_run)
+
+
 def _setting_options(command: Callable) -> Callable:
     """One option for every field of `TrainingConfig`."""
     for setting in reversed(dataclasses.fields(TrainingConfig)):
@@ -95,27 +109,27 @@ def _search_options(command: Callable) -> Callable:
 
 
 @main.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=_PATH)
 @click.option(
     "--run-dir",
     required=True,
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Where the run is written; the same command resumes it.",
 )
 @click.option(
     "--recipe", help="Settings and data of a recipe: " + ", ".join(recipe_names()) + "."
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Data of the recipe.")
+@click.option("--data", type=_PATH, help="Data of the recipe.")
 @click.option(
     "--validation",
     "validation_file",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="TSV of pairs that choose the best epoch; else held out.",
 )
 @click.option(
     "--test",
     "test_file",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="TSV of test pairs for `evaluate`.",
 )
 @_setting_options
@@ -139,18 +153,17 @@ def train(
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
     """
+    _load_tensorflow()
     given = {name: value for name, value in settings.items() if value is not None}
     if recipe is not None:
         if files:
             raise InputError("Give either files or --recipe, not both.")
-        _load_tensorflow()
         module = load_recipe(recipe)
         config = module.CONFIG.replace(**given)
         splits = module.load(data)
     else:
         config = TrainingConfig(**given)
         splits = _read_splits(files, validation_file, test_file, config)
-    _load_tensorflow()
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
@@ -163,7 +176,6 @@ def _read_splits(
     test_file: Path | None,
     config: TrainingConfig,
 ) -> Any:
-    _load_tensorflow()
     from keras_seq2seq.data import Splits, read_pairs, read_parallel, split_by_source
 
     if len(files) not in (1, 2):
@@ -181,12 +193,10 @@ def _read_splits(
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@_run_argument
+@click.argument("files", nargs=-1, type=_PATH)
 @_search_options
-def evaluate(
-    run_dir: Path, files: tuple[Path, ...], beam_size: int, length_penalty: float
-) -> None:
+def evaluate(run: Any, files: tuple[Path, ...], beam_size: int, length_penalty: float) -> None:
     """Error rates of the run RUN_DIR on FILES, or on its own test pairs.
 
     Prints a table and writes evaluation.json into the run.
@@ -196,15 +206,11 @@ def evaluate(
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv
     """
-    _load_tensorflow()
     from keras_seq2seq.data import read_pairs, read_parallel
     from keras_seq2seq.training.evaluation import evaluate_run, results_table
-    from keras_seq2seq.training.run_directory import RunDirectory
 
     if len(files) > 2:
         raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
-    run = RunDirectory(run_dir)
-    run.require_model()
     pairs = None
     if files:
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
@@ -214,14 +220,14 @@ def evaluate(
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@_run_argument
 @click.argument("texts", nargs=-1)
-@click.option("--file", "file", type=click.Path(path_type=Path), help="One source a line.")
+@click.option("--file", "file", type=_PATH, help="One source a line.")
 @click.option("--n-best", default=1, show_default=True, help="Hypotheses a source.")
 @click.option("--scores", is_flag=True, help="Print the log probability in front.")
 @_search_options
 def generate(
-    run_dir: Path,
+    run: Any,
     texts: tuple[str, ...],
     file: Path | None,
     n_best: int,
@@ -240,13 +246,8 @@ def generate(
       keras-seq2seq generate runs/demo --beam-size 4 --n-best 2 --scores < words.txt
       keras-seq2seq generate runs/demo
     """
-    from keras_seq2seq.training.run_directory import RunDirectory
-
     if texts and file:
         raise InputError("Give either texts or --file, not both.")
-    run = RunDirectory(run_dir)
-    run.require_model()
-    _load_tensorflow()
     lines = _source_lines(texts, file)
     model = run.load_model()
     settings = {
@@ -293,10 +294,10 @@ def _print_hypotheses(
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@_run_argument
 @click.argument("text")
-@click.argument("picture", type=click.Path(path_type=Path))
-def attention(run_dir: Path, text: str, picture: Path) -> None:
+@click.argument("picture", type=_PATH)
+def attention(run: Any, text: str, picture: Path) -> None:
     """Draw where the model RUN_DIR looks while it writes the target of TEXT.
 
     PICTURE is a .png or .svg file.
@@ -305,11 +306,6 @@ def attention(run_dir: Path, text: str, picture: Path) -> None:
     Example:
       keras-seq2seq attention runs/demo pronunciation attention.png
     """
-    from keras_seq2seq.training.run_directory import RunDirectory
-
-    run = RunDirectory(run_dir)
-    run.require_model()
-    _load_tensorflow()
     from keras_seq2seq.pictures import draw_attention
 
     draw_attention(run.load_model(), text, picture)
@@ -317,8 +313,8 @@ def attention(run_dir: Path, text: str, picture: Path) -> None:
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
-@click.argument("out_dir", type=click.Path(path_type=Path))
+@_run_argument
+@click.argument("out_dir", type=_PATH)
 @click.option(
     "--format",
     "formats",
@@ -329,7 +325,7 @@ def attention(run_dir: Path, text: str, picture: Path) -> None:
 @click.option("--n-best", default=1, show_default=True, help="Hypotheses that come out.")
 @_search_options
 def export(
-    run_dir: Path,
+    run: Any,
     out_dir: Path,
     formats: tuple[str, ...],
     n_best: int,
@@ -345,34 +341,24 @@ def export(
     Example:
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
     """
-    from keras_seq2seq.training.run_directory import RunDirectory
+    from keras_seq2seq.export import SearchSettings, export_formats
 
-    run = RunDirectory(run_dir)
-    run.require_model()
-    paths = {
-        name: out_dir / name for name in formats or ("saved_model", "tflite", "tflite_int8")
-    }
-    for path in paths.values():
-        if path.exists():
-            raise InputError(f"{path} exists. Choose another folder; nothing was changed.")
-    _load_tensorflow()
-    _export_all(run.load_model(), paths, beam_size, n_best, length_penalty)
+    search = SearchSettings(beam_size, n_best, length_penalty)
+    export_formats(run.load_model(), out_dir, formats or FORMATS, search, console)
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
-@click.argument("artefacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_run_argument
+@click.argument("artefacts", nargs=-1, required=True, type=_PATH)
 @click.option(
     "--file",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Sources, one a line; else the run's test sources.",
 )
 @click.option("--count", default=1000, show_default=True, help="Sources at most.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the table as JSON too."
-)
+@click.option("--json", "json_file", type=_PATH, help="Write the table as JSON too.")
 def parity(
-    run_dir: Path,
+    run: Any,
     artefacts: tuple[Path, ...],
     file: Path | None,
     count: int,
@@ -386,13 +372,8 @@ def parity(
     Example:
       keras-seq2seq parity runs/demo exports/demo/saved_model exports/demo/tflite
     """
-    from keras_seq2seq.training.run_directory import RunDirectory
-
-    run = RunDirectory(run_dir)
-    run.require_model()
     if count < 1:
         raise InputError(f"--count must be at least 1. Received: {count}.")
-    _load_tensorflow()
     from keras_seq2seq.data import read_lines
     from keras_seq2seq.export import print_parity
 
@@ -409,7 +390,7 @@ DEMO_WORDS = ["keras", "sequence", "encoder", "decoder", "hello", "tensorflow", 
     "--run-dir",
     default="runs/demo",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Where everything is written.",
 )
 def demo(run_dir: Path) -> None:

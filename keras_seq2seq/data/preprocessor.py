@@ -7,9 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Registers the tokenizers, which a saved preprocessor names.
-import keras_seq2seq.tokenizers  # noqa: F401
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.tokenizers import TableTokenizer
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -28,8 +27,7 @@ class TextPreprocessor:
     Everything runs in the graph, so that it also runs inside an exported model.
 
     Args:
-        source_tokenizer: A `keras_nlp.tokenizers.Tokenizer` with `start_token_id`,
-            `end_token_id` and padding id 0, such as `CharacterTokenizer`.
+        source_tokenizer: Such as `CharacterTokenizer`; padding is id 0.
         target_tokenizer: Likewise.
         max_source_length: int. Source tokens at most, without the end token. A longer source
             is an error, never cut.
@@ -42,8 +40,8 @@ class TextPreprocessor:
 
     def __init__(
         self,
-        source_tokenizer: Any,
-        target_tokenizer: Any,
+        source_tokenizer: TableTokenizer,
+        target_tokenizer: TableTokenizer,
         max_source_length: int,
         max_target_length: int,
     ):
@@ -63,8 +61,8 @@ class TextPreprocessor:
         cls,
         sources: Sequence[str],
         targets: Sequence[str],
-        source_tokenizer: type,
-        target_tokenizer: type,
+        source_tokenizer: type[TableTokenizer],
+        target_tokenizer: type[TableTokenizer],
         *,
         max_source_length: int | None = None,
         max_target_length: int | None = None,

@@ -96,7 +96,7 @@ class Seq2Seq(keras.Model):
         super().__init__(inputs, output.logits, name=name)
         self.encoder = encoder
         self.decoder = decoder
-        self.preprocessor = preprocessor
+        self._preprocessor = preprocessor
 
         encoder_model = keras.Model(encoder_inputs, state, name="encoder")
         step_state = {
@@ -119,6 +119,16 @@ class Seq2Seq(keras.Model):
         self._views = _Views(encoder_model, decoder_model, alignment_model)
         self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
         self._score_function = None
+
+    @property
+    def preprocessor(self) -> TextPreprocessor:
+        """From strings to ids and back; `InputError` if the model was built without."""
+        if self._preprocessor is None:
+            raise InputError(
+                "This model has no preprocessor, so it cannot take strings. Build it with "
+                "`Seq2Seq(encoder, decoder, preprocessor=...)`, or call `decode` with ids."
+            )
+        return self._preprocessor
 
     @property
     def encoder_model(self) -> keras.Model:
@@ -219,21 +229,21 @@ class Seq2Seq(keras.Model):
     @property
     def start_id(self) -> int:
         """Id of the token that begins every target."""
-        return START_ID if self.preprocessor is None else self._target.start_token_id
+        return START_ID if self._preprocessor is None else self._target.start_token_id
 
     @property
     def end_id(self) -> int:
         """Id of the token that ends every target."""
-        return END_ID if self.preprocessor is None else self._target.end_token_id
+        return END_ID if self._preprocessor is None else self._target.end_token_id
 
     @property
     def _target(self) -> Any:
-        return self._text().target_tokenizer
+        return self.preprocessor.target_tokenizer
 
     @property
     def max_length(self) -> int:
         """Tokens of a generated target at most, the end token included."""
-        return self._text().max_target_length + 1
+        return self.preprocessor.max_target_length + 1
 
     def generate(
         self,
@@ -257,13 +267,12 @@ class Seq2Seq(keras.Model):
         Raises:
             InputError: If a source is empty or too long, or a setting is out of range.
         """
-        single = isinstance(sources, str)
-        lines = [sources] if single else list(sources)
+        lines = [sources] if isinstance(sources, str) else list(sources)
         hypotheses = self.search(
             lines, num_beams=num_beams, length_penalty=length_penalty, batch_size=batch_size
         )
         texts = [row[0] for row in self.texts(hypotheses)]
-        return texts[0] if single else texts
+        return texts[0] if isinstance(sources, str) else texts
 
     def search(
         self,
@@ -281,7 +290,7 @@ class Seq2Seq(keras.Model):
         Returns:
             `Hypotheses` of NumPy arrays, rows in the order of the sources.
         """
-        preprocessor = self._text()
+        preprocessor = self.preprocessor
         preprocessor.check_sources(sources)
         settings = (num_beams, num_hypotheses, length_penalty)
         self.strategy(*settings)
@@ -333,8 +342,8 @@ class Seq2Seq(keras.Model):
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
         """`log P(target | source)` of each pair of strings, `(batch,)`, float32."""
-        self._text().check_sources(sources)
-        inputs, labels, _ = self._text()(list(sources), list(targets))
+        self.preprocessor.check_sources(sources)
+        inputs, labels, _ = self.preprocessor(list(sources), list(targets))
         return self.score_tokens(inputs, labels).numpy().sum(-1)
 
     def score_tokens(self, inputs: dict[str, Any], labels: Any) -> tf.Tensor:
@@ -350,23 +359,15 @@ class Seq2Seq(keras.Model):
         """
         if self.alignment_model is None:
             raise InputError("This model has no attention, so there is no alignment to show.")
-        self._text().check_sources(sources)
-        inputs, _, _ = self._text()(list(sources), list(targets))
+        self.preprocessor.check_sources(sources)
+        inputs, _, _ = self.preprocessor(list(sources), list(targets))
         return np.asarray(self.alignment_model(inputs, training=False))
-
-    def _text(self) -> TextPreprocessor:
-        if self.preprocessor is None:
-            raise InputError(
-                "This model has no preprocessor, so it cannot take strings. Build it with "
-                "`Seq2Seq(encoder, decoder, preprocessor=...)`, or call `decode` with ids."
-            )
-        return self.preprocessor
 
     def get_config(self) -> dict[str, Any]:
         return {
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+            "preprocessor": keras.saving.serialize_keras_object(self._preprocessor),
             "name": self.name,
         }
 

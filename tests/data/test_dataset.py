@@ -188,7 +188,8 @@ def test_buckets_hold_their_pairs_tightly(lengths, batch_size, num_buckets):
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 70), st.integers(1, 10))
 def test_steps_count_the_batches_of_every_bucket(lengths, batch_size, num_buckets):
-    buckets = make_buckets(*np.array(lengths).T, batch_size, num_buckets)
+    source, target = np.array(lengths).T
+    buckets = make_buckets(source, target, batch_size, num_buckets)
     steps = 0
     for bucket in range(len(buckets.batch_sizes)):
         pairs = int((buckets.index == bucket).sum())

@@ -38,6 +38,7 @@ def test_every_pair_is_in_one_part_and_no_source_in_two(pairs, validation, test,
 
 def test_parts_keep_the_order_of_the_data():
     splits = split_by_source(PAIRS, validation_sources=3, test_sources=2)
+    assert splits.test is not None
     for part in (splits.train, splits.validation, splits.test):
         numbers = [int(target[1:]) for target in part.targets]
         assert numbers == sorted(numbers)
@@ -62,6 +63,7 @@ def test_the_order_of_the_data_does_not_change_which_sources_are_held_out():
     there = split_by_source(PAIRS, validation_sources=3, test_sources=2)
     back = split_by_source(backwards, validation_sources=3, test_sources=2)
     assert set(there.validation.sources) == set(back.validation.sources)
+    assert there.test is not None and back.test is not None
     assert set(there.test.sources) == set(back.test.sources)
 
 

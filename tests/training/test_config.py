@@ -30,10 +30,10 @@ LOWEST = {
 
 @pytest.mark.parametrize(("name", "lowest"), LOWEST.items())
 def test_the_lowest_value_is_accepted_and_one_less_refused(name, lowest):
-    assert getattr(TrainingConfig(**{name: lowest}), name) == lowest
+    assert getattr(TrainingConfig().replace(**{name: lowest}), name) == lowest
     expected = f"{option_name(name)} must be at least {lowest}. Received: {lowest - 1}."
     with pytest.raises(InputError, match=expected):
-        TrainingConfig(**{name: lowest - 1})
+        TrainingConfig().replace(**{name: lowest - 1})
 
 
 @pytest.mark.parametrize("value", [-0.1, 1, 1.5, math.nan])
@@ -70,9 +70,9 @@ def test_a_clipnorm_that_is_no_number_is_refused():
 def test_an_unknown_choice_is_refused_and_the_valid_ones_named(name, choices):
     expected = f"{option_name(name)} must be one of {choices}. Received: 'other'."
     with pytest.raises(InputError, match=expected):
-        TrainingConfig(**{name: "other"})
+        TrainingConfig().replace(**{name: "other"})
     for choice in choices.split(", "):
-        assert getattr(TrainingConfig(**{name: choice}), name) == choice
+        assert getattr(TrainingConfig().replace(**{name: choice}), name) == choice
 
 
 def test_every_setting_has_a_help_text():

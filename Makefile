@@ -1,0 +1,38 @@
+# make demo    train, evaluate, export and check a model on real data (about 9 minutes)
+# make test    everything that continuous integration runs
+# make clean   remove the environment and the demo's run
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types unit clean
+
+demo: $(VENV)/demo.installed
+	@$(BIN)/keras-seq2seq demo --run-dir runs/demo
+
+test: $(VENV)/test.installed lint types unit
+
+lint: $(VENV)/test.installed
+	@echo "== Style"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/test.installed
+	@echo "== Types"
+	@$(BIN)/mypy
+
+unit: $(VENV)/test.installed
+	@echo "== Tests (about 10 minutes on 2 cores)"
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --durations=15
+
+$(VENV)/%.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) \
+	  else "Python 3.10 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.12" % v)'
+	@echo "== Installing TensorFlow, Keras and this package into $(VENV) (about 2 minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs/demo

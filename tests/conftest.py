@@ -1,0 +1,52 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+from keras_seq2seq.data import Pairs, TextPreprocessor
+from keras_seq2seq.layers import LuongAttention
+from keras_seq2seq.models import RecurrentDecoder, RecurrentEncoder, Seq2Seq
+from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+
+
+def spelled_pairs(count: int, seed: int = 0) -> Pairs:
+    """Words over a to f whose target is one symbol a letter: "cab" -> "CC AA BB"."""
+    rng = np.random.default_rng(seed)
+    words = ["".join(rng.choice(list("abcdef"), rng.integers(1, 8))) for _ in range(count)]
+    return Pairs(words, [" ".join(letter.upper() * 2 for letter in word) for word in words])
+
+
+@pytest.fixture(scope="session")
+def pairs() -> Pairs:
+    return spelled_pairs(400)
+
+
+@pytest.fixture(scope="session")
+def preprocessor(pairs) -> TextPreprocessor:
+    return TextPreprocessor.from_pairs(
+        pairs.sources, pairs.targets, CharacterTokenizer, SymbolTokenizer, max_target_length=12
+    )
+
+
+@pytest.fixture(scope="session")
+def text_model(preprocessor) -> Seq2Seq:
+    """An attention model with random weights, large enough that its choices differ."""
+    keras.utils.set_random_seed(3)
+    model = Seq2Seq(
+        RecurrentEncoder(
+            preprocessor.source_tokenizer.vocabulary_size(), 8, 16, bidirectional=True
+        ),
+        RecurrentDecoder(
+            preprocessor.target_tokenizer.vocabulary_size(),
+            8,
+            24,
+            attention=LuongAttention(24, name="decoder_attention"),
+        ),
+        preprocessor,
+    )
+    for weight in model.weights:
+        weight.assign(weight * 2)
+    return model

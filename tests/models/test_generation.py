@@ -1,0 +1,83 @@
+"""Strings in, strings out."""
+
+import numpy as np
+import pytest
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import load_model
+
+
+def test_a_string_gives_a_string_and_a_list_a_list(text_model):
+    single = text_model.generate("cab")
+    assert isinstance(single, str)
+    assert text_model.generate(["cab"]) == [single]
+    assert text_model.generate([]) == []
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_order_and_batch_size_do_not_matter(text_model, pairs, num_beams):
+    sources = pairs.sources[:40]
+    expected = [text_model.generate(source, num_beams=num_beams) for source in sources]
+    assert text_model.generate(sources, num_beams=num_beams) == expected
+    assert text_model.generate(sources, num_beams=num_beams, batch_size=7) == expected
+
+
+def test_a_beam_of_one_is_greedy(text_model, pairs):
+    greedy = text_model.search(pairs.sources[:20])
+    assert greedy.token_ids.shape == (20, 1, text_model.max_length)
+    best = text_model.search(pairs.sources[:20], num_beams=4, num_hypotheses=4)
+    assert np.all(best.scores[:, 0] >= greedy.scores[:, 0] - 1e-5)
+    assert np.all(np.diff(best.scores, axis=1) <= 1e-6)
+
+
+def test_the_score_of_a_generated_target_is_its_log_prob(text_model, pairs):
+    sources = pairs.sources[:20]
+    hypotheses = text_model.search(sources, num_beams=3, num_hypotheses=2)
+    for rank in range(2):
+        ended = hypotheses.lengths[:, rank] < text_model.max_length
+        texts = [row[rank] for row in text_model.texts(hypotheses)]
+        scores = text_model.score(sources, texts)
+        # A cut hypothesis has no end token, which `score` adds.
+        np.testing.assert_allclose(scores[ended], hypotheses.log_probs[ended, rank], atol=1e-4)
+
+
+def test_a_loaded_model_generates_the_same(text_model, pairs, tmp_path):
+    text_model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    expected = text_model.search(pairs.sources[:30], num_beams=2, num_hypotheses=2)
+    received = loaded.search(pairs.sources[:30], num_beams=2, num_hypotheses=2)
+    np.testing.assert_array_equal(received.token_ids, expected.token_ids)
+    np.testing.assert_array_equal(received.scores, expected.scores)
+
+
+def test_alignment_has_a_row_a_target_token_and_sums_to_one(text_model):
+    weights = text_model.align(["cab"], ["CC AA BB"])
+    assert weights.shape == (1, 4, 4)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+
+
+def test_one_trace_serves_every_batch(text_model):
+    text_model.generate(["a", "abc"], num_beams=2)
+    function = text_model._decode_functions(2, 1, 0.0)
+    text_model.generate(["abcdef"] * 5, num_beams=2)
+    assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(
+    "sources, settings, message",
+    [
+        (["a", ""], {}, "Source 2 of 2 is empty"),
+        (["a" * 50], {}, "has 50 tokens; this model takes at most 7: 'aaaa"),
+        (["a"], {"num_beams": 0}, "Received: beam size 0, n-best 1"),
+        (["a"], {"num_beams": 2, "num_hypotheses": 3}, "beam size 2, n-best 3"),
+        (["a"], {"length_penalty": -1.0}, "length penalty must be at least 0. Received: -1.0"),
+        (["a"], {"length_penalty": float("nan")}, "length penalty must be at least 0"),
+    ],
+)
+def test_bad_input_is_refused(text_model, sources, settings, message):
+    with pytest.raises(InputError, match=message):
+        text_model.search(sources, **settings)
+
+
+def test_unknown_characters_are_counted(preprocessor):
+    assert preprocessor.count_unknown(["caz", "zzy"]) == {"z": 3, "y": 1}
