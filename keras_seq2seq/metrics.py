@@ -58,7 +58,7 @@ def error_rates(
         distances = [
             (Levenshtein.distance(hypothesis, answer), len(answer)) for answer in answers
         ]
-        nearest, length = min(distances, key=lambda pair: (pair[0] / max(1, pair[1]), pair[0]))
+        nearest, length = min(distances, key=lambda pair: (pair[0] / max(1, pair[1]), pair[1]))
         edits += nearest
         tokens += length
         wrong += nearest > 0

@@ -85,7 +85,7 @@ def test_rates_equal_a_plain_count_of_edits(rows):
     for hypothesis, references in rows:
         edit, length = min(
             ((distance(hypothesis, reference), len(reference)) for reference in references),
-            key=lambda pair: (pair[0] / max(1, pair[1]), pair[0]),
+            key=lambda pair: (pair[0] / max(1, pair[1]), pair[1]),
         )
         edits, tokens = edits + edit, tokens + length
         wrong += hypothesis not in references

@@ -64,10 +64,12 @@ class RunDirectory:
                 that is not a run. Nothing in it is changed then.
         """
         record = {"settings": config.to_dict(), "data": fingerprint(train, validation)}
-        if self.config_file.exists():
-            self._check_same(self.config, record)
+        if self.path.is_dir():
+            # What a kill left of a file that was being written.
             for unfinished in self.path.rglob(".unfinished-*"):
                 unfinished.unlink()
+        if self.config_file.exists():
+            self._check_same(self.config, record)
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(
@@ -108,7 +110,16 @@ class RunDirectory:
 
     @property
     def config(self) -> dict[str, Any]:
-        return self.read_json(self.config_file)
+        """Settings and data fingerprint; `InputError` if there are none."""
+        try:
+            config = self.read_json(self.config_file)
+            if isinstance(config["settings"], dict) and isinstance(config["data"], str):
+                return config
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise InputError(
+            f"{self.config_file} was not written by this program; choose another --run-dir."
+        )
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
+
 
 @dataclass(frozen=True)
 class Buckets:
@@ -48,7 +50,9 @@ def make_buckets(
         num_buckets: int. Buckets at most; pairs of equal length share one.
     """
     longer = np.maximum(source_lengths, target_lengths)
-    quantiles = np.quantile(longer, np.linspace(0, 1, num_buckets + 1)[1:], method="higher")
+    quantiles = np.quantile(
+        longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"
+    )
     index = np.searchsorted(np.unique(quantiles), longer)
     count = int(index.max()) + 1
     return Buckets(
@@ -101,6 +105,8 @@ def training_data(
     Returns:
         `TrainingData`. Every pair occurs once an epoch.
     """
+    if not sources:
+        raise InputError("There is no pair to train on.")
     source_ids = preprocessor.tokenize_source(sources)
     target_ids = preprocessor.tokenize_target(targets)
     buckets = make_buckets(

@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_seq2seq.data.readers import Pairs, read_lines
 from keras_seq2seq.errors import InputError
 
+_COMMENT = re.compile(r"\s#.*")
 _VARIANT = re.compile(r"\(\d+\)$")
 _STRESS = re.compile(r"(?<=[A-Z])[0-2]\b")
 
@@ -31,7 +32,7 @@ def read_lexicon(path: str | Path, *, keep_stress: bool = False) -> Pairs:
     for number, line in enumerate(read_lines(path), 1):
         if line.startswith(";;;"):
             continue
-        word, *phonemes = line.split("#")[0].split() or [""]
+        word, *phonemes = _COMMENT.sub("", line).split() or [""]
         if not phonemes:
             raise InputError(
                 f"{path}, line {number}: expected a word and its phonemes: {line[:60]!r}."
@@ -40,4 +41,6 @@ def read_lexicon(path: str | Path, *, keep_stress: bool = False) -> Pairs:
         entries[_VARIANT.sub("", word), target if keep_stress else _STRESS.sub("", target)] = (
             None
         )
+    if not entries:
+        raise InputError(f"{path}: the file has comments alone; it must hold an entry.")
     return Pairs([word for word, _ in entries], [target for _, target in entries])

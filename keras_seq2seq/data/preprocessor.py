@@ -158,6 +158,8 @@ class TextPreprocessor:
 
     def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
         """The source tokens that the vocabulary lacks, with how often each occurs."""
+        if not len(sources):
+            return {}
         tokenizer = self.source_tokenizer
         pieces = tokenizer.split_strings(tf.constant(list(sources)), tokenizer.lowercase)
         ids = tokenizer.tokenize(list(sources))

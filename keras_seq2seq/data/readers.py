@@ -108,6 +108,12 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
         )
     for number, (source, target) in enumerate(zip(sources, targets, strict=True), 1):
         _check_not_empty(f"{source_path} and {target_path}", number, source, target)
+        if "\t" in source + target:
+            path = source_path if "\t" in source else target_path
+            raise InputError(
+                f"{path}, line {number}: a tab, which separates columns in the files of a "
+                "run. Replace it, for example with a space."
+            )
     return Pairs(sources, targets)
 
 

@@ -181,6 +181,7 @@ class Seq2Seq(keras.Model):
 
     def step(self, token: Any, state: State) -> tuple[Any, State]:
         """`(batch,)` token ids and state -> logits and the entries that changed."""
+        token = keras.ops.convert_to_tensor(token, "int32")
         outputs = dict(self.decoder_model({TOKEN: token, **state}, training=False))
         outputs.pop(ALIGNMENT, None)
         return outputs.pop(LOGITS), outputs

@@ -12,6 +12,7 @@ from keras_nlp.tokenizers import Tokenizer
 from keras_seq2seq.special_tokens import (
     END_ID,
     PAD_ID,
+    SPECIAL_TOKENS,
     START_ID,
     UNKNOWN_ID,
     UNKNOWN_TOKEN,
@@ -147,9 +148,10 @@ class TableTokenizer(Tokenizer):
         if strings.shape.rank == 0:
             return self.tokenize(strings[None])[0]
         pieces = self.split_strings(strings, self.lowercase)
-        return pieces.with_flat_values(
-            tf.cast(self._token_to_id.lookup(pieces.flat_values), tf.int32)
-        )
+        ids = tf.cast(self._token_to_id.lookup(pieces.flat_values), tf.int32)
+        # Text that is spelled like a special token must not act as one.
+        is_special = ids < len(SPECIAL_TOKENS)
+        return pieces.with_flat_values(tf.where(is_special, UNKNOWN_ID, ids))
 
     def detokenize(self, inputs: Any) -> tf.Tensor:
         """Ids to strings, in the graph; the text ends before the first end token.
@@ -168,8 +170,9 @@ class TableTokenizer(Tokenizer):
         ended = tf.cumsum(tf.cast(ids == END_ID, tf.int32), axis=-1) > 0
         keep = ~ended & (ids != PAD_ID) & (ids != START_ID)
         shape = tf.shape(ids)
-        rows = tf.reshape(ids, [-1, shape[-1]])
-        kept = tf.ragged.boolean_mask(rows, tf.reshape(keep, [-1, shape[-1]]))
+        # Not -1: without positions the number of rows cannot be inferred.
+        flat = tf.stack([tf.reduce_prod(shape[:-1]), shape[-1]])
+        kept = tf.ragged.boolean_mask(tf.reshape(ids, flat), tf.reshape(keep, flat))
         pieces = kept.with_flat_values(self._id_to_token.lookup(kept.flat_values))
         texts = tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
         return tf.reshape(texts, shape[:-1])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 
@@ -23,11 +24,17 @@ def test_order_and_batch_size_do_not_matter(text_model, pairs, num_beams):
 
 
 def test_a_beam_of_one_is_greedy(text_model, pairs):
+    inputs = text_model.preprocessor.encoder_inputs(pairs.sources[:20])
+    beam = text_model.decode(inputs, BeamSearch(1, text_model.end_id), text_model.max_length)
     greedy = text_model.search(pairs.sources[:20])
-    assert greedy.token_ids.shape == (20, 1, text_model.max_length)
-    best = text_model.search(pairs.sources[:20], num_beams=4, num_hypotheses=4)
-    assert np.all(best.scores[:, 0] >= greedy.scores[:, 0] - 1e-5)
-    assert np.all(np.diff(best.scores, axis=1) <= 1e-6)
+    np.testing.assert_array_equal(greedy.token_ids, beam.token_ids)
+    np.testing.assert_allclose(greedy.log_probs, beam.log_probs, atol=1e-4)
+
+
+def test_hypotheses_come_the_best_first(text_model, pairs):
+    result = text_model.search(pairs.sources[:20], num_beams=4, num_hypotheses=4)
+    assert result.token_ids.shape == (20, 4, text_model.max_length)
+    assert np.all(np.diff(result.scores, axis=1) <= 0)
 
 
 def test_the_score_of_a_generated_target_is_its_log_prob(text_model, pairs):

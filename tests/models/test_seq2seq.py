@@ -137,7 +137,7 @@ def test_the_inference_models_are_saved_and_loaded_on_their_own(tmp_path):
     state = model.encode({"encoder_token_ids": SOURCE})
     for part, inputs in [
         (model.encoder_model, {"encoder_token_ids": SOURCE}),
-        (model.decoder_model, {"token": TARGET[:, 0], **state}),
+        (model.decoder_model, {"token": keras.ops.convert_to_tensor(TARGET[:, 0]), **state}),
     ]:
         path = tmp_path / f"{part.name}.keras"
         part.save(path)
@@ -195,7 +195,8 @@ def test_alignment_of_steps_is_that_of_the_whole_sequence():
     expected = keras.ops.convert_to_numpy(model.alignment_model(inputs))
     state = model.encode({"encoder_token_ids": SOURCE})
     for time in range(TARGET.shape[1]):
-        outputs = model.decoder_model({"token": TARGET[:, time], **state})
+        token = keras.ops.convert_to_tensor(TARGET[:, time])
+        outputs = model.decoder_model({"token": token, **state})
         np.testing.assert_allclose(outputs["alignment"], expected[:, time], atol=1e-5)
         state |= {name: value for name, value in outputs.items() if name in state}
     np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
@@ -238,7 +239,9 @@ def test_a_model_without_attention_keeps_no_memory():
 
 
 def test_a_copy_bridge_that_does_not_fit_says_what_does():
-    with pytest.raises(ValueError, match=r"Expected sizes \[\[8, 8\]\], received \[\[16, 16\]\]"):
+    with pytest.raises(
+        ValueError, match=r"Expected sizes \[\[8, 8\]\], received \[\[16, 16\]\]"
+    ):
         Seq2Seq(encoder(bidirectional=True), decoder(bridge=CopyBridge()))
 
 

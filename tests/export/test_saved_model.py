@@ -1,0 +1,159 @@
+"""A SavedModel gives what the Keras model gives, in a process that has neither."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import SearchSettings, export_saved_model
+from keras_seq2seq.errors import InputError
+
+# What a stranger runs: TensorFlow alone. Keras and this package cannot be imported there.
+CLIENT = textwrap.dedent(
+    """
+    import json, sys
+    class Without:
+        """A finder for which Keras and this package are not installed."""
+        def __init__(self, finder):
+            self.finder = finder
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in ("keras", "keras_seq2seq", "keras_nlp", "keras_hub"):
+                return None
+            return self.finder.find_spec(name, path, target)
+    sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+    import tensorflow as tf
+    request = json.load(sys.stdin)
+    signature = tf.saved_model.load(request["path"]).signatures[request["signature"]]
+    inputs = {name: tf.constant(value) for name, value in request["inputs"].items()}
+    outputs = signature(**inputs)
+    def plain(value):
+        return value.decode() if isinstance(value, bytes) else value
+    json.dump({
+        name: {"values": [plain(v) for v in tensor.numpy().ravel().tolist()],
+               "shape": list(tensor.shape)}
+        for name, tensor in outputs.items()
+    }, sys.stdout)
+    """
+)
+
+
+def call(path, signature, **inputs):
+    request = {"path": str(path), "signature": signature, "inputs": inputs}
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {
+        name: np.array(output["values"]).reshape(output["shape"])
+        for name, output in json.loads(done.stdout).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def saved_model(text_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "saved_model"
+    export_saved_model(text_model, path, SearchSettings(3, 2, 0.5))
+    return path
+
+
+@pytest.fixture(scope="module")
+def signatures(saved_model):
+    loaded = tf.saved_model.load(str(saved_model))
+    yield loaded.signatures
+
+
+@pytest.mark.large
+def test_it_runs_where_neither_keras_nor_this_package_can_be_imported(
+    saved_model, text_model, pairs
+):
+    sources = pairs.sources[:20]
+    expected = text_model.search(sources, num_beams=3, num_hypotheses=2, length_penalty=0.5)
+    outputs = call(saved_model, "serving_default", text=sources)
+    assert outputs["text"].tolist() == text_model.texts(expected)
+    np.testing.assert_allclose(outputs["log_probs"], expected.log_probs, atol=1e-4)
+    np.testing.assert_allclose(outputs["scores"], expected.scores, atol=1e-4)
+    np.testing.assert_array_equal(outputs["length"], expected.lengths)
+
+
+def test_score_is_that_of_the_model(signatures, text_model, pairs):
+    sources, targets = pairs.sources[:20], pairs.targets[:20]
+    outputs = signatures["score"](source=tf.constant(sources), target=tf.constant(targets))
+    np.testing.assert_allclose(
+        outputs["log_probs"], text_model.score(sources, targets), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        tf.reduce_sum(outputs["token_log_probs"], -1), outputs["log_probs"], atol=1e-5
+    )
+
+
+def test_a_loop_written_by_hand_over_the_step_gives_the_greedy_result(
+    signatures, text_model, pairs
+):
+    sources = pairs.sources[:10]
+    state = dict(signatures["encode"](text=tf.constant(sources)))
+    token = tf.fill([10], text_model.start_id)
+    tokens = []
+    for _ in range(text_model.max_length):
+        outputs = signatures["decode_step"](token=token, **state)
+        # What the search suppresses: padding and start.
+        logits = outputs["logits"].numpy()
+        logits[:, [0, text_model.start_id]] = -np.inf
+        token = tf.constant(logits.argmax(-1), tf.int32)
+        tokens.append(token)
+        state |= {name: value for name, value in outputs.items() if name in state}
+    texts = text_model.preprocessor.target_tokenizer.detokenize(tf.stack(tokens, 1))
+    assert [text.decode() for text in texts.numpy()] == text_model.generate(sources)
+
+
+def test_names_shapes_and_dtypes_are_the_contract(signatures):
+    assert set(signatures) == {"serving_default", "score", "encode", "decode_step"}
+    serving = signatures["serving_default"]
+    assert serving.structured_input_signature[1] == {
+        "text": tf.TensorSpec([None], tf.string, "text")
+    }
+    outputs = serving.structured_outputs
+    assert {name: output.dtype for name, output in outputs.items()} == {
+        "text": tf.string,
+        "length": tf.int32,
+        "log_probs": tf.float32,
+        "scores": tf.float32,
+    }
+
+
+def test_vocabularies_are_assets(saved_model, text_model):
+    vocabulary = (saved_model / "assets" / "target_vocabulary.txt").read_text("utf-8")
+    expected = text_model.preprocessor.target_tokenizer.get_vocabulary()
+    assert vocabulary.splitlines() == expected
+
+
+def test_unknown_characters_and_bytes_that_are_not_utf8_have_an_answer(signatures):
+    outputs = signatures["serving_default"](text=tf.constant([b"zzz", b"a\xff"]))
+    assert np.isfinite(outputs["log_probs"]).all()
+
+
+@pytest.mark.parametrize("text, message", [("", "is empty"), ("a" * 8, "longer than the 7")])
+def test_a_source_that_does_not_fit_is_an_error_not_a_cut(signatures, text, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["serving_default"](text=tf.constant(["a", text]))
+
+
+def test_nothing_is_overwritten(saved_model, text_model):
+    before = sorted(path.stat().st_mtime_ns for path in saved_model.rglob("*"))
+    with pytest.raises(InputError, match="exists. Choose another path"):
+        export_saved_model(text_model, saved_model)
+    assert sorted(path.stat().st_mtime_ns for path in saved_model.rglob("*")) == before
+
+
+def test_a_path_that_cannot_be_written_leaves_nothing(text_model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        export_saved_model(text_model, tmp_path / "file" / "export")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

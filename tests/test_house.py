@@ -1,0 +1,118 @@
+"""The plan of the house: who may import whom, and what the wheel holds."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+FRONT_DOOR = {"keras_seq2seq/cli.py", "keras_seq2seq/__main__.py"}
+
+# What each part of the library may import of the rest of it.
+ALLOWED = {
+    "tokenizers": set(),
+    "data": {"tokenizers"},
+    "layers": set(),
+    "decoding": set(),
+    "models": {"layers", "decoding", "data"},
+}
+
+
+def python_files(*folders):
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", python_files("keras_seq2seq"), ids=name_of)
+def test_the_library_imports_neither_training_nor_export(path):
+    if name_of(path) in FRONT_DOOR:
+        return
+    for module in imported_modules(path):
+        assert not module.startswith(
+            ("training", "export", "keras_seq2seq.training", "keras_seq2seq.export")
+        )
+
+
+@pytest.mark.parametrize(
+    "path", python_files(*(f"keras_seq2seq/{p}" for p in ALLOWED)), ids=name_of
+)
+def test_parts_of_the_library_import_downwards(path):
+    part = path.relative_to(ROOT / "keras_seq2seq").parts[0]
+    for module in imported_modules(path):
+        head, *rest = module.split(".")
+        if head == "keras_seq2seq" and rest and rest[0] in ALLOWED:
+            assert rest[0] in ALLOWED[part] | {part}, module
+
+
+@pytest.mark.parametrize("path", python_files("training", "export"), ids=name_of)
+def test_training_and_export_import_siblings_relatively_and_never_each_other(path):
+    for module in imported_modules(path):
+        assert module.split(".")[0] not in ("training", "export")
+        assert not module.startswith(("keras_seq2seq.training", "keras_seq2seq.export"))
+
+
+def test_no_folder_is_a_drawer():
+    names = {path.stem for path in python_files("keras_seq2seq", "training", "export")}
+    assert not names & {"utils", "util", "misc", "helpers", "common"}
+
+
+def test_the_packages_of_the_wheel_are_those_on_disk():
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"][
+        "setuptools"
+    ]
+    on_disk = {
+        name_of(path.parent).replace("/", ".")
+        for path in python_files("keras_seq2seq", "training", "export")
+    }
+    mapped = {
+        f"keras_seq2seq.{name}" if name.split(".")[0] in ("training", "export") else name
+        for name in on_disk
+    }
+    assert set(setuptools["packages"]) == mapped
+
+
+@pytest.mark.large
+def test_the_wheel_works_outside_the_checkout(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(tmp_path / "site")
+    tops = {path.name for path in (tmp_path / "site").iterdir() if path.suffix != ".dist-info"}
+    assert tops == {"keras_seq2seq"}
+    code = (
+        "import keras_seq2seq.cli, keras_seq2seq.training.trainer, keras_seq2seq.export as e;"
+        "print(e.__file__)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().startswith(str(tmp_path / "site"))
