@@ -17,7 +17,7 @@ CLIENT = textwrap.dedent(
     """
     import json, sys
     class Without:
-        """A finder for which Keras and this package are not installed."""
+        # A finder for which Keras and this package are not installed.
         def __init__(self, finder):
             self.finder = finder
         def find_spec(self, name, path=None, target=None):
