@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.metrics import ErrorRates, error_rates
@@ -82,7 +82,7 @@ def results_table(
     """The results of `evaluate_run` as a table, published ones (in per cent) below."""
     first = results[0]
     table = Table(
-        "",
+        Column("", no_wrap=True),
         f"{first['token_name']} error rate",
         f"{first['sequence_name']} error rate",
         f"{first['sequence_name']}s",

@@ -298,10 +298,7 @@ class Seq2Seq(keras.Model):
         function = self._decode_functions(*settings)
         order = np.argsort([len(source) for source in sources], kind="stable")
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        parts = [
-            function(preprocessor.encoder_inputs([sources[i] for i in batch]))
-            for batch in batches
-        ]
+        parts = [function(tf.constant([sources[i] for i in batch])) for batch in batches]
         if not parts:
             empty = np.zeros((0, num_hypotheses))
             return Hypotheses(
@@ -326,8 +323,9 @@ class Seq2Seq(keras.Model):
         strategy = self.strategy(num_beams, num_hypotheses, length_penalty)
 
         # One trace for every batch size and length.
-        @tf.function(input_signature=[self.encoder_spec()], autograph=False)
-        def function(inputs):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+        def function(sources):
+            inputs = self.preprocessor.encoder_inputs(sources)
             return self.decode(inputs, strategy, self.max_length)
 
         return function

@@ -1,0 +1,254 @@
+"""The command line as a person uses it: what it prints, and what it says to bad input."""
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from keras_seq2seq.cli import main
+from training.config import TrainingConfig
+from training.run_directory import RunDirectory
+
+SMALL = ["--epochs", "1", "--hidden-dim", "8", "--embedding-dim", "4"]
+
+
+@pytest.fixture(scope="module")
+def run_dir(text_model, pairs, tmp_path_factory):
+    """A run whose model is the random one."""
+    run = RunDirectory(tmp_path_factory.mktemp("runs") / "run")
+    run.begin(TrainingConfig(), pairs, pairs)
+    run.write_pairs(run.validation_file, pairs)
+    text_model.save(run.model_file)
+    return run.path
+
+
+@pytest.fixture
+def tsv(pairs, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    rows = zip(pairs.sources, pairs.targets, strict=True)
+    path.write_text("".join(f"{source}\t{target}\n" for source, target in rows))
+    return path
+
+
+def invoke(*arguments, input=None):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=input)
+
+
+def one_line_error(result):
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.large
+def test_from_pairs_to_an_evaluated_model(tsv, pairs, tmp_path):
+    run = tmp_path / "run"
+    result = invoke("train", tsv, "--run-dir", run, "--test", tsv, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "error rate" in result.output
+    result = invoke("evaluate", run, "--beam-size", 2)
+    assert result.exit_code == 0 and "beam 2" in result.output
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["sequences"] == len(pairs.references())
+
+
+@pytest.mark.large
+def test_parallel_files_compressed_too(pairs, tmp_path):
+    sources, targets = tmp_path / "sources.txt", tmp_path / "targets.txt.gz"
+    sources.write_text("\n".join(pairs.sources))
+    targets.write_bytes(gzip.compress("\n".join(pairs.targets).encode()))
+    result = invoke("train", sources, targets, "--run-dir", tmp_path / "run", *SMALL)
+    assert result.exit_code == 0, result.output
+
+
+def test_generate_from_arguments(run_dir, text_model):
+    result = invoke("generate", run_dir, "cab", "fee")
+    expected = text_model.generate(["cab", "fee"])
+    assert result.stdout == f"cab\t{expected[0]}\nfee\t{expected[1]}\n"
+
+
+def test_generate_n_best_with_scores_from_standard_input_and_file(run_dir, tmp_path):
+    options = ["--beam-size", 3, "--n-best", 2, "--scores"]
+    result = invoke("generate", run_dir, *options, input="cab\nfee\n")
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == ["cab", "cab", "fee", "fee"]
+    assert all(float(line[1]) < 0 and len(line) == 3 for line in lines)
+    (tmp_path / "words.txt").write_text("cab\nfee\n")
+    again = invoke("generate", run_dir, "--file", tmp_path / "words.txt", *options)
+    assert again.stdout == result.stdout
+
+
+def test_generate_counts_what_is_unknown(run_dir):
+    result = invoke("generate", run_dir, "caz", "zap")
+    assert result.exit_code == 0
+    assert result.stderr == "unknown to the model: 'z' (2), 'p' (1)\n"
+
+
+def test_generate_asks_on_a_terminal(run_dir, text_model, monkeypatch):
+    monkeypatch.setattr("keras_seq2seq.cli._source_lines", lambda texts, file: None)
+    result = invoke("generate", run_dir, input="cab\ntoolongaword\nfee\n\n")
+    assert result.exit_code == 0
+    assert f"cab\t{text_model.generate('cab')}" in result.stdout
+    assert f"fee\t{text_model.generate('fee')}" in result.stdout
+    assert "has 12 tokens" in result.stderr
+
+
+def test_a_picture_of_attention(run_dir, tmp_path):
+    result = invoke("attention", run_dir, "cab", tmp_path / "attention.png")
+    assert result.exit_code == 0 and (tmp_path / "attention.png").stat().st_size > 1000
+
+
+@pytest.mark.large
+def test_export_then_parity_and_a_second_export_is_refused(run_dir, tmp_path):
+    out = tmp_path / "exports"
+    assert invoke("export", run_dir, out, "--beam-size", 2).exit_code == 0
+    before = snapshot(out)
+    assert "exists" in one_line_error(invoke("export", run_dir, out))
+    assert snapshot(out) == before
+    artefacts = sorted(out.iterdir())
+    assert [path.name for path in artefacts] == ["saved_model", "tflite", "tflite_int8"]
+    result = invoke("parity", run_dir, *artefacts, "--count", 20, "--json", out / "p.json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads((out / "p.json").read_text())
+    assert [row["passes"] for row in rows] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "no such file"),
+        (b"", "is empty"),
+        (b"one\tONE\ntwo\n", "line 2: 1 column, expected 2"),
+        (b"one\tONE\na\tb\tc\n", "line 2: 3 columns, expected 2"),
+        (b"one\tONE\n\xe9t\xe9\tETE\n", "line 2: not UTF-8 (byte 0xe9 at column 1)"),
+        (b"one\t\n", "line 1: the target is empty"),
+        (b"one\tONE\n", "too few to hold out"),
+    ],
+)
+def test_training_refuses_bad_files(tmp_path, content, message):
+    path = tmp_path / "pairs.tsv"
+    if content is not None:
+        path.write_bytes(content)
+    line = one_line_error(invoke("train", path, "--run-dir", tmp_path / "run"))
+    assert message in line and str(path) in line or "too few" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_refuses_parallel_files_of_different_length(tmp_path):
+    (tmp_path / "a").write_text("x\ny\n")
+    (tmp_path / "b").write_text("X\n")
+    arguments = ["train", tmp_path / "a", tmp_path / "b", "--run-dir", tmp_path / "run"]
+    assert "has 2 lines and" in one_line_error(invoke(*arguments))
+
+
+def test_training_refuses_a_vocabulary_that_misses_most_characters(tsv, tmp_path):
+    other = tmp_path / "other.tsv"
+    other.write_text("вода\tAA\n")
+    arguments = ["train", tsv, "--validation", other, "--run-dir", tmp_path / "run"]
+    assert "misses 4 of 4 tokens" in one_line_error(invoke(*arguments))
+
+
+def test_training_refuses_a_run_of_another_configuration(run_dir, tsv):
+    before = snapshot(run_dir)
+    line = one_line_error(invoke("train", tsv, "--run-dir", run_dir, "--hidden-dim", 8))
+    assert "another configuration: --hidden-dim was 256 and is now 8" in line
+    assert snapshot(run_dir) == before
+
+
+def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("mine")
+    line = one_line_error(invoke("train", tsv, "--run-dir", tmp_path / "folder"))
+    assert "is not a run of this program" in line
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--beam-size", "0", "cab"], "beam size 0"),
+        (["--n-best", "2", "cab"], "n-best 2"),
+        (["--length-penalty", "-1", "cab"], "length penalty must be at least 0"),
+        ([""], "Source 1 of 1 is empty"),
+        (["cab", "abcdefabc"], "Source 2 of 2 has 9 tokens; this model takes at most 7"),
+        (["--file", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["cab", "--file", "nowhere.txt"], "either texts or --file"),
+    ],
+)
+def test_generation_refuses_bad_input(run_dir, arguments, message):
+    assert message in one_line_error(invoke("generate", run_dir, *arguments))
+
+
+def test_a_line_of_a_hundred_thousand_characters_is_refused_shortly(run_dir):
+    line = one_line_error(invoke("generate", run_dir, input="a" * 100_000))
+    assert "has 100000 tokens" in line and len(line) < 300
+
+
+def test_standard_input_that_is_not_utf8_is_refused(run_dir):
+    result = invoke("generate", run_dir, input=b"cab\nn\xe3o\n")
+    assert "standard input, line 2: not UTF-8" in one_line_error(result)
+
+
+@pytest.mark.parametrize(
+    "command", [["evaluate"], ["generate"], ["export"], ["parity"], ["attention"]]
+)
+def test_a_run_without_a_model_is_refused(tmp_path, command):
+    extra = {"export": ["out"], "parity": ["out"], "attention": ["a", "a.png"]}
+    arguments = [*command, tmp_path / "nowhere", *extra.get(command[0], [])]
+    assert "holds no trained model" in one_line_error(invoke(*arguments))
+
+
+def test_a_broken_model_file_is_refused(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "run")
+    model = tmp_path / "run" / "model.keras"
+    model.write_bytes(model.read_bytes()[:5000])
+    assert "cannot be loaded" in one_line_error(invoke("generate", tmp_path / "run", "cab"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--recipe", "unknown"], "There is no recipe 'unknown'; the recipes are: cmudict"),
+        ([], "Expected one TSV file"),
+        (["a", "--recipe", "cmudict_demo"], "either files or --recipe"),
+        (["a.tsv", "--dropout", "1"], "--dropout must be in [0, 1). Received: 1.0"),
+        (["a.tsv", "--epochs", "0"], "--epochs must be at least 1. Received: 0"),
+        (["--recipe", "cmudict_lstm_attention"], "give it with --data"),
+    ],
+)
+def test_training_refuses_bad_options(tmp_path, arguments, message):
+    result = invoke("train", *arguments, "--run-dir", tmp_path / "run")
+    assert message in one_line_error(result)
+
+
+@pytest.mark.parametrize("arguments", [["--unknown", "1"], ["--hidden-dim", "wide"]])
+def test_a_wrong_flag_has_status_2(tmp_path, arguments):
+    result = invoke("train", "a.tsv", "--run-dir", tmp_path / "run", *arguments)
+    assert result.exit_code == 2 and "Usage:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "generate", "export", "parity", "demo"]
+)
+def test_every_command_has_help_with_an_example(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"keras-seq2seq {command}" in result.output
+
+
+def test_help_imports_no_tensorflow():
+    code = (
+        "import sys; from keras_seq2seq.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
