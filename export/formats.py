@@ -48,4 +48,4 @@ def export_formats(
         with console.status(f"exporting {name}"):
             EXPORTERS[name](model, path, search)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        console.print(f"Written: {path} ({size / 1e6:.1f} MB)", highlight=False)
+        console.print(f"Written: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)

@@ -138,7 +138,7 @@ def print_parity(
     if json_file:
         content = [{**asdict(row), "passes": row.passes} for row in rows]
         json_file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        console.print(f"Written: {json_file}", highlight=False)
+        console.print(f"Written: {json_file}", highlight=False, soft_wrap=True)
     return all(row.passes for row in rows)
 
 

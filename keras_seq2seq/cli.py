@@ -216,7 +216,7 @@ def evaluate(run: Any, files: tuple[Path, ...], beam_size: int, length_penalty: 
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
     result = evaluate_run(run, pairs, num_beams=beam_size, length_penalty=length_penalty)
     console.print(results_table([result]))
-    console.print(f"Written: {run.evaluation_file}", highlight=False)
+    console.print(f"Written: {run.evaluation_file}", highlight=False, soft_wrap=True)
 
 
 @main.command()
@@ -309,7 +309,7 @@ def attention(run: Any, text: str, picture: Path) -> None:
     from keras_seq2seq.pictures import draw_attention
 
     draw_attention(run.load_model(), text, picture)
-    console.print(f"Written: {picture}", highlight=False)
+    console.print(f"Written: {picture}", highlight=False, soft_wrap=True)
 
 
 @main.command()
@@ -430,7 +430,7 @@ def demo(run_dir: Path) -> None:
     steps.next()
     picture = run_dir / "attention.png"
     draw_attention(model, "pronunciation", picture)
-    console.print(f"Written: {picture}", highlight=False)
+    console.print(f"Written: {picture}", highlight=False, soft_wrap=True)
     steps.next()
     exports = run_dir / "exports"
     missing = [name for name in FORMATS if not (exports / name).exists()]

@@ -59,9 +59,9 @@ class StopOnInvalidLoss(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise InputError(
-                f"The loss is {loss} at epoch {self.epoch + 1}, step {batch + 1}. The last "
-                "good checkpoint is kept. Use a smaller --learning-rate or --clipnorm in a "
-                "new --run-dir."
+                f"The loss is {loss} at epoch {self.epoch + 1}, step {batch + 1}. What "
+                "earlier epochs saved is kept. Use a smaller --learning-rate or --clipnorm in "
+                "a new --run-dir."
             )
 
 

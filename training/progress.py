@@ -67,6 +67,7 @@ class ProgressBar(keras.callbacks.Callback):
             f"{sequence} error rate {100 * logs[SEQUENCE_ERROR_RATE]:.2f} %  "
             f"left at most {format_seconds(left)}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

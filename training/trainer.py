@@ -174,6 +174,7 @@ def train(
         f"rate {100 * best[SEQUENCE_ERROR_RATE]:.2f} % on validation. "
         f"{format_seconds(seconds)}. Model: {run.model_file}",
         highlight=False,
+        soft_wrap=True,
     )
     return summary
 
@@ -199,6 +200,7 @@ def fitting(preprocessor: TextPreprocessor, pairs: Pairs, name: str, console: Co
         f"{preprocessor.max_source_length} source or {preprocessor.max_target_length} target "
         "tokens.",
         highlight=False,
+        soft_wrap=True,
     )
     return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
 
@@ -285,6 +287,7 @@ def _say_what_begins(
         f"{preprocessor.target_tokenizer.vocabulary_size()}; "
         f"{steps} steps an epoch, {config.epochs} epochs at most.",
         highlight=False,
+        soft_wrap=True,
     )
     if initial_epoch:
-        console.print(f"Resuming after epoch {initial_epoch}.", highlight=False)
+        console.print(f"Resuming after epoch {initial_epoch}.", highlight=False, soft_wrap=True)

@@ -100,6 +100,8 @@ def test_step_by_step_is_the_whole_sequence_in_mixed_precision(dtype):
         logits = whole(model)
         assert logits.dtype == np.float32
         np.testing.assert_allclose(stepped(model), logits, atol=0.05)
+        result = model.decode({"encoder_token_ids": tf.constant(SOURCE)}, BeamSearch(2, END), 6)
+        assert np.isfinite(result.scores).all()
     finally:
         keras.config.set_dtype_policy(policy)
 

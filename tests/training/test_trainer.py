@@ -169,7 +169,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_model(
 
     monkeypatch.setattr(trainer, "StopOnInvalidLoss", Poison)
     path = tmp_path / "run"
-    with pytest.raises(InputError, match="loss is nan at epoch 2, step 4. The last good"):
+    with pytest.raises(InputError, match="loss is nan at epoch 2, step 4. What earlier epochs"):
         run_to(path, CONFIG, splits)
     assert len(RunDirectory(path).history) == 1
     model = load_model(path / "model.keras")
