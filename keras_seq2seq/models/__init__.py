@@ -5,6 +5,7 @@ from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBr
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
+from keras_seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
 
 __all__ = [
     "ARCHITECTURES",
@@ -18,6 +19,8 @@ __all__ = [
     "RecurrentDecoder",
     "RecurrentEncoder",
     "Seq2Seq",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "ZeroBridge",
     "load_model",
     "lstm",

@@ -99,6 +99,9 @@ class Decoder(Part):
 
     vocabulary_size: int
 
+    # Tokens that can be generated at most; `None` for a state that does not grow.
+    max_length: int | None = None
+
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         """The state before the first token, the memory included."""
         raise NotImplementedError(f"{type(self).__name__} has no `initial_state`.")

@@ -14,6 +14,8 @@ from keras_seq2seq.models import (
     RecurrentDecoder,
     RecurrentEncoder,
     Seq2Seq,
+    TransformerDecoder,
+    TransformerEncoder,
     ZeroBridge,
     load_model,
 )
@@ -42,6 +44,18 @@ MODELS = {
     "zero bridge": lambda: (
         encoder(),
         decoder(attention=LuongAttention(7), bridge=ZeroBridge()),
+    ),
+    "transformer": lambda: (
+        TransformerEncoder(SOURCE_VOCABULARY, 8, 12, num_heads=2, num_layers=2),
+        TransformerDecoder(TARGET_VOCABULARY, 8, 12, num_heads=2, num_layers=2, max_length=10),
+    ),
+    "transformer encoder, lstm decoder": lambda: (
+        TransformerEncoder(SOURCE_VOCABULARY, 8, 12, num_heads=2, num_layers=1),
+        decoder(attention=LuongAttention(7), bridge=ZeroBridge()),
+    ),
+    "bidirectional encoder, transformer decoder": lambda: (
+        encoder(bidirectional=True),
+        TransformerDecoder(TARGET_VOCABULARY, 8, 12, num_heads=2, num_layers=1, max_length=10),
     ),
     "dropout": lambda: (
         encoder(bidirectional=True, dropout=0.3),

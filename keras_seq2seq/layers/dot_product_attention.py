@@ -1,0 +1,103 @@
+"""Multi-head attention on queries, keys and values that are projected already."""
+
+import math
+from typing import Any
+
+import keras
+
+# Score of what must not be attended to: finite, so that a row of nothing else stays finite,
+# and within float16.
+HIDDEN = -3e4
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class DotProductAttention(keras.layers.Layer):
+    """`softmax(Q K^T / sqrt(d)) V` in `num_heads` heads of size `d = dim / num_heads`.
+
+    It has no weights: projections are the caller's, so that a decoder can keep projected
+    keys and values of earlier steps and of the memory instead of computing them again. A
+    row whose mask allows nothing gets equal weights.
+
+    Args:
+        num_heads: int, divides `dim`.
+        use_causal_mask: bool. Query `t` attends to keys up to `t`. Defaults to `False`.
+        dropout: float in [0, 1). Share of the weights dropped in training. Defaults to 0.
+
+    Call arguments:
+        query: `(batch, target_length, dim)`.
+        key: `(batch, source_length, dim)`.
+        value: `(batch, source_length, dim)`.
+        mask: `(batch, source_length)`, bool, `True` means attend, optional.
+
+    Returns:
+        Tuple of the output `(batch, target_length, dim)` and the weights, the mean over the
+        heads, `(batch, target_length, source_length)`.
+
+    Raises:
+        ValueError: If `num_heads` does not divide `dim`.
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        use_causal_mask: bool = False,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.use_causal_mask = use_causal_mask
+        self.dropout = dropout
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def build(self, query_shape, key_shape=None, value_shape=None, mask_shape=None):
+        if self.num_heads < 1 or query_shape[-1] % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide the size of the queries. Received: "
+                f"num_heads={self.num_heads}, size {query_shape[-1]}."
+            )
+        self.built = True
+
+    def call(self, query, key, value, mask=None, training=None):
+        scale = 1 / math.sqrt(query.shape[-1] // self.num_heads)
+        heads = self._split(query * scale)  # (B, H, T, d)
+        scores = keras.ops.matmul(heads, keras.ops.transpose(self._split(key), (0, 1, 3, 2)))
+        scores = self._hide(scores, mask)
+        # Float32: sums of many half precision exponentials lose too much.
+        weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
+        weights = keras.ops.cast(weights, self.compute_dtype)
+        dropped = self.dropout_layer(weights, training=training)
+        output = keras.ops.matmul(dropped, self._split(value))
+        output = keras.ops.transpose(output, (0, 2, 1, 3))
+        return keras.ops.reshape(output, keras.ops.shape(query)), keras.ops.mean(weights, 1)
+
+    def _split(self, tensor):
+        batch, length, dim = keras.ops.shape(tensor)
+        size = dim // self.num_heads
+        tensor = keras.ops.reshape(tensor, (batch, length, self.num_heads, size))
+        return keras.ops.transpose(tensor, (0, 2, 1, 3))
+
+    def _hide(self, scores, mask):
+        hidden = keras.ops.cast(HIDDEN, scores.dtype)
+        if mask is not None:
+            scores = keras.ops.where(mask[:, None, None, :], scores, hidden)
+        if self.use_causal_mask:
+            _, _, target_length, source_length = keras.ops.shape(scores)
+            rows = keras.ops.arange(target_length)[:, None]
+            earlier = keras.ops.arange(source_length)[None] <= rows
+            scores = keras.ops.where(earlier[None, None], scores, hidden)
+        return scores
+
+    def compute_output_shape(self, query_shape, key_shape, value_shape=None, mask_shape=None):
+        return query_shape, (*query_shape[:2], key_shape[1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "use_causal_mask": self.use_causal_mask,
+            "dropout": self.dropout,
+        }
