@@ -8,7 +8,7 @@ import pytest
 
 from keras_seq2seq.data import Pairs, TextPreprocessor
 from keras_seq2seq.layers import LuongAttention
-from keras_seq2seq.models import RecurrentDecoder, RecurrentEncoder, Seq2Seq
+from keras_seq2seq.models import RecurrentDecoder, RecurrentEncoder, Seq2Seq, transformer
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 
@@ -49,4 +49,14 @@ def text_model(preprocessor) -> Seq2Seq:
     )
     for weight in model.weights:
         weight.assign(weight * 2)
+    return model
+
+
+@pytest.fixture(scope="session")
+def transformer_model(preprocessor) -> Seq2Seq:
+    """A Transformer with random weights."""
+    keras.utils.set_random_seed(4)
+    model = transformer(preprocessor, hidden_dim=16, num_layers=2, num_heads=2)
+    for weight in model.weights:
+        weight.assign(weight * 1.5)
     return model

@@ -16,11 +16,14 @@ class TrainingConfig:
     """Settings of a run. Every one is also an option of `keras-seq2seq train`."""
 
     architecture: str = _setting(
-        "lstm_attention", "Model to build.", choices=("lstm", "lstm_attention")
+        "lstm_attention",
+        "Model to build.",
+        choices=("lstm", "lstm_attention", "transformer"),
     )
-    embedding_dim: int = _setting(128, "Size of an embedding.")
-    hidden_dim: int = _setting(256, "Units of the recurrent layers.")
-    num_layers: int = _setting(1, "Recurrent layers of the encoder and of the decoder.")
+    embedding_dim: int = _setting(128, "Size of an embedding; a Transformer has --hidden-dim.")
+    hidden_dim: int = _setting(256, "Units of a recurrent layer, or width of a Transformer.")
+    num_layers: int = _setting(1, "Layers of the encoder, and of the decoder.")
+    num_heads: int = _setting(4, "Attention heads of a Transformer.")
     dropout: float = _setting(0.1, "Share of the values dropped in training.")
 
     source_tokenizer: str = _setting(
@@ -93,6 +96,7 @@ _LOWEST = {
     "embedding_dim": 1,
     "hidden_dim": 1,
     "num_layers": 1,
+    "num_heads": 1,
     "min_count": 1,
     "max_source_length": 0,
     "max_target_length": 0,

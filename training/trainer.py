@@ -1,5 +1,6 @@
 """One training run: data to best model, resumable at every epoch."""
 
+import inspect
 import os
 import platform
 import sys
@@ -49,13 +50,13 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> TextPreprocessor
 
 def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2Seq:
     """The model of a configuration, new weights."""
-    return ARCHITECTURES[config.architecture](
-        preprocessor,
-        embedding_dim=config.embedding_dim,
-        hidden_dim=config.hidden_dim,
-        num_layers=config.num_layers,
-        dropout=config.dropout,
-    )
+    build = ARCHITECTURES[config.architecture]
+    settings = config.to_dict()
+    arguments = inspect.signature(build).parameters
+    try:
+        return build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:

@@ -156,4 +156,9 @@ def _repeat_rows(tensor: tf.Tensor, times: int) -> tf.Tensor:
     if times == 1:
         return tensor
     repeated = tf.tile(tensor[:, None], [1, times] + [1] * (len(tensor.shape) - 1))
-    return tf.reshape(repeated, tf.concat([[-1], tf.shape(tensor)[1:]], 0))
+    # Static sizes where they are known: converters need them.
+    dynamic = tf.shape(tensor)
+    rows, *rest = (
+        dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)
+    )
+    return tf.reshape(repeated, [rows * times, *rest])

@@ -1,6 +1,6 @@
 """Encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
 
-from keras_seq2seq.models.architectures import ARCHITECTURES, lstm, lstm_attention
+from keras_seq2seq.models.architectures import ARCHITECTURES, lstm, lstm_attention, transformer
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
@@ -25,4 +25,5 @@ __all__ = [
     "load_model",
     "lstm",
     "lstm_attention",
+    "transformer",
 ]

@@ -7,6 +7,7 @@ from keras_seq2seq.layers import LuongAttention
 from keras_seq2seq.models.bridges import CopyBridge
 from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq
+from keras_seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
 
 
 def lstm(
@@ -89,7 +90,50 @@ def lstm_attention(
     )
 
 
+def transformer(
+    preprocessor: Any,
+    *,
+    hidden_dim: int = 256,
+    num_layers: int = 4,
+    num_heads: int = 4,
+    dropout: float = 0.1,
+) -> Seq2Seq:
+    """A Transformer encoder and decoder, pre-norm, feed-forward four times as wide.
+
+    Reference: [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
+
+    Args:
+        preprocessor: `TextPreprocessor`, which gives the vocabulary sizes and the greatest
+            target length.
+        hidden_dim: int. Width; a multiple of `2 * num_heads`. Defaults to 256.
+        num_layers: int. Blocks of the encoder, and of the decoder. Defaults to 4.
+        num_heads: int. Defaults to 4.
+        dropout: float. Defaults to 0.1.
+    """
+    return Seq2Seq(
+        TransformerEncoder(
+            preprocessor.source_tokenizer.vocabulary_size(),
+            hidden_dim,
+            4 * hidden_dim,
+            num_heads,
+            num_layers,
+            dropout=dropout,
+        ),
+        TransformerDecoder(
+            preprocessor.target_tokenizer.vocabulary_size(),
+            hidden_dim,
+            4 * hidden_dim,
+            num_heads,
+            num_layers,
+            max_length=preprocessor.max_target_length + 1,
+            dropout=dropout,
+        ),
+        preprocessor,
+    )
+
+
 ARCHITECTURES: dict[str, Callable[..., Seq2Seq]] = {
     "lstm": lstm,
     "lstm_attention": lstm_attention,
+    "transformer": transformer,
 }

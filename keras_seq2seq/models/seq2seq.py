@@ -87,6 +87,7 @@ class Seq2Seq(keras.Model):
     ):
         if preprocessor is not None:
             _check_vocabulary_sizes(encoder, decoder, preprocessor)
+            _check_length(decoder, preprocessor.max_target_length + 1)
         encoder_inputs = encoder.inputs()
         encoder_output = encoder(encoder_inputs)
         state = decoder.initial_state(encoder_output)
@@ -195,7 +196,12 @@ class Seq2Seq(keras.Model):
             inputs: Encoder inputs by name.
             strategy: Such as `BeamSearch`.
             max_length: int. Tokens at most, the end token included.
+
+        Raises:
+            ValueError: If the decoder's state has no room for `max_length` tokens.
         """
+        if isinstance(max_length, int):
+            _check_length(self.decoder, max_length)
         weights = [(weight, tf.convert_to_tensor(weight)) for weight in self.weights]
         # Weights are read here once, not in the body of the loop at every step.
         with keras.StatelessScope(state_mapping=weights):
@@ -402,6 +408,14 @@ def load_model(path: str | Path) -> Seq2Seq:
     if not isinstance(model, Seq2Seq):
         raise InputError(f"{path} holds a {type(model).__name__}, not a Seq2Seq model.")
     return model
+
+
+def _check_length(decoder: Decoder, max_length: int) -> None:
+    if decoder.max_length is not None and max_length > decoder.max_length:
+        raise ValueError(
+            "The decoder's `max_length` must hold the longest target with its end token. "
+            f"Received: max_length={decoder.max_length}, {max_length} tokens to generate."
+        )
 
 
 def _check_vocabulary_sizes(

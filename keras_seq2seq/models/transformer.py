@@ -324,9 +324,10 @@ class TransformerDecoder(_Settings, Decoder):
         changed: State = {f"{self.name}_position": position + 1}
         weights = None
         for block in self._blocks:
-            names = (f"{block.name}_key", f"{block.name}_value")
-            vector, *caches = block.step(vector, *(state[name] for name in names), position)
-            changed |= dict(zip(names, caches, strict=True))
+            key, value = f"{block.name}_key", f"{block.name}_value"
+            vector, changed[key], changed[value] = block.step(
+                vector, state[key], state[value], position
+            )
             vector, weights = self._attend(block, vector, state)
         logits = self._logits(self._norm(vector))[:, 0]
         return DecoderOutput(logits, None if weights is None else weights[:, 0], changed)

@@ -31,6 +31,15 @@ def test_float32_artefacts_agree_in_every_token(text_model, exports, pairs, tmp_
         assert row["sources"] == 100 and row["milliseconds"] > 0
 
 
+@pytest.mark.large
+@pytest.mark.parametrize("search", [SearchSettings(), SearchSettings(3, 2, 0.5)])
+def test_a_transformer_agrees_too(transformer_model, pairs, tmp_path, search):
+    export_formats(transformer_model, tmp_path, FORMATS[:2], search, Console(quiet=True))
+    paths = [tmp_path / name for name in FORMATS[:2]]
+    rows = compare(transformer_model, paths, list(pairs.references())[:50])
+    assert all(row.passes for row in rows), rows
+
+
 def test_a_changed_model_is_found_out(text_model, exports, pairs):
     weight = text_model.get_layer("decoder_logits").kernel
     original = weight.numpy()

@@ -105,12 +105,13 @@ def test_step_by_step_is_the_whole_sequence(model):
     np.testing.assert_allclose(stepped(model), whole(model), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["bidirectional general", "transformer"])
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-def test_step_by_step_is_the_whole_sequence_in_mixed_precision(dtype):
+def test_step_by_step_is_the_whole_sequence_in_mixed_precision(dtype, name):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:
-        model = build("bidirectional general")
+        model = build(name)
         logits = whole(model)
         assert logits.dtype == np.float32
         np.testing.assert_allclose(stepped(model), logits, atol=0.05)
@@ -283,6 +284,34 @@ def test_a_model_without_preprocessor_takes_no_strings():
 def test_vocabularies_of_model_and_preprocessor_must_agree(preprocessor):
     with pytest.raises(ValueError, match="source vocabulary size.*differ. Received: 11 and 10"):
         Seq2Seq(encoder(), decoder(), preprocessor)
+
+
+def test_a_decoder_too_short_for_its_targets_is_refused(preprocessor):
+    sizes = {"num_heads": 2, "num_layers": 1}
+    source = preprocessor.source_tokenizer.vocabulary_size()
+    target = preprocessor.target_tokenizer.vocabulary_size()
+    with pytest.raises(ValueError, match="max_length=5, 13 tokens to generate"):
+        Seq2Seq(
+            TransformerEncoder(source, 8, 8, **sizes),
+            TransformerDecoder(target, 8, 8, max_length=5, **sizes),
+            preprocessor,
+        )
+    with pytest.raises(ValueError, match="max_length=10, 11 tokens to generate"):
+        inputs = {"encoder_token_ids": tf.constant(SOURCE)}
+        build("transformer").decode(inputs, GreedySearch(END), 11)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"num_heads": 3}, "Received: hidden_dim=8, num_heads=3"),
+        ({"num_heads": 0}, "`num_heads` must be at least 1"),
+        ({"num_heads": 2, "dropout": -0.1}, "`dropout` must be in"),
+    ],
+)
+def test_bad_settings_of_a_transformer_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TransformerEncoder(SOURCE_VOCABULARY, 8, 12, num_layers=1, **settings)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

@@ -61,7 +61,7 @@ def test_a_clipnorm_that_is_no_number_is_refused():
 @pytest.mark.parametrize(
     ("name", "choices"),
     [
-        ("architecture", "lstm, lstm_attention"),
+        ("architecture", "lstm, lstm_attention, transformer"),
         ("source_tokenizer", "characters, symbols"),
         ("target_tokenizer", "characters, symbols"),
         ("schedule", "cosine, constant"),
