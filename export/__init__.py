@@ -4,12 +4,10 @@ from .formats import export_formats
 from .litert_runner import LiteRTRunner
 from .parity import compare, print_parity
 from .saved_model import export_saved_model
-from .signatures import SearchSettings
 from .tflite import export_tflite
 
 __all__ = [
     "LiteRTRunner",
-    "SearchSettings",
     "compare",
     "export_formats",
     "export_saved_model",

@@ -7,15 +7,15 @@ from rich.console import Console
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.settings import GenerationSettings
 
 from .saved_model import export_saved_model
-from .signatures import SearchSettings
 from .tflite import export_tflite
 
-EXPORTERS: dict[str, Callable[[Seq2Seq, Path, SearchSettings], None]] = {
+EXPORTERS: dict[str, Callable[[Seq2Seq, Path, GenerationSettings], None]] = {
     "saved_model": export_saved_model,
     "tflite": export_tflite,
-    "tflite_int8": lambda model, path, search: export_tflite(model, path, search, "int8"),
+    "tflite_int8": lambda model, path, settings: export_tflite(model, path, settings, "int8"),
 }
 
 
@@ -23,7 +23,7 @@ def export_formats(
     model: Seq2Seq,
     folder: Path,
     formats: Sequence[str],
-    search: SearchSettings,
+    settings: GenerationSettings,
     console: Console,
 ) -> None:
     """Writes `folder/FORMAT` for each format and says the size of each.
@@ -32,7 +32,7 @@ def export_formats(
         model: Model with a preprocessor.
         folder: Where the formats are written; may exist.
         formats: Some of `EXPORTERS`.
-        search: The search of `serving_default`.
+        settings: The generation of `serving_default`.
         console: Where it is printed.
 
     Raises:
@@ -46,6 +46,6 @@ def export_formats(
             )
     for name, path in paths.items():
         with console.status(f"exporting {name}"):
-            EXPORTERS[name](model, path, search)
+            EXPORTERS[name](model, path, settings)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         console.print(f"Written: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)

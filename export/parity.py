@@ -13,9 +13,9 @@ from rich.table import Table
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.settings import GenerationSettings
 
 from .litert_runner import LiteRTRunner
-from .signatures import SearchSettings
 
 SCORE_TOLERANCE = 1e-4
 
@@ -76,8 +76,10 @@ def compare(
     rows = []
     for search in dict.fromkeys(search for _, _, search, _ in opened):
         expected, milliseconds = _run(_keras(model, search), sources)
-        name = "greedy" if search.num_beams == 1 else f"beam {search.num_beams}"
-        rows.append(ParityRow("Keras", "float32", name, len(sources), 1.0, 0.0, milliseconds))
+        name = search.description
+        rows.append(
+            ParityRow("Keras model", "float32", name, len(sources), 1.0, 0.0, milliseconds)
+        )
         for engine, quantization, settings, generate in opened:
             if settings == search:
                 received, milliseconds = _run(generate, sources)
@@ -98,21 +100,13 @@ def compare(
 
 def parity_table(rows: Sequence[ParityRow]) -> Table:
     """The rows as a table for people."""
-    table = Table(
-        "engine",
-        "weights",
-        "search",
-        "same tokens",
-        "largest score difference",
-        "ms a source",
-        "",
-    )
+    table = Table("engine", "weights", "search", "same tokens", "score diff.", "ms each", "")
     for row in rows:
         table.add_row(
             row.engine,
             row.quantization,
             row.search,
-            f"{100 * row.agreement:.1f} % of {row.sources}",
+            f"{100 * row.agreement:.1f} %",
             f"{row.largest_score_difference:.1e}",
             f"{row.milliseconds:.2f}",
             "ok" if row.passes else "DIFFERS",
@@ -135,6 +129,7 @@ def print_parity(
     with console.status(f"{len(sources)} sources through every engine"):
         rows = compare(model, artefacts, sources)
     console.print(parity_table(rows))
+    console.print(f"{len(sources)} sources, one a request.", highlight=False)
     if json_file:
         content = [{**asdict(row), "passes": row.passes} for row in rows]
         json_file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
@@ -165,22 +160,22 @@ def _differences(expected, received) -> tuple[float, float]:
     return len(same) / len(expected), float(max(same, default=float("nan")))
 
 
-def _keras(model: Seq2Seq, search: SearchSettings) -> Generate:
+def _keras(model: Seq2Seq, search: GenerationSettings) -> Generate:
     def generate(source: str):
-        hypotheses = model.search([source], **asdict(search))
+        hypotheses = model.search([source], search)
         return model.texts(hypotheses)[0], hypotheses.log_probs[0]
 
     return generate
 
 
-def _open(path: Path) -> tuple[str, str, SearchSettings, Generate]:
+def _open(path: Path) -> tuple[str, str, GenerationSettings, Generate]:
     """Name, quantization, search and function of an artefact."""
     if (path / "saved_model.pb").exists():
         description_file = path / "assets.extra" / "signatures.json"
-        name, generate = f"SavedModel ({path.name})", _saved_model
+        name, generate = path.name, _saved_model
     elif (path / "model.tflite").exists():
         description_file = path / "signatures.json"
-        name, generate = f"LiteRT ({path.name})", _litert
+        name, generate = path.name, _litert
     else:
         raise InputError(
             f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make one "
@@ -189,10 +184,8 @@ def _open(path: Path) -> tuple[str, str, SearchSettings, Generate]:
     if not description_file.exists():
         raise InputError(f"{path} was not exported by this package: no signatures.json.")
     description = json.loads(description_file.read_text("utf-8"))
-    search = SearchSettings(
-        description["num_beams"], description["num_hypotheses"], description["length_penalty"]
-    )
-    return name, description["quantization"], search, generate(path)
+    settings = GenerationSettings(**description["generation"])
+    return name, description["quantization"], settings, generate(path)
 
 
 def _saved_model(path: Path) -> Generate:

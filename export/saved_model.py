@@ -6,13 +6,14 @@ from pathlib import Path
 import keras
 
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
-from .signatures import SearchSettings, TextSignatures, describe
+from .signatures import TextSignatures, describe
 
 
 def export_saved_model(
-    model: Seq2Seq, path: str | Path, search: SearchSettings | None = None
+    model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
 ) -> None:
     """Writes the model, its tokenizers and its decoding loop as a SavedModel.
 
@@ -23,13 +24,13 @@ def export_saved_model(
     Args:
         model: Model with a preprocessor.
         path: New folder.
-        search: The search of `serving_default`. Defaults to greedy.
+        settings: The generation of `serving_default`. Defaults to greedy.
 
     Raises:
-        InputError: If `path` exists or the search is out of range.
+        InputError: If `path` exists or the settings do not fit the model.
     """
-    search = search or SearchSettings()
-    signatures = TextSignatures(model, search)
+    settings = settings or GenerationSettings()
+    signatures = TextSignatures(model, settings)
     archive = keras.export.ExportArchive()
     archive.track(model)
     for tokenizer in (model.preprocessor.source_tokenizer, model.preprocessor.target_tokenizer):
@@ -42,7 +43,7 @@ def export_saved_model(
         archive.write_out(str(folder), verbose=False)
         extra = folder / "assets.extra"
         extra.mkdir()
-        description = describe(model, search, "float32", list(signatures.NAMES))
+        description = describe(model, settings, "float32", list(signatures.NAMES))
         (extra / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
 
     write_new(Path(path), write)

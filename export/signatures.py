@@ -19,28 +19,13 @@ decode_step             in   token: int32 (B,); the state by name
 hypotheses are ordered by `scores`.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """The search that is frozen into an artefact.
-
-    Attributes:
-        num_beams: int. 1 is greedy search.
-        num_hypotheses: int. Hypotheses a source, at most `num_beams`.
-        length_penalty: float. See `keras_seq2seq.decoding.LengthPenalty`.
-    """
-
-    num_beams: int = 1
-    num_hypotheses: int = 1
-    length_penalty: float = 0.0
+from keras_seq2seq.settings import GenerationSettings
 
 
 class IdSignatures:
@@ -48,18 +33,19 @@ class IdSignatures:
 
     Args:
         model: The model.
-        search: The search.
+        settings: How targets are generated.
         batch_size: int, or `None` for any.
     """
 
     NAMES: tuple[str, ...] = ("serving_default", "encode", "decode_step")
 
-    def __init__(self, model: Seq2Seq, search: SearchSettings, batch_size: int | None = None):
+    def __init__(
+        self, model: Seq2Seq, settings: GenerationSettings, batch_size: int | None = None
+    ):
         self.model = model
         self.batch_size = batch_size
-        self.strategy = model.strategy(
-            search.num_beams, search.num_hypotheses, search.length_penalty
-        )
+        self.settings = settings
+        model.check_settings(settings)
 
     def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         """`tf.function`s by signature name."""
@@ -80,7 +66,7 @@ class IdSignatures:
         }
 
     def search(self, inputs: dict[str, tf.Tensor]) -> Hypotheses:
-        return self.model.decode(inputs, self.strategy, self.model.max_length)
+        return self.model.generate_ids(inputs, self.settings)
 
     def generate(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         hypotheses = self.search(inputs)
@@ -164,7 +150,7 @@ class TextSignatures(IdSignatures):
 
 
 def describe(
-    model: Seq2Seq, search: SearchSettings, quantization: str, names: list[str]
+    model: Seq2Seq, settings: GenerationSettings, quantization: str, names: list[str]
 ) -> dict[str, Any]:
     """What a host must know to prepare the inputs and read the outputs."""
     preprocessor = model.preprocessor
@@ -172,9 +158,7 @@ def describe(
     return {
         "signatures": names,
         "quantization": quantization,
-        "num_beams": search.num_beams,
-        "num_hypotheses": search.num_hypotheses,
-        "length_penalty": search.length_penalty,
+        "generation": settings.to_dict(),
         "max_source_length": preprocessor.max_source_length,
         "max_target_length": preprocessor.max_target_length,
         "source": {

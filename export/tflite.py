@@ -8,15 +8,16 @@ import keras
 import tensorflow as tf
 
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
-from .signatures import IdSignatures, SearchSettings, describe
+from .signatures import IdSignatures, describe
 
 QUANTIZATIONS = ("float32", "int8")
 
 
 def convert(
-    model: Seq2Seq, search: SearchSettings | None = None, quantization: str = "float32"
+    model: Seq2Seq, settings: GenerationSettings | None = None, quantization: str = "float32"
 ) -> bytes:
     """Converts a model to the bytes of a `.tflite` file.
 
@@ -26,7 +27,7 @@ def convert(
 
     Args:
         model: The model.
-        search: The search of `serving_default`. Defaults to greedy.
+        settings: The generation of `serving_default`. Defaults to greedy.
         quantization: `"float32"`, or `"int8"` for weights of 8 bits with activations that
             are quantized at run time (dynamic range).
 
@@ -39,7 +40,7 @@ def convert(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
         )
     # A fixed batch: recurrent layers convert to builtin operations only then.
-    signatures = IdSignatures(model, search or SearchSettings(), batch_size=1)
+    signatures = IdSignatures(model, settings or GenerationSettings(), batch_size=1)
     archive = keras.export.ExportArchive()
     archive.track(model)
     functions = signatures.functions()
@@ -64,7 +65,7 @@ def convert(
 def export_tflite(
     model: Seq2Seq,
     path: str | Path,
-    search: SearchSettings | None = None,
+    settings: GenerationSettings | None = None,
     quantization: str = "float32",
 ) -> None:
     """Writes a folder for a device: `model.tflite`, both vocabularies and `signatures.json`.
@@ -72,14 +73,14 @@ def export_tflite(
     Args:
         model: Model with a preprocessor.
         path: New folder.
-        search: The search of `serving_default`. Defaults to greedy.
+        settings: The generation of `serving_default`. Defaults to greedy.
         quantization: `"float32"` or `"int8"`; see `convert`.
 
     Raises:
-        InputError: If `path` exists or the search is out of range.
+        InputError: If `path` exists or the settings do not fit the model.
     """
-    search = search or SearchSettings()
-    content = convert(model, search, quantization)
+    settings = settings or GenerationSettings()
+    content = convert(model, settings, quantization)
 
     def write(folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -89,7 +90,7 @@ def export_tflite(
             vocabulary = getattr(preprocessor, f"{name}_tokenizer").get_vocabulary()
             text = "".join(f"{token}\n" for token in vocabulary)
             (folder / f"{name}_vocabulary.txt").write_text(text, "utf-8")
-        description = describe(model, search, quantization, list(IdSignatures.NAMES))
+        description = describe(model, settings, quantization, list(IdSignatures.NAMES))
         (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
 
     write_new(Path(path), write)

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.training.config import TrainingConfig, option_name
+from keras_seq2seq.settings import GenerationSettings, option_name
+from keras_seq2seq.training.config import TrainingConfig
 from keras_seq2seq.training.recipes import load_recipe, recipe_names
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -79,33 +80,32 @@ def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any
 _run_argument = click.argument("run", metavar="RUN_DIR", type=_PATH, callback=_open_run)
 
 
-def _setting_options(command: Callable) -> Callable:
-    """One option for every field of `TrainingConfig`."""
-    for setting in reversed(dataclasses.fields(TrainingConfig)):
-        choices = setting.metadata["choices"]
-        is_flag = isinstance(setting.default, bool)
-        name = option_name(setting.name)
-        command = click.option(
-            f"{name}/--no-{name[2:]}" if is_flag else name,
-            setting.name,
-            # None tells "not given": a recipe's own value stays.
-            default=None,
-            type=click.Choice(choices) if choices else type(setting.default),
-            help=f"{setting.metadata['help']} [default: {setting.default}]",
-        )(command)
-    return command
+def _options_of(settings: type) -> Callable:
+    """A decorator: one option for every field; not given is `None`."""
+
+    def decorate(command: Callable) -> Callable:
+        for item in reversed(dataclasses.fields(settings)):
+            choices = item.metadata["choices"]
+            is_flag = isinstance(item.default, bool)
+            name = item.metadata["option"] or option_name(item.name)
+            command = click.option(
+                f"{name}/--no-{name[2:]}" if is_flag else name,
+                item.name,
+                default=None,
+                type=click.Choice(choices) if choices else _type_of(item.default),
+                help=f"{item.metadata['help']} [default: {item.default}]",
+            )(command)
+        return command
+
+    return decorate
 
 
-def _search_options(command: Callable) -> Callable:
-    command = click.option(
-        "--length-penalty",
-        default=0.0,
-        show_default=True,
-        help="Divide log probabilities by length to this power.",
-    )(command)
-    return click.option(
-        "--beam-size", default=1, show_default=True, help="1 is greedy search."
-    )(command)
+def _type_of(default: Any) -> type:
+    return int if default is None else type(default)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @main.command()
@@ -132,7 +132,7 @@ def _search_options(command: Callable) -> Callable:
     type=_PATH,
     help="TSV of test pairs for `evaluate`.",
 )
-@_setting_options
+@_options_of(TrainingConfig)
 def train(
     files: tuple[Path, ...],
     run_dir: Path,
@@ -154,7 +154,7 @@ def train(
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
     """
     _load_tensorflow()
-    given = {name: value for name, value in settings.items() if value is not None}
+    given = _given(settings)
     if recipe is not None:
         if files:
             raise InputError("Give either files or --recipe, not both.")
@@ -195,8 +195,8 @@ def _read_splits(
 @main.command()
 @_run_argument
 @click.argument("files", nargs=-1, type=_PATH)
-@_search_options
-def evaluate(run: Any, files: tuple[Path, ...], beam_size: int, length_penalty: float) -> None:
+@_options_of(GenerationSettings)
+def evaluate(run: Any, files: tuple[Path, ...], **options: Any) -> None:
     """Error rates of the run RUN_DIR on FILES, or on its own test pairs.
 
     Prints a table and writes evaluation.json into the run.
@@ -214,7 +214,7 @@ def evaluate(run: Any, files: tuple[Path, ...], beam_size: int, length_penalty: 
     pairs = None
     if files:
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
-    result = evaluate_run(run, pairs, num_beams=beam_size, length_penalty=length_penalty)
+    result = evaluate_run(run, pairs, GenerationSettings(**_given(options)))
     console.print(results_table([result]))
     console.print(f"Written: {run.evaluation_file}", highlight=False, soft_wrap=True)
 
@@ -223,17 +223,14 @@ def evaluate(run: Any, files: tuple[Path, ...], beam_size: int, length_penalty: 
 @_run_argument
 @click.argument("texts", nargs=-1)
 @click.option("--file", "file", type=_PATH, help="One source a line.")
-@click.option("--n-best", default=1, show_default=True, help="Hypotheses a source.")
 @click.option("--scores", is_flag=True, help="Print the log probability in front.")
-@_search_options
+@_options_of(GenerationSettings)
 def generate(
     run: Any,
     texts: tuple[str, ...],
     file: Path | None,
-    n_best: int,
     scores: bool,
-    beam_size: int,
-    length_penalty: float,
+    **options: Any,
 ) -> None:
     """Generate a target for each of TEXTS, or each line of --file or standard input.
 
@@ -250,12 +247,8 @@ def generate(
         raise InputError("Give either texts or --file, not both.")
     lines = _source_lines(texts, file)
     model = run.load_model()
-    settings = {
-        "num_beams": beam_size,
-        "num_hypotheses": n_best,
-        "length_penalty": length_penalty,
-    }
-    model.strategy(**settings)  # Bad settings fail before anybody types.
+    settings = GenerationSettings(**_given(options))
+    model.check_settings(settings)  # Bad settings fail before anybody types.
     if lines is not None:
         _print_hypotheses(model, lines, scores, settings)
         return
@@ -279,9 +272,9 @@ def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None
 
 
 def _print_hypotheses(
-    model: Any, lines: list[str], scores: bool, settings: dict[str, Any]
+    model: Any, lines: list[str], scores: bool, settings: GenerationSettings
 ) -> None:
-    hypotheses = model.search(lines, **settings)
+    hypotheses = model.search(lines, settings)
     unknown = model.preprocessor.count_unknown(lines)
     if unknown:
         shown = ", ".join(f"{token!r} ({count})" for token, count in unknown.items())
@@ -322,16 +315,8 @@ def attention(run: Any, text: str, picture: Path) -> None:
     multiple=True,
     help="May be given several times; all three if not given.",
 )
-@click.option("--n-best", default=1, show_default=True, help="Hypotheses that come out.")
-@_search_options
-def export(
-    run: Any,
-    out_dir: Path,
-    formats: tuple[str, ...],
-    n_best: int,
-    beam_size: int,
-    length_penalty: float,
-) -> None:
+@_options_of(GenerationSettings)
+def export(run: Any, out_dir: Path, formats: tuple[str, ...], **options: Any) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
 
     saved_model: strings in and out, for TensorFlow Serving. tflite: ids in and out, builtin
@@ -341,10 +326,10 @@ def export(
     Example:
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
     """
-    from keras_seq2seq.export import SearchSettings, export_formats
+    from keras_seq2seq.export import export_formats
 
-    search = SearchSettings(beam_size, n_best, length_penalty)
-    export_formats(run.load_model(), out_dir, formats or FORMATS, search, console)
+    settings = GenerationSettings(**_given(options))
+    export_formats(run.load_model(), out_dir, formats or FORMATS, settings, console)
 
 
 @main.command()
@@ -401,7 +386,7 @@ def demo(run_dir: Path) -> None:
       keras-seq2seq demo --run-dir runs/demo
     """
     _load_tensorflow()
-    from keras_seq2seq.export import SearchSettings, export_formats, print_parity
+    from keras_seq2seq.export import export_formats, print_parity
     from keras_seq2seq.pictures import draw_attention
     from keras_seq2seq.training.evaluation import evaluate_run, results_table
     from keras_seq2seq.training.progress import Steps
@@ -425,7 +410,8 @@ def demo(run_dir: Path) -> None:
     train_run(recipe.CONFIG, recipe.load(), run, console)
     model = run.load_model()
     steps.next()
-    results = [evaluate_run(run, num_beams=num_beams) for num_beams in (1, 4)]
+    beams = [GenerationSettings(num_beams=num_beams) for num_beams in (1, 4)]
+    results = [evaluate_run(run, settings=settings) for settings in beams]
     console.print(results_table(results, recipe.PUBLISHED))
     steps.next()
     picture = run_dir / "attention.png"
@@ -434,13 +420,14 @@ def demo(run_dir: Path) -> None:
     steps.next()
     exports = run_dir / "exports"
     missing = [name for name in FORMATS if not (exports / name).exists()]
-    export_formats(model, exports, missing, SearchSettings(4, 2), console)
+    settings = GenerationSettings(num_beams=4, num_hypotheses=2)
+    export_formats(model, exports, missing, settings, console)
     steps.next()
     sources = list(run.test_pairs().references())[:1000]
     paths = [exports / name for name in FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
-    _print_hypotheses(model, DEMO_WORDS, False, {"num_beams": 4})
+    _print_hypotheses(model, DEMO_WORDS, False, beams[-1])
     console.print(
         f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
     )

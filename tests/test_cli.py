@@ -176,6 +176,9 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
     [
         (["--beam-size", "0", "cab"], "beam size 0"),
         (["--n-best", "2", "cab"], "n-best 2"),
+        (["--sample", "--beam-size", "2", "cab"], "exclude each other"),
+        (["--top-p", "0", "cab"], "--top-p must be in (0, 1]. Received: 0.0"),
+        (["--min-length", "5", "--max-length", "2", "cab"], "must not exceed"),
         (["--length-penalty", "-1", "cab"], "length penalty must be at least 0"),
         ([""], "Source 1 of 1 is empty"),
         (["cab", "abcdefabc"], "Source 2 of 2 has 9 tokens; this model takes at most 7"),

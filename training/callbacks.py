@@ -9,6 +9,7 @@ import keras
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
 
 from .evaluation import evaluate
 from .run_directory import RunDirectory, write_atomically
@@ -26,16 +27,16 @@ class DecodedErrorRates(keras.callbacks.Callback):
 
     Args:
         pairs: What to decode.
-        num_beams: int. Defaults to 1, greedy search.
+        settings: How targets are generated. Defaults to greedy search.
     """
 
-    def __init__(self, pairs: Pairs, num_beams: int = 1):
+    def __init__(self, pairs: Pairs, settings: GenerationSettings | None = None):
         super().__init__()
         self.pairs = pairs
-        self.num_beams = num_beams
+        self.settings = settings
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        rates, _, _ = evaluate(self.model, self.pairs, num_beams=self.num_beams)
+        rates, _, _ = evaluate(self.model, self.pairs, self.settings)
         if logs is not None:
             logs[TOKEN_ERROR_RATE] = rates.token_error_rate
             logs[SEQUENCE_ERROR_RATE] = rates.sequence_error_rate

@@ -1,76 +1,62 @@
 """What a training run is made of, as one frozen value. Imports no TensorFlow."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from keras_seq2seq.errors import InputError
-
-
-def _setting(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "choices": choices})
+from keras_seq2seq.settings import check_choices, option_name, setting
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Settings of a run. Every one is also an option of `keras-seq2seq train`."""
 
-    architecture: str = _setting(
+    architecture: str = setting(
         "lstm_attention",
         "Model to build.",
         choices=("lstm", "lstm_attention", "transformer"),
     )
-    embedding_dim: int = _setting(128, "Size of an embedding; a Transformer has --hidden-dim.")
-    hidden_dim: int = _setting(256, "Units of a recurrent layer, or width of a Transformer.")
-    num_layers: int = _setting(1, "Layers of the encoder, and of the decoder.")
-    num_heads: int = _setting(4, "Attention heads of a Transformer.")
-    dropout: float = _setting(0.1, "Share of the values dropped in training.")
+    embedding_dim: int = setting(128, "Size of an embedding; a Transformer has --hidden-dim.")
+    hidden_dim: int = setting(256, "Units of a recurrent layer, or width of a Transformer.")
+    num_layers: int = setting(1, "Layers of the encoder, and of the decoder.")
+    num_heads: int = setting(4, "Attention heads of a Transformer.")
+    dropout: float = setting(0.1, "Share of the values dropped in training.")
 
-    source_tokenizer: str = _setting(
+    source_tokenizer: str = setting(
         "characters", "How sources are split.", choices=("characters", "symbols")
     )
-    target_tokenizer: str = _setting(
+    target_tokenizer: str = setting(
         "symbols", "How targets are split.", choices=("characters", "symbols")
     )
-    lowercase_source: bool = _setting(False, "Lower-case the sources.")
-    min_count: int = _setting(1, "Tokens seen less often become unknown.")
-    max_source_length: int = _setting(
-        0, "Source tokens at most; 0 for the longest in the data."
-    )
-    max_target_length: int = _setting(
-        0, "Target tokens at most; 0 for the longest in the data."
-    )
+    lowercase_source: bool = setting(False, "Lower-case the sources.")
+    min_count: int = setting(1, "Tokens seen less often become unknown.")
+    max_source_length: int = setting(0, "Source tokens at most; 0 for the longest in the data.")
+    max_target_length: int = setting(0, "Target tokens at most; 0 for the longest in the data.")
 
-    epochs: int = _setting(20, "Passes over the training data at most.")
-    batch_size: int = _setting(64, "Pairs a batch.")
-    num_buckets: int = _setting(8, "Length buckets at most.")
-    learning_rate: float = _setting(1e-3, "Peak learning rate of Adam.")
-    warmup_steps: int = _setting(200, "Steps over which the learning rate grows to its peak.")
-    schedule: str = _setting(
+    epochs: int = setting(20, "Passes over the training data at most.")
+    batch_size: int = setting(64, "Pairs a batch.")
+    num_buckets: int = setting(8, "Length buckets at most.")
+    learning_rate: float = setting(1e-3, "Peak learning rate of Adam.")
+    warmup_steps: int = setting(200, "Steps over which the learning rate grows to its peak.")
+    schedule: str = setting(
         "cosine", "Learning rate after the peak.", choices=("cosine", "constant")
     )
-    clipnorm: float = _setting(1.0, "Largest norm of a weight's gradient.")
-    patience: int = _setting(5, "Epochs without a better result before the run stops.")
-    validation_sources: int = _setting(
+    clipnorm: float = setting(1.0, "Largest norm of a weight's gradient.")
+    patience: int = setting(5, "Epochs without a better result before the run stops.")
+    validation_sources: int = setting(
         1000, "Sources held out to choose the best epoch, when no validation file is given."
     )
-    validation_decoded: int = _setting(
+    validation_decoded: int = setting(
         1000, "Validation sources that are decoded after every epoch; 0 for all."
     )
-    seed: int = _setting(1, "Seed of split, weights, dropout and order.")
+    seed: int = setting(1, "Seed of split, weights, dropout and order.")
 
-    token_name: str = _setting("token", "What a target token is called in results.")
-    sequence_name: str = _setting("sequence", "What a target is called in results.")
+    token_name: str = setting("token", "What a target token is called in results.")
+    sequence_name: str = setting("sequence", "What a target is called in results.")
 
     def __post_init__(self) -> None:
-        for setting in dataclasses.fields(self):
-            value = getattr(self, setting.name)
-            choices = setting.metadata["choices"]
-            if choices and value not in choices:
-                raise InputError(
-                    f"{option_name(setting.name)} must be one of {', '.join(choices)}. "
-                    f"Received: {value!r}."
-                )
+        check_choices(self)
         for name, lowest in _LOWEST.items():
             if not getattr(self, name) >= lowest:
                 raise InputError(
@@ -110,8 +96,3 @@ _LOWEST = {
     "validation_decoded": 0,
     "seed": 0,
 }
-
-
-def option_name(setting: str) -> str:
-    """`hidden_dim` -> `--hidden-dim`."""
-    return "--" + setting.replace("_", "-")

@@ -8,20 +8,20 @@ from rich.table import Column, Table
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.metrics import ErrorRates, error_rates
+from keras_seq2seq.settings import GenerationSettings
 
 from .run_directory import RunDirectory
 
 
 def evaluate(
-    model: Any, pairs: Pairs, *, num_beams: int = 1, length_penalty: float = 0.0
+    model: Any, pairs: Pairs, settings: GenerationSettings | None = None
 ) -> tuple[ErrorRates, list[str], float]:
     """Decodes every source once and compares with all its targets.
 
     Args:
         model: `Seq2Seq` with a preprocessor.
         pairs: A source that occurs several times has several right answers.
-        num_beams: int. 1 is greedy search.
-        length_penalty: float.
+        settings: How targets are generated. Defaults to greedy search.
 
     Returns:
         The error rates, the generated texts in the order of first appearance of their
@@ -29,7 +29,7 @@ def evaluate(
     """
     references = pairs.references()
     begin = time.perf_counter()
-    texts = model.generate(list(references), num_beams=num_beams, length_penalty=length_penalty)
+    texts = model.generate(list(references), settings)
     seconds = time.perf_counter() - begin
     split = model.preprocessor.target_tokenizer.split_text
     rates = error_rates(
@@ -42,35 +42,30 @@ def evaluate(
 def evaluate_run(
     run: RunDirectory,
     pairs: Pairs | None = None,
-    *,
-    num_beams: int = 1,
-    length_penalty: float = 0.0,
+    settings: GenerationSettings | None = None,
 ) -> dict[str, Any]:
     """Evaluates the best model of a run and writes `evaluation.json`.
 
     Args:
         run: The run.
         pairs: Defaults to the run's test pairs, else its validation pairs.
-        num_beams: int. 1 is greedy search.
-        length_penalty: float.
+        settings: How targets are generated. Defaults to greedy search.
 
     Returns:
         What the file holds: the error rates, the settings, milliseconds a source.
     """
     pairs = pairs if pairs is not None else run.test_pairs()
     model = run.load_model()
-    rates, _, seconds = evaluate(
-        model, pairs, num_beams=num_beams, length_penalty=length_penalty
-    )
-    settings = run.config["settings"]
+    settings = settings or GenerationSettings()
+    rates, _, seconds = evaluate(model, pairs, settings)
+    names = run.config["settings"]
     result = {
         **rates.to_dict(),
-        "search": "greedy" if num_beams == 1 else f"beam {num_beams}",
-        "num_beams": num_beams,
-        "length_penalty": length_penalty,
+        "search": settings.description,
+        "generation": settings.to_dict(),
         "milliseconds_each": 1000 * seconds / rates.sequences,
-        "token_name": settings["token_name"],
-        "sequence_name": settings["sequence_name"],
+        "token_name": names["token_name"],
+        "sequence_name": names["sequence_name"],
     }
     run.write_json(run.evaluation_file, result)
     return result
@@ -83,19 +78,19 @@ def results_table(
     first = results[0]
     table = Table(
         Column("", no_wrap=True),
-        f"{first['token_name']} error rate",
-        f"{first['sequence_name']} error rate",
-        f"{first['sequence_name']}s",
+        f"{first['token_name']} errors",
+        f"{first['sequence_name']} errors",
         "ms each",
+        title=f"{first['sequences']} {first['sequence_name']}s",
+        title_justify="left",
     )
     for result in results:
         table.add_row(
             f"this model, {result['search']}",
             f"{100 * result['token_error_rate']:.2f} %",
             f"{100 * result['sequence_error_rate']:.2f} %",
-            str(result["sequences"]),
             f"{result['milliseconds_each']:.2f}",
         )
     for name, token_error_rate, sequence_error_rate in published:
-        table.add_row(name, f"{token_error_rate:.2f} %", f"{sequence_error_rate:.2f} %", "", "")
+        table.add_row(name, f"{token_error_rate:.2f} %", f"{sequence_error_rate:.2f} %", "")
     return table

@@ -22,8 +22,9 @@ from typing import Any
 
 from keras_seq2seq.data.readers import Pairs, read_pairs
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import option_name
 
-from .config import TrainingConfig, option_name
+from .config import TrainingConfig
 
 
 def write_atomically(path: Path, write: Any) -> None:

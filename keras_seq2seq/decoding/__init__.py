@@ -1,25 +1,54 @@
 """Generation from any model that can say `step(token, state) -> logits, changed state`.
 
-One loop (`decode`), strategies that choose tokens (`GreedySearch`, `BeamSearch`), rules that
-reshape log probabilities, and `score_tokens` for given targets. All of it runs inside a
-`tf.function`, so the same code serves Keras, SavedModel and TFLite.
+One loop (`decode`), strategies that choose tokens (`GreedySearch`, `BeamSearch`, `Sampling`),
+rules that reshape log probabilities, filters for sampling, and `score_tokens` for given
+targets. All of it runs inside a `tf.function`: the same code serves Keras, SavedModel and
+TFLite.
 """
 
 from keras_seq2seq.decoding.beam import BeamSearch
-from keras_seq2seq.decoding.greedy import GreedySearch
-from keras_seq2seq.decoding.length import LengthPenalty
+from keras_seq2seq.decoding.build import build_filters, build_rules, build_strategy
+from keras_seq2seq.decoding.filters import Filter, MinP, Temperature, TopK, TopP
+from keras_seq2seq.decoding.independent import GreedySearch, Sampling
+from keras_seq2seq.decoding.length import (
+    GNMTLengthPenalty,
+    LengthPenalty,
+    LengthRule,
+    WordReward,
+)
 from keras_seq2seq.decoding.loop import Hypotheses, Strategy, decode
-from keras_seq2seq.decoding.rules import Rule, SuppressTokens
+from keras_seq2seq.decoding.rules import (
+    MinLength,
+    NoRepeatNGram,
+    RepetitionPenalty,
+    Rule,
+    SuppressTokens,
+)
 from keras_seq2seq.decoding.score import score_tokens
 
 __all__ = [
     "BeamSearch",
+    "Filter",
+    "GNMTLengthPenalty",
     "GreedySearch",
     "Hypotheses",
     "LengthPenalty",
+    "LengthRule",
+    "MinLength",
+    "MinP",
+    "NoRepeatNGram",
+    "RepetitionPenalty",
     "Rule",
+    "Sampling",
     "Strategy",
     "SuppressTokens",
+    "Temperature",
+    "TopK",
+    "TopP",
+    "WordReward",
+    "build_filters",
+    "build_rules",
+    "build_strategy",
     "decode",
     "score_tokens",
 ]

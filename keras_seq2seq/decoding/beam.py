@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from keras_seq2seq.decoding.length import LengthPenalty
+from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
 from keras_seq2seq.decoding.loop import Carry, Hypotheses
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 
@@ -31,7 +31,7 @@ class BeamSearch:
         end_id: int. The end token.
         num_hypotheses: int. How many to return, at most `num_beams`. Defaults to
             `num_beams`.
-        length_penalty: `LengthPenalty`. Defaults to none (ranks by probability).
+        length_rule: Such as `LengthPenalty`. Defaults to ranking by probability.
         patience: float, above 0; `math.inf` stops by the second rule of 4 alone, which loses
             nothing. Defaults to 1.
         pad_id: int. Fills the positions after the end. Defaults to 0.
@@ -49,7 +49,7 @@ class BeamSearch:
         num_beams: int,
         end_id: int,
         num_hypotheses: int | None = None,
-        length_penalty: LengthPenalty | None = None,
+        length_rule: LengthRule | None = None,
         patience: float = 1.0,
         pad_id: int = 0,
     ):
@@ -68,7 +68,7 @@ class BeamSearch:
         self.num_beams = num_beams
         self.end_id = end_id
         self.num_hypotheses = num_hypotheses
-        self.length_penalty = length_penalty or LengthPenalty()
+        self.length_rule = length_rule or LengthPenalty()
         self.patience = patience
         self.pad_id = pad_id
 
@@ -88,6 +88,9 @@ class BeamSearch:
             "num_ended": tf.fill([batch_size], 0),
             "done": tf.fill([batch_size], False),
         }
+
+    def live_token_ids(self, carry):
+        return carry["live_token_ids"]
 
     def advance(self, time, max_length, log_probs, carry):
         num_beams, vocabulary_size = self.num_beams, log_probs.shape[-1]
@@ -110,7 +113,7 @@ class BeamSearch:
         tokens = tf.gather(tokens, chosen, batch_dims=1)
         carry["live_token_ids"] = _extend(carry["live_token_ids"], parents, tokens, time)
         carry["live_log_probs"] = live_log_probs
-        carry["done"] |= self._cannot_improve(max_length, carry)
+        carry["done"] |= self._cannot_improve(time, max_length, carry)
         return tokens, parents, carry
 
     def _add_to_pool(
@@ -124,7 +127,7 @@ class BeamSearch:
         # At the last step everything enters, ended or cut.
         enters = (ends | (time + 1 >= max_length)) & (log_probs > IMPOSSIBLE / 2)
         enters &= ~carry["done"][:, None]
-        scores = tf.where(enters, self.length_penalty.score(log_probs, time + 1), IMPOSSIBLE)
+        scores = tf.where(enters, self.length_rule.score(log_probs, time + 1), IMPOSSIBLE)
         lengths = time + 1 - tf.cast(ends, tf.int32)
         token_ids = _extend(carry["live_token_ids"], parents, tokens, time)
         pool_scores, kept = tf.math.top_k(
@@ -147,9 +150,9 @@ class BeamSearch:
             "num_ended": carry["num_ended"] + tf.reduce_sum(tf.cast(enters, tf.int32), 1),
         }
 
-    def _cannot_improve(self, max_length, carry: Carry) -> tf.Tensor:
+    def _cannot_improve(self, time, max_length, carry: Carry) -> tf.Tensor:
         best_live = carry["live_log_probs"][:, 0]
-        best_case = self.length_penalty.best_case(best_live, max_length)
+        best_case = self.length_rule.best_case(best_live, time + 1, max_length)
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
         if math.isfinite(self.patience):

@@ -41,6 +41,10 @@ class Strategy(Protocol):
         """The carry before the first token."""
         ...
 
+    def live_token_ids(self, carry: Carry) -> tf.Tensor:
+        """`(batch, num_beams, max_length)`, int32: the tokens chosen so far, for rules."""
+        ...
+
     def advance(
         self, time: tf.Tensor, max_length: tf.Tensor | int, log_probs: tf.Tensor, carry: Carry
     ) -> tuple[tf.Tensor, tf.Tensor | None, Carry]:
@@ -108,8 +112,10 @@ def decode(
     def body(time, token, state, carry):
         logits, changed = step(token, {**constant, **state})
         log_probs = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+        if rules:
+            token_ids = tf.reshape(strategy.live_token_ids(carry), [rows, max_length])
         for rule in rules:
-            log_probs = rule(time, log_probs)
+            log_probs = rule(time, token_ids, log_probs)
         vocabulary_size = log_probs.shape[-1]
         log_probs = tf.reshape(log_probs, [batch_size, num_beams, vocabulary_size])
         tokens, parents, carry = strategy.advance(time, max_length, log_probs, carry)

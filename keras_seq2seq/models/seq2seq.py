@@ -1,27 +1,15 @@
 """The three functional models of an encoder-decoder, and generation with them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.preprocessor import TextPreprocessor
-from keras_seq2seq.decoding import (
-    BeamSearch,
-    GreedySearch,
-    Hypotheses,
-    LengthPenalty,
-    Strategy,
-    SuppressTokens,
-    decode,
-    score_tokens,
-)
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.models.generation import TextGeneration, check_length
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
     DECODER_TOKEN_IDS,
@@ -31,7 +19,6 @@ from keras_seq2seq.models.parts import (
     Encoder,
     State,
 )
-from keras_seq2seq.special_tokens import END_ID, PAD_ID, START_ID
 
 
 @dataclass(frozen=True)
@@ -45,7 +32,7 @@ class _Views:
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class Seq2Seq(keras.Model):
+class Seq2Seq(TextGeneration, keras.Model):
     """An encoder-decoder: the training model, with its inference models beside it.
 
     The model itself is what `fit` sees: `{"encoder_token_ids": (batch, source_length),
@@ -87,7 +74,7 @@ class Seq2Seq(keras.Model):
     ):
         if preprocessor is not None:
             _check_vocabulary_sizes(encoder, decoder, preprocessor)
-            _check_length(decoder, preprocessor.max_target_length + 1)
+            check_length(decoder, preprocessor.max_target_length + 1)
         encoder_inputs = encoder.inputs()
         encoder_output = encoder(encoder_inputs)
         state = decoder.initial_state(encoder_output)
@@ -118,18 +105,7 @@ class Seq2Seq(keras.Model):
             else keras.Model(inputs, output.alignment, name="alignment")
         )
         self._views = _Views(encoder_model, decoder_model, alignment_model)
-        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
-        self._score_function = None
-
-    @property
-    def preprocessor(self) -> TextPreprocessor:
-        """From strings to ids and back; `InputError` if the model was built without."""
-        if self._preprocessor is None:
-            raise InputError(
-                "This model has no preprocessor, so it cannot take strings. Build it with "
-                "`Seq2Seq(encoder, decoder, preprocessor=...)`, or call `decode` with ids."
-            )
-        return self._preprocessor
+        self._decode_functions = {}
 
     @property
     def encoder_model(self) -> keras.Model:
@@ -187,155 +163,6 @@ class Seq2Seq(keras.Model):
         outputs.pop(ALIGNMENT, None)
         return outputs.pop(LOGITS), outputs
 
-    def decode(
-        self, inputs: dict[str, Any], strategy: Strategy, max_length: int | tf.Tensor
-    ) -> Hypotheses:
-        """Generates for one batch of encoder inputs; call it inside a `tf.function`.
-
-        Args:
-            inputs: Encoder inputs by name.
-            strategy: Such as `BeamSearch`.
-            max_length: int. Tokens at most, the end token included.
-
-        Raises:
-            ValueError: If the decoder's state has no room for `max_length` tokens.
-        """
-        if isinstance(max_length, int):
-            _check_length(self.decoder, max_length)
-        weights = [(weight, tf.convert_to_tensor(weight)) for weight in self.weights]
-        # Weights are read here once, not in the body of the loop at every step.
-        with keras.StatelessScope(state_mapping=weights):
-            return decode(
-                self.step,
-                self.encode(inputs),
-                strategy,
-                max_length=max_length,
-                start_id=self.start_id,
-                rules=[SuppressTokens([PAD_ID, self.start_id])],
-            )
-
-    def strategy(
-        self, num_beams: int = 1, num_hypotheses: int = 1, length_penalty: float = 0.0
-    ) -> Strategy:
-        """Greedy search for one beam, else beam search; see `generate` for the arguments."""
-        if num_beams < 1 or not 1 <= num_hypotheses <= num_beams:
-            raise InputError(
-                "The beam size must be at least 1, and the n-best from 1 to the beam size. "
-                f"Received: beam size {num_beams}, n-best {num_hypotheses}."
-            )
-        if not length_penalty >= 0:
-            raise InputError(
-                f"The length penalty must be at least 0. Received: {length_penalty}."
-            )
-        if num_beams == 1:
-            return GreedySearch(self.end_id)
-        return BeamSearch(
-            num_beams, self.end_id, num_hypotheses, length_penalty=LengthPenalty(length_penalty)
-        )
-
-    @property
-    def start_id(self) -> int:
-        """Id of the token that begins every target."""
-        return START_ID if self._preprocessor is None else self._target.start_token_id
-
-    @property
-    def end_id(self) -> int:
-        """Id of the token that ends every target."""
-        return END_ID if self._preprocessor is None else self._target.end_token_id
-
-    @property
-    def _target(self) -> Any:
-        return self.preprocessor.target_tokenizer
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of a generated target at most, the end token included."""
-        return self.preprocessor.max_target_length + 1
-
-    def generate(
-        self,
-        sources: str | Sequence[str],
-        *,
-        num_beams: int = 1,
-        length_penalty: float = 0.0,
-        batch_size: int = 256,
-    ) -> str | list[str]:
-        """Generates the best target text of each source text.
-
-        Args:
-            sources: A string or a list of strings.
-            num_beams: int. 1 (default) is greedy search, more is beam search.
-            length_penalty: float, at least 0; see `keras_seq2seq.decoding.LengthPenalty`.
-            batch_size: int. Sources that are decoded together. Defaults to 256.
-
-        Returns:
-            A string for a string, else a list in the order of the sources.
-
-        Raises:
-            InputError: If a source is empty or too long, or a setting is out of range.
-        """
-        lines = [sources] if isinstance(sources, str) else list(sources)
-        hypotheses = self.search(
-            lines, num_beams=num_beams, length_penalty=length_penalty, batch_size=batch_size
-        )
-        texts = [row[0] for row in self.texts(hypotheses)]
-        return texts[0] if isinstance(sources, str) else texts
-
-    def search(
-        self,
-        sources: Sequence[str],
-        *,
-        num_beams: int = 1,
-        num_hypotheses: int = 1,
-        length_penalty: float = 0.0,
-        batch_size: int = 256,
-    ) -> Hypotheses:
-        """Like `generate`, with ids, lengths, log probabilities and scores of the n best.
-
-        Sources of similar length are decoded together, whatever their order.
-
-        Returns:
-            `Hypotheses` of NumPy arrays, rows in the order of the sources.
-        """
-        preprocessor = self.preprocessor
-        preprocessor.check_sources(sources)
-        settings = (num_beams, num_hypotheses, length_penalty)
-        self.strategy(*settings)
-        function = self._decode_functions(*settings)
-        order = np.argsort([len(source) for source in sources], kind="stable")
-        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        parts = [function(tf.constant([sources[i] for i in batch])) for batch in batches]
-        if not parts:
-            empty = np.zeros((0, num_hypotheses))
-            return Hypotheses(
-                np.zeros((0, num_hypotheses, self.max_length), np.int32), empty, empty, empty
-            )
-        unsort = np.argsort(order, kind="stable")
-        return Hypotheses(
-            *(
-                np.concatenate([t.numpy() for t in tensors])[unsort]
-                for tensors in zip(*parts, strict=True)
-            )
-        )
-
-    def texts(self, hypotheses: Hypotheses) -> list[list[str]]:
-        """The target texts of hypotheses, a list a source."""
-        texts = self._target.detokenize(hypotheses.token_ids).numpy()
-        return [[text.decode("utf-8", "replace") for text in row] for row in texts]
-
-    def _build_decode_function(
-        self, num_beams: int, num_hypotheses: int, length_penalty: float
-    ) -> Any:
-        strategy = self.strategy(num_beams, num_hypotheses, length_penalty)
-
-        # One trace for every batch size and length.
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-        def function(sources):
-            inputs = self.preprocessor.encoder_inputs(sources)
-            return self.decode(inputs, strategy, self.max_length)
-
-        return function
-
     def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
         """Shapes and dtypes of the encoder inputs."""
         return {
@@ -344,29 +171,6 @@ class Seq2Seq(keras.Model):
             )
             for tensor in self.encoder_model.inputs
         }
-
-    def score(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-        """`log P(target | source)` of each pair of strings, `(batch,)`, float32."""
-        self.preprocessor.check_sources(sources)
-        inputs, labels, _ = self.preprocessor(list(sources), list(targets))
-        return self.score_tokens(inputs, labels).numpy().sum(-1)
-
-    def score_tokens(self, inputs: dict[str, Any], labels: Any) -> tf.Tensor:
-        """Training inputs and labels -> log probability of each label `(batch, length)`."""
-        return score_tokens(self(inputs, training=False), labels)
-
-    def align(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-        """Attention weights with teacher forcing, `(batch, target_length,
-        source_length)`: the weights that stepping through the same target gives.
-
-        Raises:
-            InputError: If the model has no attention.
-        """
-        if self.alignment_model is None:
-            raise InputError("This model has no attention, so there is no alignment to show.")
-        self.preprocessor.check_sources(sources)
-        inputs, _, _ = self.preprocessor(list(sources), list(targets))
-        return np.asarray(self.alignment_model(inputs, training=False))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -408,14 +212,6 @@ def load_model(path: str | Path) -> Seq2Seq:
     if not isinstance(model, Seq2Seq):
         raise InputError(f"{path} holds a {type(model).__name__}, not a Seq2Seq model.")
     return model
-
-
-def _check_length(decoder: Decoder, max_length: int) -> None:
-    if decoder.max_length is not None and max_length > decoder.max_length:
-        raise ValueError(
-            "The decoder's `max_length` must hold the longest target with its end token. "
-            f"Received: max_length={decoder.max_length}, {max_length} tokens to generate."
-        )
 
 
 def _check_vocabulary_sizes(

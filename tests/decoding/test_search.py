@@ -92,7 +92,7 @@ def test_a_beam_as_large_as_the_space_is_exhaustive(
     model = RandomModel(vocabulary_size, seed)
     expected = all_hypotheses(model, max_length, alpha)
     strategy = BeamSearch(
-        len(expected), END, length_penalty=LengthPenalty(alpha), patience=patience
+        len(expected), END, length_rule=LengthPenalty(alpha), patience=patience
     )
     result = run(model, strategy, max_length)
     np.testing.assert_allclose(result.scores[0], [score for score, _ in expected], atol=1e-5)
@@ -109,7 +109,7 @@ def test_a_beam_as_large_as_the_space_is_exhaustive(
 def test_a_beam_of_one_is_greedy(seed, alpha):
     model = RandomModel(6, seed, batch_size=3)
     greedy = run(model, GreedySearch(END), 8)
-    beam = run(model, BeamSearch(1, END, length_penalty=LengthPenalty(alpha)), 8)
+    beam = run(model, BeamSearch(1, END, length_rule=LengthPenalty(alpha)), 8)
     np.testing.assert_array_equal(greedy.token_ids, beam.token_ids)
     np.testing.assert_array_equal(greedy.lengths, beam.lengths)
     np.testing.assert_allclose(greedy.log_probs, beam.log_probs, atol=1e-5)
@@ -123,7 +123,7 @@ def test_a_beam_of_one_is_greedy(seed, alpha):
 )
 def test_a_log_prob_is_that_of_its_tokens(seed, num_beams, alpha):
     model = RandomModel(5, seed, batch_size=2)
-    result = run(model, BeamSearch(num_beams, END, length_penalty=LengthPenalty(alpha)), 6)
+    result = run(model, BeamSearch(num_beams, END, length_rule=LengthPenalty(alpha)), 6)
     for row in range(2):
         for ids, length, log_prob, score in zip(
             *(tensor[row].numpy() for tensor in result), strict=True
@@ -175,7 +175,7 @@ def test_a_finished_hypothesis_keeps_its_score():
 
 def test_the_length_penalty_turns_the_order():
     model = chain([[1e-9, 0.60, 0.40], [1 / 3] * 3, [0.02, 0.96, 0.02]])
-    by_mean = run(model, BeamSearch(2, END, length_penalty=LengthPenalty(1.0)), 6)
+    by_mean = run(model, BeamSearch(2, END, length_rule=LengthPenalty(1.0)), 6)
     # ln 0.60 / 1 = -0.511; ln(0.40 * 0.96) / 2 = -0.479.
     np.testing.assert_allclose(by_mean.scores[0], [-0.4786, -0.5108], atol=1e-3)
     np.testing.assert_allclose(np.exp(by_mean.log_probs[0]), [0.384, 0.60], rtol=1e-3)

@@ -3,8 +3,9 @@ import json
 import pytest
 from rich.console import Console
 
-from export import SearchSettings, compare, export_formats, print_parity
+from export import compare, export_formats, print_parity
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
 
 FORMATS = ["saved_model", "tflite", "tflite_int8"]
 
@@ -13,7 +14,7 @@ FORMATS = ["saved_model", "tflite", "tflite_int8"]
 def exports(text_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
     console = Console(quiet=True)
-    export_formats(text_model, folder, FORMATS, SearchSettings(2, 2), console)
+    export_formats(text_model, folder, FORMATS, GenerationSettings(2, 2), console)
     return folder
 
 
@@ -32,7 +33,7 @@ def test_float32_artefacts_agree_in_every_token(text_model, exports, pairs, tmp_
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("search", [SearchSettings(), SearchSettings(3, 2, 0.5)])
+@pytest.mark.parametrize("search", [GenerationSettings(), GenerationSettings(3, 2, 0.5)])
 def test_a_transformer_agrees_too(transformer_model, pairs, tmp_path, search):
     export_formats(transformer_model, tmp_path, FORMATS[:2], search, Console(quiet=True))
     paths = [tmp_path / name for name in FORMATS[:2]]
@@ -54,7 +55,7 @@ def test_a_changed_model_is_found_out(text_model, exports, pairs):
 def test_an_export_into_an_existing_folder_changes_nothing(text_model, exports):
     with pytest.raises(InputError, match="saved_model exists"):
         console = Console(quiet=True)
-        export_formats(text_model, exports, FORMATS, SearchSettings(), console)
+        export_formats(text_model, exports, FORMATS, GenerationSettings(), console)
 
 
 def test_what_is_no_artefact_is_refused(text_model, tmp_path):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import SearchSettings, export_saved_model
+from export import export_saved_model
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
 
 # What a stranger runs: TensorFlow alone. Keras and this package cannot be imported there.
 CLIENT = textwrap.dedent(
@@ -60,7 +61,7 @@ def call(path, signature, **inputs):
 @pytest.fixture(scope="module")
 def saved_model(text_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "saved_model"
-    export_saved_model(text_model, path, SearchSettings(3, 2, 0.5))
+    export_saved_model(text_model, path, GenerationSettings(3, 2, 0.5))
     return path
 
 
@@ -75,7 +76,7 @@ def test_it_runs_where_neither_keras_nor_this_package_can_be_imported(
     saved_model, text_model, pairs
 ):
     sources = pairs.sources[:20]
-    expected = text_model.search(sources, num_beams=3, num_hypotheses=2, length_penalty=0.5)
+    expected = text_model.search(sources, GenerationSettings(3, 2, 0.5))
     outputs = call(saved_model, "serving_default", text=sources)
     assert outputs["text"].tolist() == text_model.texts(expected)
     np.testing.assert_allclose(outputs["log_probs"], expected.log_probs, atol=1e-4)

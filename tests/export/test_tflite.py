@@ -6,11 +6,12 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export import LiteRTRunner, SearchSettings, export_tflite
+from export import LiteRTRunner, export_tflite
 from export.tflite import convert
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
 
-SEARCHES = [SearchSettings(), SearchSettings(3, 2, 0.5)]
+SEARCHES = [GenerationSettings(), GenerationSettings(3, 2, 0.5)]
 
 
 @pytest.fixture(scope="module", params=SEARCHES, ids=["greedy", "beam"])
@@ -25,12 +26,7 @@ def test_the_whole_loop_is_that_of_the_model(exported, text_model, pairs):
     path, search = exported
     runner = LiteRTRunner(path)
     sources = pairs.sources[:30]
-    expected = text_model.search(
-        sources,
-        num_beams=search.num_beams,
-        num_hypotheses=search.num_hypotheses,
-        length_penalty=search.length_penalty,
-    )
+    expected = text_model.search(sources, search)
     texts = text_model.texts(expected)
     for row, source in enumerate(sources):
         received, outputs = runner.generate(source)

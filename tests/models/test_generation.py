@@ -1,11 +1,14 @@
 """Strings in, strings out."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
+from keras_seq2seq.settings import GenerationSettings
 
 
 def test_a_string_gives_a_string_and_a_list_a_list(text_model):
@@ -65,7 +68,7 @@ def test_alignment_has_a_row_a_target_token_and_sums_to_one(text_model):
 
 def test_one_trace_serves_every_batch(text_model):
     text_model.generate(["a", "abc"], num_beams=2)
-    function = text_model._decode_functions(2, 1, 0.0)
+    function = text_model._decode_functions[GenerationSettings(num_beams=2)]
     text_model.generate(["abcdef"] * 5, num_beams=2)
     assert function.experimental_get_tracing_count() == 1
 
@@ -76,8 +79,10 @@ def test_one_trace_serves_every_batch(text_model):
         (["a", ""], {}, "Source 2 of 2 is empty"),
         (["a" * 50], {}, "has 50 tokens; this model takes at most 7: 'aaaa"),
         (["a"], {"num_beams": 0}, "Received: beam size 0, n-best 1"),
-        (["a"], {"num_beams": 2, "num_hypotheses": 3}, "beam size 2, n-best 3"),
-        (["a"], {"length_penalty": -1.0}, "length penalty must be at least 0. Received: -1.0"),
+        (["a"], {"num_beams": 2, "num_hypotheses": 3}, "n-best must be at most the beam size"),
+        (["a"], {"length_penalty": -1.0}, "length penalty must be at least 0.*Received: -1.0"),
+        (["a"], {"num_beams": 30}, "the target vocabulary has only 10 tokens"),
+        (["a"], {"min_length": 13}, "--min-length is 13, this model generates at most 12"),
         (["a"], {"length_penalty": float("nan")}, "length penalty must be at least 0"),
     ],
 )
@@ -88,3 +93,52 @@ def test_bad_input_is_refused(text_model, sources, settings, message):
 
 def test_unknown_characters_are_counted(preprocessor):
     assert preprocessor.count_unknown(["caz", "zzy"]) == {"z": 3, "y": 1}
+
+
+def test_lengths_stay_within_their_limits(text_model, pairs):
+    result = text_model.search(pairs.sources[:20], min_length=3, max_length=5)
+    assert result.token_ids.shape[2] == 6
+    assert result.lengths.min() >= 3
+    longer = text_model.search(pairs.sources[:20], max_length=30)
+    assert longer.token_ids.shape[2] == 31
+
+
+def test_no_bigram_occurs_twice(text_model, pairs):
+    def most_bigrams(texts):
+        return max(
+            max(Counter(zip(text.split(), text.split()[1:], strict=False)).values(), default=0)
+            for text in texts
+        )
+
+    sources = pairs.sources[:30]
+    assert most_bigrams(text_model.generate(sources, max_length=30)) > 1
+    for num_beams in (1, 3):
+        texts = text_model.generate(
+            sources, max_length=30, num_beams=num_beams, no_repeat_ngram_size=2
+        )
+        assert most_bigrams(texts) == 1
+
+
+def test_samples_are_the_same_for_the_same_seed_alone(text_model, pairs):
+    def samples(seed):
+        return text_model.search(
+            pairs.sources[:10], sample=True, num_hypotheses=4, seed=seed
+        ).token_ids
+
+    np.testing.assert_array_equal(samples(1), samples(1))
+    assert (samples(1) != samples(2)).any()
+    assert (samples(1)[:, 0] != samples(1)[:, 1]).any()
+
+
+def test_sampling_among_one_token_or_without_heat_is_greedy(text_model, pairs):
+    greedy = text_model.generate(pairs.sources[:20])
+    for settings in ({"top_k": 1}, {"temperature": 1e-4}, {"top_p": 1e-6}, {"min_p": 0.9999}):
+        assert text_model.generate(pairs.sources[:20], sample=True, **settings) == greedy
+
+
+def test_the_log_prob_of_a_sample_is_that_of_the_model(text_model, pairs):
+    sources = pairs.sources[:20]
+    result = text_model.search(sources, sample=True, temperature=0.8, top_p=0.9)
+    ended = result.lengths[:, 0] < text_model.max_length
+    scores = text_model.score(sources, [row[0] for row in text_model.texts(result)])
+    np.testing.assert_allclose(scores[ended], result.log_probs[ended, 0], atol=1e-4)

@@ -29,8 +29,8 @@ CONFIG = TrainingConfig(
 
 # Phoneme and word error rates in per cent. On the CMUdict 0.7b split, not on this one.
 PUBLISHED = [
-    ("Yao & Zweig 2015, BLSTM (other split)", 5.45, 23.55),
-    ("Toshniwal & Livescu 2016, ensemble (other split)", 4.69, 20.24),
+    ("Yao & Zweig 2015 (other split)", 5.45, 23.55),
+    ("Toshniwal & Livescu 2016 (same)", 4.69, 20.24),
 ]
 
 

@@ -1,0 +1,164 @@
+"""Every rule, filter and length rule against an independent one in plain Python."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_seq2seq.decoding import (
+    GNMTLengthPenalty,
+    LengthPenalty,
+    MinLength,
+    MinP,
+    NoRepeatNGram,
+    RepetitionPenalty,
+    Sampling,
+    Temperature,
+    TopK,
+    TopP,
+    WordReward,
+    decode,
+)
+
+VOCABULARY, LENGTH = 5, 8
+SEEDS = st.integers(0, 10_000)
+
+
+def random_rows(seed, time):
+    rng = np.random.default_rng(seed)
+    log_probs = np.log(rng.dirichlet(np.ones(VOCABULARY), size=3)).astype("float32")
+    token_ids = np.zeros((3, LENGTH), "int32")
+    token_ids[:, :time] = rng.integers(0, VOCABULARY, (3, time))
+    return token_ids, log_probs
+
+
+def apply(rule, time, token_ids, log_probs):
+    return rule(tf.constant(time), tf.constant(token_ids), tf.constant(log_probs)).numpy()
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=SEEDS, time=st.integers(0, LENGTH), size=st.integers(1, 4))
+def test_no_ngram_is_completed_again(seed, time, size):
+    token_ids, log_probs = random_rows(seed, time)
+    received = apply(NoRepeatNGram(size), time, token_ids, log_probs)
+    for row in range(3):
+        past = token_ids[row, :time].tolist()
+        seen = {tuple(past[i : i + size]) for i in range(len(past) - size + 1)}
+        for token in range(VOCABULARY):
+            ngram = (*past[len(past) - size + 1 :], token) if size > 1 else (token,)
+            forbidden = ngram in seen
+            assert (received[row, token] < -1e8) == forbidden
+            if not forbidden:
+                assert received[row, token] == log_probs[row, token]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS, time=st.integers(0, LENGTH), penalty=st.sampled_from([0.5, 1.3, 2.0]))
+def test_repeated_tokens_are_penalized(seed, time, penalty):
+    token_ids, log_probs = random_rows(seed, time)
+    received = apply(RepetitionPenalty(penalty), time, token_ids, log_probs)
+    for row in range(3):
+        for token in range(VOCABULARY):
+            factor = penalty if token in token_ids[row, :time] else 1
+            assert received[row, token] == pytest.approx(factor * log_probs[row, token])
+
+
+def test_the_end_waits_for_the_least_length():
+    token_ids, log_probs = random_rows(0, 2)
+    early = apply(MinLength(3, end_id=1), 2, token_ids, log_probs)
+    assert (early[:, 1] < -1e8).all()
+    np.testing.assert_array_equal(np.delete(early, 1, 1), np.delete(log_probs, 1, 1))
+    np.testing.assert_array_equal(
+        apply(MinLength(3, end_id=1), 3, token_ids, log_probs), log_probs
+    )
+
+
+def kept(filter_, log_probs):
+    return filter_(tf.constant(log_probs)).numpy() > -1e8
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=SEEDS, k=st.integers(1, 7), p=st.floats(0.01, 1), min_p=st.floats(0.01, 0.99))
+def test_filters_keep_what_their_definition_keeps(seed, k, p, min_p):
+    _, log_probs = random_rows(seed, 0)
+    for row, log_prob in enumerate(log_probs):
+        order = sorted(range(VOCABULARY), key=lambda token: -log_prob[token])
+        probabilities = np.exp(log_prob)
+        top_p, total = set(), 0.0
+        for token in order:
+            top_p.add(token)
+            total += probabilities[token]
+            if total >= p + 1e-6:
+                break
+        allowed = kept(TopP(p), log_probs)[row]
+        # Rounding may let in or leave out the token on the edge.
+        assert len(top_p ^ set(np.flatnonzero(allowed))) <= 1
+        assert allowed[order[0]]
+        assert set(np.flatnonzero(kept(TopK(k), log_probs)[row])) == set(order[:k])
+        expected = probabilities >= min_p * probabilities.max() * (1 + 1e-5)
+        assert set(np.flatnonzero(expected)) <= set(
+            np.flatnonzero(kept(MinP(min_p), log_probs)[row])
+        )
+
+
+def test_top_p_by_hand():
+    log_probs = np.log(np.array([[0.5, 0.3, 0.15, 0.05]], "float32"))
+    for p, expected in [(0.4, 1), (0.6, 2), (0.85, 3), (1.0, 4)]:
+        assert kept(TopP(p), log_probs).sum() == expected
+
+
+def test_temperature_divides_and_leaves_the_impossible_finite():
+    np.testing.assert_allclose(Temperature(0.5)(tf.constant([-1.0, -1e9])), [-2.0, -1e9])
+
+
+@pytest.mark.parametrize(
+    "rule, expected",
+    [
+        (LengthPenalty(0.5), -3 / 2),
+        (GNMTLengthPenalty(1.0), -3 / (9 / 6)),
+        (WordReward(0.25), -2.0),
+    ],
+)
+def test_length_rules_by_hand(rule, expected):
+    assert float(rule.score(tf.constant(-3.0), tf.constant(4))) == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    kind=st.sampled_from([LengthPenalty, GNMTLengthPenalty, WordReward]),
+    alpha=st.floats(0, 3),
+    negative=st.booleans(),
+    log_prob=st.floats(-50, 0),
+    length=st.integers(1, 9),
+    more=st.lists(st.floats(-5, 0), min_size=1, max_size=5),
+)
+def test_no_continuation_beats_the_best_case(kind, alpha, negative, log_prob, length, more):
+    rule = kind(-alpha if negative and kind is WordReward else alpha)
+    best = rule.best_case(tf.constant(log_prob), tf.constant(length), tf.constant(length + 5))
+    total = tf.constant(log_prob + math.fsum(more))
+    assert float(rule.score(total, tf.constant(length + len(more)))) <= float(best) + 1e-4
+
+
+def test_sampled_frequencies_pass_a_chi_square_test():
+    probabilities = np.array([0.02, 0.08, 0.15, 0.25, 0.5])
+    count = 5000
+
+    def step(token, state):
+        logits = tf.math.log(tf.constant(probabilities, tf.float32))
+        return tf.tile(logits[None], [tf.shape(token)[0], 1]), {}
+
+    result = decode(
+        step, {"row": tf.zeros([1, 1])}, Sampling(count, 99, seed=3), max_length=1, start_id=0
+    )
+    observed = np.bincount(result.token_ids.numpy().ravel(), minlength=5)
+    statistic = ((observed - count * probabilities) ** 2 / (count * probabilities)).sum()
+    # 0.999 quantile of chi-square with 4 degrees of freedom.
+    assert statistic < 18.47
+
+
+def test_no_samples_are_refused():
+    with pytest.raises(ValueError, match="`num_samples` must be at least 1"):
+        Sampling(0, 1)
