@@ -50,6 +50,10 @@ class TrainingConfig:
     validation_decoded: int = setting(
         1000, "Validation sources that are decoded after every epoch; 0 for all."
     )
+    intra_op_threads: int = setting(
+        0,
+        "Threads inside an operation; 0 lets TensorFlow choose. 1 can be faster on few cores.",
+    )
     seed: int = setting(1, "Seed of split, weights, dropout and order.")
 
     token_name: str = setting("token", "What a target token is called in results.")
@@ -94,5 +98,6 @@ _LOWEST = {
     "patience": 1,
     "validation_sources": 1,
     "validation_decoded": 0,
+    "intra_op_threads": 0,
     "seed": 0,
 }

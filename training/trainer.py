@@ -95,6 +95,7 @@ def train(
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
+    _set_threads(config.intra_op_threads, console)
     keras.utils.set_random_seed(config.seed)
     preprocessor = build_preprocessor(config, splits.train)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
@@ -248,6 +249,15 @@ def _processor_name() -> str:
                 if line.startswith("model name"):
                     return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _set_threads(intra_op_threads: int, console: Console) -> None:
+    if not intra_op_threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+    except RuntimeError:  # Only possible before the first operation of the process.
+        console.print("TensorFlow runs already: --intra-op-threads has no effect.")
 
 
 def _head(pairs: Pairs, num_sources: int) -> Pairs:

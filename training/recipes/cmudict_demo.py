@@ -23,6 +23,7 @@ CONFIG = TrainingConfig(
     epochs=3,
     batch_size=64,
     learning_rate=2e-3,
+    intra_op_threads=1,
     token_name="phoneme",
     sequence_name="word",
 )
