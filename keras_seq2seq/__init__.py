@@ -6,7 +6,18 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Loaded when first used: `keras_seq2seq --help` imports no TensorFlow.
-_SUBPACKAGES = ("data", "decoding", "layers", "metrics", "models", "pictures", "tokenizers")
+_SUBPACKAGES = (
+    "data",
+    "decoding",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "pictures",
+    "schedules",
+    "settings",
+    "tokenizers",
+)
 
 __all__ = ["__version__", *_SUBPACKAGES]
 

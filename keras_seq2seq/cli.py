@@ -216,6 +216,8 @@ def evaluate(run: Any, files: tuple[Path, ...], **options: Any) -> None:
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
     result = evaluate_run(run, pairs, GenerationSettings(**_given(options)))
     console.print(results_table([result]))
+    if result["too_long"]:
+        console.print(f"{result['too_long']} sources are longer than the model takes: wrong.")
     console.print(f"Written: {run.evaluation_file}", highlight=False, soft_wrap=True)
 
 

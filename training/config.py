@@ -40,8 +40,11 @@ class TrainingConfig:
     learning_rate: float = setting(1e-3, "Peak learning rate of Adam.")
     warmup_steps: int = setting(200, "Steps over which the learning rate grows to its peak.")
     schedule: str = setting(
-        "cosine", "Learning rate after the peak.", choices=("cosine", "constant")
+        "cosine",
+        "Learning rate after the peak.",
+        choices=("cosine", "inverse_square_root", "constant"),
     )
+    label_smoothing: float = setting(0.0, "Share of probability spread over all tokens.")
     clipnorm: float = setting(1.0, "Largest norm of a weight's gradient.")
     patience: int = setting(5, "Epochs without a better result before the run stops.")
     validation_sources: int = setting(
@@ -67,8 +70,11 @@ class TrainingConfig:
                     f"{option_name(name)} must be at least {lowest}. "
                     f"Received: {getattr(self, name)}."
                 )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"--dropout must be in [0, 1). Received: {self.dropout}.")
+        for name in ("dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(
+                    f"{option_name(name)} must be in [0, 1). Received: {getattr(self, name)}."
+                )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."

@@ -18,6 +18,8 @@ def evaluate(
 ) -> tuple[ErrorRates, list[str], float]:
     """Decodes every source once and compares with all its targets.
 
+    A source that is longer than the model takes counts as wrong, with an empty target.
+
     Args:
         model: `Seq2Seq` with a preprocessor.
         pairs: A source that occurs several times has several right answers.
@@ -28,8 +30,13 @@ def evaluate(
         sources, and the seconds that decoding took.
     """
     references = pairs.references()
+    lengths = model.preprocessor.source_lengths(list(references))
+    fits = (lengths > 0) & (lengths <= model.preprocessor.max_source_length)
     begin = time.perf_counter()
-    texts = model.generate(list(references), settings)
+    generated = iter(
+        model.generate([s for s, fit in zip(references, fits, strict=True) if fit], settings)
+    )
+    texts = [next(generated) if fit else "" for fit in fits]
     seconds = time.perf_counter() - begin
     split = model.preprocessor.target_tokenizer.split_text
     rates = error_rates(
@@ -58,9 +65,11 @@ def evaluate_run(
     model = run.load_model()
     settings = settings or GenerationSettings()
     rates, _, seconds = evaluate(model, pairs, settings)
+    lengths = model.preprocessor.source_lengths(list(pairs.references()))
     names = run.config["settings"]
     result = {
         **rates.to_dict(),
+        "too_long": int((lengths > model.preprocessor.max_source_length).sum()),
         "search": settings.description,
         "generation": settings.to_dict(),
         "milliseconds_each": 1000 * seconds / rates.sequences,

@@ -14,7 +14,9 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, validation_data
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
+from keras_seq2seq.schedules import InverseSquareRoot
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 from .callbacks import (
@@ -60,8 +62,10 @@ def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2S
 
 
 def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """Adam with clipped gradients, warm-up, and cosine decay to a hundredth of the peak."""
+    """Adam with clipped gradients; a cosine decays to a hundredth of the peak."""
     learning_rate: Any = config.learning_rate
+    if config.schedule == "inverse_square_root":
+        learning_rate = InverseSquareRoot(config.learning_rate, max(1, config.warmup_steps))
     if config.schedule == "cosine":
         warmup = min(config.warmup_steps, total_steps // 2)
         learning_rate = keras.optimizers.schedules.CosineDecay(
@@ -118,7 +122,11 @@ def train(
         initial_epoch=len(run.history),
     )
     # Compiling the whole step for every bucket's shape costs more than it saves on a CPU.
-    model.compile(build_optimizer(config, config.epochs * data.steps), jit_compile=False)
+    model.compile(
+        build_optimizer(config, config.epochs * data.steps),
+        SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else "auto",
+        jit_compile=False,
+    )
     model.optimizer.build(model.trainable_variables)
     initial_epoch = state.restore(model)
     _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)

@@ -139,11 +139,15 @@ class TextPreprocessor:
         """`(batch,)` strings and `(batch,)` strings -> `(inputs, labels, weights)`."""
         return self.pack(self.tokenize_source(sources), self.tokenize_target(targets))
 
+    def source_lengths(self, sources: Sequence[str]) -> np.ndarray:
+        """Tokens of each source, without the end token, `(sources,)`."""
+        if not len(sources):
+            return np.zeros(0, np.int64)
+        return self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
+
     def check_sources(self, sources: Sequence[str]) -> None:
         """Raises `InputError` for a source that is empty or longer than the maximum."""
-        if not len(sources):
-            return
-        lengths = self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
+        lengths = self.source_lengths(sources)
         if (empty := np.flatnonzero(lengths == 0)).size:
             raise InputError(
                 f"Source {empty[0] + 1} of {len(sources)} is empty; remove it or give it text."

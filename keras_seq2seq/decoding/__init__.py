@@ -16,7 +16,7 @@ from keras_seq2seq.decoding.length import (
     LengthRule,
     WordReward,
 )
-from keras_seq2seq.decoding.loop import Hypotheses, Strategy, decode
+from keras_seq2seq.decoding.loop import Hypotheses, Strategy, decode, stream
 from keras_seq2seq.decoding.rules import (
     MinLength,
     NoRepeatNGram,
@@ -51,4 +51,5 @@ __all__ = [
     "build_strategy",
     "decode",
     "score_tokens",
+    "stream",
 ]

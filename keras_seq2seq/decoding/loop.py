@@ -1,6 +1,6 @@
 """The one decoding loop, written against the step function alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -97,6 +97,44 @@ def decode(
     Returns:
         `Hypotheses` of the batch.
     """
+    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules)
+    return strategy.finish(tf.while_loop(go_on, body, variables)[-1])
+
+
+def stream(
+    step: Step,
+    state: State,
+    strategy: Strategy,
+    *,
+    max_length: int,
+    start_id: int,
+    rules: Sequence[Rule] = (),
+) -> Iterator[tf.Tensor]:
+    """The same loop, run by Python: yields after every step.
+
+    Args: as for `decode`.
+
+    Yields:
+        The ids so far `(batch, num_beams, max_length)`, int32, of the live hypotheses, and
+        at last those of the result.
+    """
+    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules)
+    body = tf.function(body, autograph=False)
+    while go_on(*variables):
+        variables = body(*variables)
+        yield strategy.live_token_ids(variables[-1])
+    yield strategy.finish(variables[-1]).token_ids
+
+
+def _loop(
+    step: Step,
+    state: State,
+    strategy: Strategy,
+    max_length: int | tf.Tensor,
+    start_id: int,
+    rules: Sequence[Rule],
+) -> tuple[Callable, Callable, tuple]:
+    """Condition, body and first variables `(time, token, changing state, carry)`."""
     reference = next(iter(state.values()))
     batch_size = reference.shape[0] or tf.shape(reference)[0]
     num_beams = strategy.num_beams
@@ -126,17 +164,9 @@ def decode(
         state = {name: tf.ensure_shape(changed[name], state[name].shape) for name in state}
         return time + 1, tf.reshape(tokens, [rows]), state, carry
 
-    _, _, _, carry = tf.while_loop(
-        go_on,
-        body,
-        (
-            tf.constant(0),
-            token,
-            {name: state[name] for name in changing},
-            strategy.start(batch_size, max_length),
-        ),
-    )
-    return strategy.finish(carry)
+    first_state = {name: state[name] for name in changing}
+    carry = strategy.start(batch_size, max_length)
+    return go_on, body, (tf.constant(0), token, first_state, carry)
 
 
 def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:

@@ -2,6 +2,7 @@
 
 from keras_seq2seq.models.architectures import ARCHITECTURES, lstm, lstm_attention, transformer
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
+from keras_seq2seq.models.ensemble import Ensemble
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
@@ -16,6 +17,7 @@ __all__ = [
     "DenseBridge",
     "Encoder",
     "EncoderOutput",
+    "Ensemble",
     "RecurrentDecoder",
     "RecurrentEncoder",
     "Seq2Seq",

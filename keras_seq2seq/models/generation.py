@@ -1,7 +1,7 @@
 """Generation with anything that can `encode` and `step`: ids, strings, scores, alignment."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from keras_seq2seq.decoding import (
     build_strategy,
     decode,
     score_tokens,
+    stream,
 )
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.parts import Decoder, State
@@ -89,14 +90,50 @@ class TextGeneration:
     def generate_ids(self, inputs: dict[str, Any], settings: GenerationSettings) -> Hypotheses:
         """`decode` with the strategy, rules and length of `settings`."""
         max_length = self.check_settings(settings)
-        rules = build_rules(
+        strategy = build_strategy(settings, self.end_id)
+        return self.decode(inputs, strategy, max_length, self._rules(settings))
+
+    def _rules(self, settings: GenerationSettings) -> list[Rule]:
+        return build_rules(
             settings,
             end_id=self.end_id,
             start_id=self.start_id,
             pad_id=PAD_ID,
             unknown_id=UNKNOWN_ID,
         )
-        return self.decode(inputs, build_strategy(settings, self.end_id), max_length, rules)
+
+    def stream(
+        self, source: str, settings: GenerationSettings | None = None, **changes: Any
+    ) -> Iterator[str]:
+        """Generates the target of one source, token by token, for interactive use.
+
+        Args:
+            source: Source string.
+            settings: `GenerationSettings`. Defaults to greedy search.
+            **changes: Fields of `GenerationSettings`.
+
+        Yields:
+            The target so far after every token (of a beam search, of its best live
+            hypothesis), and at last what `generate` returns.
+
+        Raises:
+            InputError: As `generate`, before the first token.
+        """
+        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
+        max_length = self.check_settings(settings)
+        self.preprocessor.check_sources([source])
+        steps = stream(
+            self.step,
+            self.encode(self.preprocessor.encoder_inputs([source])),
+            build_strategy(settings, self.end_id),
+            max_length=max_length,
+            start_id=self.start_id,
+            rules=self._rules(settings),
+        )
+        return (
+            self._target.detokenize(token_ids[0, 0]).numpy().decode("utf-8", "replace")
+            for token_ids in steps
+        )
 
     def check_settings(self, settings: GenerationSettings) -> int:
         """Tokens at most, the end token included.

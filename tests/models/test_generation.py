@@ -142,3 +142,18 @@ def test_the_log_prob_of_a_sample_is_that_of_the_model(text_model, pairs):
     ended = result.lengths[:, 0] < text_model.max_length
     scores = text_model.score(sources, [row[0] for row in text_model.texts(result)])
     np.testing.assert_allclose(scores[ended], result.log_probs[ended, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"sample": True, "seed": 5}])
+def test_a_stream_grows_and_ends_with_the_target(text_model, settings):
+    texts = list(text_model.stream("cab", **settings))
+    assert texts[-1] == text_model.generate("cab", **settings)
+    assert texts[0] in ("", texts[0].split()[0] if texts[0] else "")
+    if "num_beams" not in settings:
+        for shorter, longer in zip(texts, texts[1:], strict=False):
+            assert longer.startswith(shorter)
+
+
+def test_a_stream_refuses_bad_input_before_the_first_token(text_model):
+    with pytest.raises(InputError, match="is empty"):
+        text_model.stream("")

@@ -224,3 +224,12 @@ def test_unknown_characters_are_shown(preprocessor):
 def test_a_vocabulary_that_misses_most_characters_is_an_error(preprocessor):
     with pytest.raises(InputError, match="misses 5 of 6 tokens.*'x' \\(3\\)"):
         report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), Console(quiet=True))
+
+
+def test_a_test_source_that_is_too_long_counts_as_wrong(text_model, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    pairs = Pairs(["cab", "a" * 20], [text_model.generate("cab"), "AA"])
+    run.begin(CONFIG, pairs, pairs)
+    text_model.save(run.model_file)
+    result = evaluate_run(run, pairs)
+    assert (result["sequence_error_rate"], result["too_long"]) == (0.5, 1)

@@ -1,0 +1,84 @@
+"""Several models that generate together."""
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+from keras_seq2seq.models.generation import TextGeneration
+from keras_seq2seq.models.parts import State
+from keras_seq2seq.models.seq2seq import Seq2Seq
+
+
+class Ensemble(TextGeneration):
+    """Averages the token probabilities of models: `p(y_t) = 1/n sum_i p_i(y_t)`.
+
+    It generates and scores like a `Seq2Seq`; it cannot be trained or saved. The models may
+    differ in architecture; they must have the same vocabularies.
+
+    Args:
+        models: Two or more `Seq2Seq` models, usually trained with different seeds.
+
+    Raises:
+        ValueError: If there is no model, or the vocabularies differ.
+    """
+
+    def __init__(self, models: Sequence[Seq2Seq]):
+        if not models:
+            raise ValueError("An ensemble needs at least one model. Received none.")
+        for side in ("source", "target"):
+            vocabularies = [
+                getattr(model.preprocessor, f"{side}_tokenizer").get_vocabulary()
+                for model in models
+            ]
+            if any(vocabulary != vocabularies[0] for vocabulary in vocabularies):
+                raise ValueError(
+                    f"The models of an ensemble must have the same {side} vocabulary. "
+                    f"Received sizes {[len(vocabulary) for vocabulary in vocabularies]}, with "
+                    "different tokens."
+                )
+        self.models = list(models)
+        self.weights = [weight for model in models for weight in model.weights]
+        self.alignment_model = None
+        lengths = [m.decoder.max_length for m in models if m.decoder.max_length is not None]
+        self.decoder: Any = SimpleNamespace(
+            vocabulary_size=models[0].decoder.vocabulary_size,
+            max_length=min(lengths, default=None),
+        )
+        self._preprocessor = models[0].preprocessor
+        self._decode_functions = {}
+
+    def encode(self, inputs: dict[str, Any]) -> State:
+        """The states of all models, each name with the number of its model in front."""
+        return {
+            f"{index}_{name}": tensor
+            for index, model in enumerate(self.models)
+            for name, tensor in model.encode(inputs).items()
+        }
+
+    def step(self, token: Any, state: State) -> tuple[Any, State]:
+        """One step of every model; the logits are the log of the mean probability."""
+        logits: list[Any] = []
+        changed: State = {}
+        for index, model in enumerate(self.models):
+            prefix = f"{index}_"
+            own = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in state.items()
+                if name.startswith(prefix)
+            }
+            model_logits, model_changed = model.step(token, own)
+            logits.append(model_logits)
+            changed |= {f"{prefix}{name}": tensor for name, tensor in model_changed.items()}
+        return _log_of_mean(logits), changed
+
+    def __call__(self, inputs: dict[str, Any], training: bool = False) -> tf.Tensor:
+        """The whole sequence: training inputs -> logits, as of one model."""
+        return _log_of_mean([model(inputs, training=training) for model in self.models])
+
+
+def _log_of_mean(logits: list[tf.Tensor]) -> tf.Tensor:
+    log_probs = tf.stack([tf.nn.log_softmax(tf.cast(one, tf.float32)) for one in logits])
+    return tf.reduce_logsumexp(log_probs, axis=0) - math.log(len(logits))
