@@ -64,7 +64,7 @@ def test_a_clipnorm_that_is_no_number_is_refused():
         ("architecture", "lstm, lstm_attention, transformer"),
         ("source_tokenizer", "characters, symbols"),
         ("target_tokenizer", "characters, symbols"),
-        ("schedule", "cosine, constant"),
+        ("schedule", "cosine, inverse_square_root, constant"),
     ],
 )
 def test_an_unknown_choice_is_refused_and_the_valid_ones_named(name, choices):
