@@ -81,11 +81,11 @@ def _deserialize(value: Any) -> Any:
 
 
 class Encoder(Part):
-    """Reads a source. A subclass gives `inputs` and `__call__`."""
+    """Reads a source. A subclass gives `__call__`, and `inputs` if it reads no token ids."""
 
     def inputs(self) -> dict[str, Tensor]:
-        """New Keras inputs by name, for example `{"encoder_token_ids": (None,) int32}`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `inputs`.")
+        """New Keras inputs by name; here token ids `(batch, source_length)`, int32."""
+        return {ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)}
 
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")

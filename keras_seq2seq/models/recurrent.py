@@ -97,9 +97,6 @@ class RecurrentEncoder(Encoder):
         )
         return keras.layers.Bidirectional(layer, name=name) if self.bidirectional else layer
 
-    def inputs(self) -> dict[str, Tensor]:
-        return {ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)}
-
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         token_ids = inputs[ENCODER_TOKEN_IDS]
         mask = keras.ops.not_equal(token_ids, 0)

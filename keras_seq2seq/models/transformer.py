@@ -217,9 +217,6 @@ class TransformerEncoder(_Settings, Encoder):
             for index in range(num_layers)
         ]
 
-    def inputs(self) -> dict[str, Tensor]:
-        return {ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)}
-
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         token_ids = inputs[ENCODER_TOKEN_IDS]
         mask = keras.ops.not_equal(token_ids, 0)

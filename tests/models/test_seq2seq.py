@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_seq2seq.data import training_data
 from keras_seq2seq.decoding import BeamSearch, GreedySearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import LuongAttention
@@ -18,6 +19,7 @@ from keras_seq2seq.models import (
     TransformerEncoder,
     ZeroBridge,
     load_model,
+    lstm,
 )
 
 SOURCE_VOCABULARY, TARGET_VOCABULARY = 11, 13
@@ -327,3 +329,18 @@ def test_a_saved_model_of_another_kind_is_refused(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "m.keras")
     with pytest.raises(InputError, match="holds a Sequential, not a Seq2Seq"):
         load_model(tmp_path / "m.keras")
+
+
+def test_fit_traces_once_whatever_the_buckets(pairs, preprocessor):
+    model = lstm(preprocessor, embedding_dim=4, hidden_dim=4)
+    data = training_data(
+        preprocessor, pairs.sources, pairs.targets, batch_size=16, num_buckets=5
+    )
+    model.compile(jit_compile=False)
+    model.fit(data.dataset, steps_per_epoch=1, epochs=1, verbose=0)
+    traces = []
+    call = model.call
+    model.call = lambda *arguments, **options: traces.append(1) or call(*arguments, **options)
+    assert len(data.buckets.batch_sizes) > 2
+    model.fit(data.dataset, steps_per_epoch=data.steps, epochs=2, verbose=0)
+    assert not traces

@@ -15,6 +15,7 @@ from rich.console import Console
 from keras_seq2seq.data import Pairs, read_pairs, split_by_source
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
+from tests.conftest import spelled_pairs
 from training.config import TrainingConfig
 from training.evaluation import evaluate_run
 from training.run_directory import RunDirectory
@@ -31,15 +32,9 @@ CONFIG = TrainingConfig(
 )
 
 
-def spelled(count, seed=0):
-    rng = np.random.default_rng(seed)
-    words = ["".join(rng.choice(list("abcdef"), rng.integers(1, 8))) for _ in range(count)]
-    return Pairs(words, [" ".join(letter.upper() * 2 for letter in word) for word in words])
-
-
 @pytest.fixture(scope="module")
 def splits():
-    return split_by_source(spelled(900), validation_sources=60, test_sources=60)
+    return split_by_source(spelled_pairs(900), validation_sources=60, test_sources=60)
 
 
 def run_to(path, config, splits):
@@ -116,8 +111,9 @@ def test_another_configuration_is_refused_and_the_run_untouched(finished, splits
 KILLED = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.training.test_trainer import CONFIG, spelled, split_by_source, run_to
-splits = split_by_source(spelled(900), validation_sources=60, test_sources=60)
+from tests.conftest import spelled_pairs
+from tests.training.test_trainer import CONFIG, run_to, split_by_source
+splits = split_by_source(spelled_pairs(900), validation_sources=60, test_sources=60)
 run_to({path!r}, CONFIG, splits)
 """
 
