@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,7 +49,7 @@ class Ensemble(TextGeneration):
             max_length=min(lengths, default=None),
         )
         self._preprocessor = models[0].preprocessor
-        self._decode_functions = {}
+        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
 
     def encode(self, inputs: dict[str, Any]) -> State:
         """The states of all models, each name with the number of its model in front."""

@@ -33,7 +33,9 @@ class TextGeneration:
     weights: list[Any]
     alignment_model: Any
     _preprocessor: TextPreprocessor | None
-    _decode_functions: dict[GenerationSettings, Any]
+    # A cache around `_build_decode_function`; not a dictionary, which TensorFlow would try to
+    # save with the model.
+    _decode_functions: Any
 
     def encode(self, inputs: dict[str, Any]) -> State:
         """Encoder inputs -> initial state of the decoder."""
@@ -219,9 +221,7 @@ class TextGeneration:
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
         max_length = self.check_settings(settings)
         self.preprocessor.check_sources(sources)
-        if settings not in self._decode_functions:
-            self._decode_functions[settings] = self._build_decode_function(settings)
-        function = self._decode_functions[settings]
+        function = self._decode_functions(settings)
         order = np.argsort([len(source) for source in sources], kind="stable")
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         parts = [function(tf.constant([sources[i] for i in batch])) for batch in batches]

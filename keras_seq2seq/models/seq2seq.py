@@ -1,6 +1,7 @@
 """The three functional models of an encoder-decoder, and generation with them."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class Seq2Seq(TextGeneration, keras.Model):
             else keras.Model(inputs, output.alignment, name="alignment")
         )
         self._views = _Views(encoder_model, decoder_model, alignment_model)
-        self._decode_functions = {}
+        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
 
     @property
     def encoder_model(self) -> keras.Model:
