@@ -27,8 +27,8 @@ unit: $(VENV)/test.installed
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --durations=15
 
 $(VENV)/%.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) \
-	  else "Python 3.10 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
+	  else "Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.12" % v)'
 	@echo "== Installing TensorFlow, Keras and this package into $(VENV) (about 2 minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'

@@ -4,15 +4,11 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 FRONT_DOOR = {"keras_seq2seq/cli.py", "keras_seq2seq/__main__.py"}
