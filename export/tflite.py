@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
@@ -33,14 +34,21 @@ def convert(
 
     Raises:
         ValueError: If `quantization` is unknown.
+        InputError: If the settings sample, or do not fit the model.
         RuntimeError: If the file would need operations beyond the builtin ones.
     """
     if quantization not in QUANTIZATIONS:
         raise ValueError(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
         )
+    settings = settings or GenerationSettings()
+    if settings.sample:
+        raise InputError(
+            "Sampling cannot be exported to TFLite, which has no seeded random numbers. Export "
+            "a search, or export sampling as a SavedModel."
+        )
     # A fixed batch: recurrent layers convert to builtin operations only then.
-    signatures = IdSignatures(model, settings or GenerationSettings(), batch_size=1)
+    signatures = IdSignatures(model, settings, batch_size=1)
     archive = keras.export.ExportArchive()
     archive.track(model)
     functions = signatures.functions()

@@ -99,6 +99,11 @@ def test_an_unknown_quantization_is_refused(text_model):
         convert(text_model, quantization="int3")
 
 
+def test_sampling_is_refused(text_model):
+    with pytest.raises(InputError, match="Sampling cannot be exported to TFLite"):
+        convert(text_model, GenerationSettings(sample=True))
+
+
 def test_nothing_is_overwritten(exported, text_model):
     with pytest.raises(InputError, match="exists"):
         export_tflite(text_model, exported[0])
