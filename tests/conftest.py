@@ -8,7 +8,13 @@ import pytest
 
 from keras_seq2seq.data import Pairs, TextPreprocessor
 from keras_seq2seq.layers import LuongAttention
-from keras_seq2seq.models import RecurrentDecoder, RecurrentEncoder, Seq2Seq, transformer
+from keras_seq2seq.models import (
+    RecurrentDecoder,
+    RecurrentEncoder,
+    Seq2Seq,
+    TokenEmbedding,
+    transformer,
+)
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 
@@ -37,11 +43,12 @@ def text_model(preprocessor) -> Seq2Seq:
     keras.utils.set_random_seed(3)
     model = Seq2Seq(
         RecurrentEncoder(
-            preprocessor.source_tokenizer.vocabulary_size(), 8, 16, bidirectional=True
+            TokenEmbedding(preprocessor.source_tokenizer.vocabulary_size(), 8),
+            16,
+            bidirectional=True,
         ),
         RecurrentDecoder(
-            preprocessor.target_tokenizer.vocabulary_size(),
-            8,
+            TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), 8),
             24,
             attention=LuongAttention(24, name="decoder_attention"),
         ),

@@ -1,8 +1,36 @@
 """Layers that Keras does not have. Letters in comments: B batch, S source length, T target
 length, D hidden size, H heads, V vocabulary, K beams. Masks: `True` means attend."""
 
-from keras_seq2seq.layers.attention import LuongAttention
+from keras_seq2seq.layers.additive_attention import (
+    BahdanauAttention,
+    LocationSensitiveAttention,
+    MonotonicAttention,
+)
+from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
+from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
-from keras_seq2seq.layers.positions import SinusoidalPositions
+from keras_seq2seq.layers.positions import (
+    LearnedPositions,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+)
+from keras_seq2seq.layers.scheduled_sampling import ScheduledSampling
+from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
 
-__all__ = ["DotProductAttention", "LuongAttention", "SinusoidalPositions"]
+__all__ = [
+    "AttentionalRecurrence",
+    "BahdanauAttention",
+    "DotProductAttention",
+    "LearnedPositions",
+    "LocationSensitiveAttention",
+    "LuongAttention",
+    "MaskedConvolution",
+    "MemoryAttention",
+    "MonotonicAttention",
+    "RelativePositions",
+    "RotaryPositions",
+    "ScheduledSampling",
+    "SinusoidalPositions",
+    "TimeReduction",
+]

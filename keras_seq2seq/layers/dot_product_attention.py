@@ -5,9 +5,7 @@ from typing import Any
 
 import keras
 
-# Score of what must not be attended to: finite, so that a row of nothing else stays finite,
-# and within float16.
-HIDDEN = -3e4
+from keras_seq2seq.layers.attention import HIDDEN
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -28,6 +26,8 @@ class DotProductAttention(keras.layers.Layer):
         key: `(batch, source_length, dim)`.
         value: `(batch, source_length, dim)`.
         mask: `(batch, source_length)`, bool, `True` means attend, optional.
+        bias: `(batch, num_heads, target_length, source_length)`, optional, added to the
+            scores.
 
     Returns:
         Tuple of the output `(batch, target_length, dim)` and the weights, the mean over the
@@ -53,7 +53,7 @@ class DotProductAttention(keras.layers.Layer):
         self.dropout = dropout
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
-    def build(self, query_shape, key_shape=None, value_shape=None, mask_shape=None):
+    def build(self, query_shape, key_shape=None, value_shape=None, *other_shapes):
         if self.num_heads < 1 or query_shape[-1] % self.num_heads:
             raise ValueError(
                 "`num_heads` must divide the size of the queries. Received: "
@@ -61,10 +61,12 @@ class DotProductAttention(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, query, key, value, mask=None, training=None):
+    def call(self, query, key, value, mask=None, bias=None, training=None):
         scale = 1 / math.sqrt(query.shape[-1] // self.num_heads)
         heads = self._split(query * scale)  # (B, H, T, d)
         scores = keras.ops.matmul(heads, keras.ops.transpose(self._split(key), (0, 1, 3, 2)))
+        if bias is not None:
+            scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
         # Float32: sums of many half precision exponentials lose too much.
         weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
@@ -91,7 +93,7 @@ class DotProductAttention(keras.layers.Layer):
             scores = keras.ops.where(earlier[None, None], scores, hidden)
         return scores
 
-    def compute_output_shape(self, query_shape, key_shape, value_shape=None, mask_shape=None):
+    def compute_output_shape(self, query_shape, key_shape, *other_shapes):
         return query_shape, (*query_shape[:2], key_shape[1])
 
     def get_config(self) -> dict[str, Any]:

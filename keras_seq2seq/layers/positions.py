@@ -1,21 +1,22 @@
-"""Where a token stands, added to what it is."""
+"""Where a token stands, added to what it is, or to how it attends."""
 
 import math
 from typing import Any
 
 import keras
+import keras_nlp
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class SinusoidalPositions(keras.layers.Layer):
-    """Scales embeddings and adds sines and cosines of their positions.
+    """Adds sines and cosines of positions.
 
-    `y = sqrt(D) x + PE(position)` with, for `i < D / 2`, `PE(p)[i] = sin(p / 10000^(2i / D))`
-    and `PE(p)[D / 2 + i] = cos(p / 10000^(2i / D))`. The paper interleaves sines and cosines;
-    in two halves they are the same up to the order of the dimensions, which is learned.
+    `y = x + PE(position)` with, for `i < D / 2`, `PE(p)[i] = sin(p / 10000^(2i / D))` and
+    `PE(p)[D / 2 + i] = cos(p / 10000^(2i / D))`. The paper interleaves sines and cosines; in
+    two halves they are the same up to the order of the dimensions, which is learned.
 
     Call arguments:
-        embeddings: `(batch, length, dim)`, `dim` even.
+        vectors: `(batch, length, dim)`, `dim` even.
         positions: `(batch, length)`, int, optional. Defaults to 0, 1, 2, ...
 
     Returns:
@@ -25,26 +26,175 @@ class SinusoidalPositions(keras.layers.Layer):
         ValueError: If `dim` is odd.
 
     Reference:
-        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), sections 3.4 and 3.5.
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.5.
     """
 
-    def build(self, embeddings_shape, positions_shape=None):
-        if embeddings_shape[-1] % 2:
+    def build(self, vectors_shape, positions_shape=None):
+        if vectors_shape[-1] % 2:
             raise ValueError(
-                f"Sinusoidal positions need an even size. Received: {embeddings_shape[-1]}."
+                f"Sinusoidal positions need an even size. Received: {vectors_shape[-1]}."
             )
         self.built = True
 
-    def call(self, embeddings: Any, positions: Any = None) -> Any:
-        dim = embeddings.shape[-1]
+    def call(self, vectors: Any, positions: Any = None) -> Any:
+        dim = vectors.shape[-1]
         if positions is None:
-            positions = keras.ops.arange(keras.ops.shape(embeddings)[1])[None]
+            positions = keras.ops.arange(keras.ops.shape(vectors)[1])[None]
         # Float32: in half precision positions above 2048 would fall together.
         positions = keras.ops.cast(positions, "float32")[..., None]
         exponents = keras.ops.arange(0, dim, 2, dtype="float32") / dim
         angles = positions * keras.ops.exp(-math.log(10000.0) * exponents)
         encoding = keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], -1)
-        return embeddings * math.sqrt(dim) + keras.ops.cast(encoding, embeddings.dtype)
+        return vectors + keras.ops.cast(encoding, vectors.dtype)
 
-    def compute_output_shape(self, embeddings_shape, positions_shape=None):
-        return embeddings_shape
+    def compute_output_shape(self, vectors_shape, positions_shape=None):
+        return vectors_shape
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class LearnedPositions(keras.layers.Layer):
+    """Adds a learned vector for each position, of KerasHub's `PositionEmbedding`.
+
+    Args:
+        max_length: int. Positions at most.
+
+    Call arguments and returns: as `SinusoidalPositions`.
+    """
+
+    def __init__(self, max_length: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.max_length = max_length
+        self.embedding = keras_nlp.layers.PositionEmbedding(
+            max_length, initializer="normal", dtype=self.dtype_policy, name="positions"
+        )
+
+    def build(self, vectors_shape, positions_shape=None):
+        self.embedding.build(vectors_shape)
+        self.built = True
+
+    def call(self, vectors: Any, positions: Any = None) -> Any:
+        return vectors + self.embedding(vectors, positions=positions)
+
+    def compute_output_shape(self, vectors_shape, positions_shape=None):
+        return vectors_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "max_length": self.max_length}
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class RotaryPositions(keras.layers.Layer):
+    """Turns the queries or keys of each head by an angle that grows with the position, so
+    that their products know how far apart they are: KerasHub's `RotaryEmbedding`.
+
+    Args:
+        num_heads: int. Heads; the size of one must be even.
+
+    Call arguments:
+        vectors: `(batch, length, dim)`, the heads side by side.
+        positions: `(batch, length)`, int, optional. Defaults to 0, 1, 2, ...
+
+    Returns:
+        `(batch, length, dim)`.
+
+    Reference:
+        [Su et al., 2021](https://arxiv.org/abs/2104.09864), section 3.
+    """
+
+    def __init__(self, num_heads: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.rotary = keras_nlp.layers.RotaryEmbedding(dtype=self.dtype_policy, name="rotary")
+
+    def build(self, vectors_shape, positions_shape=None):
+        self.built = True
+
+    def call(self, vectors: Any, positions: Any = None) -> Any:
+        batch, length, dim = keras.ops.shape(vectors)
+        heads = keras.ops.reshape(vectors, (batch, length, self.num_heads, -1))
+        return keras.ops.reshape(self.rotary(heads, positions=positions), (batch, length, dim))
+
+    def compute_output_spec(self, vectors, positions=None):
+        return keras.KerasTensor(vectors.shape, vectors.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class RelativePositions(keras.layers.Layer):
+    """A learned bias of attention scores for how far a key stands from a query.
+
+    Near distances have a bias each, farther ones share it in buckets that grow with the
+    logarithm of the distance. One bias a head.
+
+    Args:
+        num_heads: int.
+        causal: bool. Keys never stand after the query, so that all buckets are for those
+            before it. Defaults to `False`.
+        num_buckets: int. Defaults to 32.
+        max_distance: int. Greater distances share the last bucket. Defaults to 128.
+
+    Call arguments:
+        query_positions: `(batch, target_length)`, int.
+        key_positions: `(batch, source_length)`, int.
+
+    Returns:
+        `(batch, num_heads, target_length, source_length)`.
+
+    Reference:
+        [Raffel et al., 2019](https://arxiv.org/abs/1910.10683), section 2.1.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        causal: bool = False,
+        num_buckets: int = 32,
+        max_distance: int = 128,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.causal = causal
+        self.num_buckets = num_buckets
+        self.max_distance = max_distance
+
+    def build(self, query_positions_shape, key_positions_shape):
+        self.bias = self.add_weight((self.num_buckets, self.num_heads), "normal", name="bias")
+        self.built = True
+
+    def call(self, query_positions: Any, key_positions: Any) -> Any:
+        distance = query_positions[:, :, None] - key_positions[:, None]
+        bias = keras.ops.take(self.bias, self._bucket(distance), axis=0)
+        return keras.ops.transpose(bias, (0, 3, 1, 2))
+
+    def _bucket(self, distance: Any) -> Any:
+        ops, buckets = keras.ops, self.num_buckets
+        distance = ops.cast(distance, "int32")
+        first: Any = 0
+        if not self.causal:
+            # The upper half is for keys after the query.
+            buckets //= 2
+            first = ops.where(distance < 0, buckets, 0)
+        distance = ops.maximum(distance, 0) if self.causal else ops.abs(distance)
+        exact = buckets // 2
+        ratio = ops.log(ops.cast(ops.maximum(distance, 1), "float32") / exact)
+        ratio = ratio / math.log(self.max_distance / exact)
+        shared = exact + ops.cast(ratio * (buckets - exact), "int32")
+        shared = ops.minimum(shared, buckets - 1)
+        return first + ops.where(distance < exact, distance, shared)
+
+    def compute_output_spec(self, query_positions, key_positions):
+        batch, target_length = query_positions.shape
+        shape = (batch, self.num_heads, target_length, key_positions.shape[1])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "causal": self.causal,
+            "num_buckets": self.num_buckets,
+            "max_distance": self.max_distance,
+        }

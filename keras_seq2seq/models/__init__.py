@@ -1,16 +1,35 @@
-"""Encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
+"""Embeddings, encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
 
-from keras_seq2seq.models.architectures import ARCHITECTURES, lstm, lstm_attention, transformer
+from keras_seq2seq.models.architectures import (
+    ARCHITECTURES,
+    PRESETS,
+    Preset,
+    lstm,
+    lstm_attention,
+    recurrent,
+    transformer,
+)
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
+from keras_seq2seq.models.embeddings import (
+    ConvolutionEmbedding,
+    FrameEmbedding,
+    SourceEmbedding,
+    TokenEmbedding,
+)
 from keras_seq2seq.models.ensemble import Ensemble
+from keras_seq2seq.models.mean_encoder import MeanEncoder
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
-from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
+from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
+from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
-from keras_seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
+from keras_seq2seq.models.transformer_decoder import TransformerDecoder
+from keras_seq2seq.models.transformer_encoder import TransformerEncoder
 
 __all__ = [
     "ARCHITECTURES",
+    "PRESETS",
     "Bridge",
+    "ConvolutionEmbedding",
     "CopyBridge",
     "Decoder",
     "DecoderOutput",
@@ -18,14 +37,20 @@ __all__ = [
     "Encoder",
     "EncoderOutput",
     "Ensemble",
+    "FrameEmbedding",
+    "MeanEncoder",
+    "Preset",
     "RecurrentDecoder",
     "RecurrentEncoder",
     "Seq2Seq",
+    "SourceEmbedding",
+    "TokenEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
     "ZeroBridge",
     "load_model",
     "lstm",
     "lstm_attention",
+    "recurrent",
     "transformer",
 ]

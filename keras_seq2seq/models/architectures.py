@@ -1,132 +1,188 @@
-"""Ready-made encoder-decoders by name; each is an expression of parts to copy and change."""
+"""Ready-made models: parts chosen by a few settings, and sizes by name."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from keras_seq2seq.layers import LuongAttention
-from keras_seq2seq.models.bridges import CopyBridge
-from keras_seq2seq.models.recurrent import RecurrentDecoder, RecurrentEncoder
+from keras_seq2seq.layers import (
+    BahdanauAttention,
+    LocationSensitiveAttention,
+    LuongAttention,
+    MemoryAttention,
+    MonotonicAttention,
+)
+from keras_seq2seq.models.bridges import CopyBridge, DenseBridge
+from keras_seq2seq.models.embeddings import TokenEmbedding
+from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
+from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq
-from keras_seq2seq.models.transformer import TransformerDecoder, TransformerEncoder
+from keras_seq2seq.models.transformer_decoder import TransformerDecoder
+from keras_seq2seq.models.transformer_encoder import TransformerEncoder
+
+# Name -> attention layer of so many units.
+ATTENTIONS: dict[str, Callable[[int], MemoryAttention] | None] = {
+    "none": None,
+    "dot": lambda units: LuongAttention(units, "dot", name="decoder_attention"),
+    "general": lambda units: LuongAttention(units, "general", name="decoder_attention"),
+    "concat": lambda units: LuongAttention(units, "concat", name="decoder_attention"),
+    "additive": lambda units: BahdanauAttention(units, name="decoder_attention"),
+    "location": lambda units: LocationSensitiveAttention(units, name="decoder_attention"),
+    "monotonic": lambda units: MonotonicAttention(units, name="decoder_attention"),
+}
 
 
-def lstm(
+def recurrent(
     preprocessor: Any,
     *,
     embedding_dim: int = 128,
     hidden_dim: int = 256,
     num_layers: int = 1,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    attention: str = "general",
+    input_feeding: str = "none",
+    residual: bool = False,
     dropout: float = 0.1,
+    recurrent_dropout: float = 0.0,
+    tie_output: bool = False,
 ) -> Seq2Seq:
+    """A recurrent encoder and decoder.
+
+    Args:
+        preprocessor: `TextPreprocessor`, which gives the vocabulary sizes.
+        embedding_dim: int. Defaults to 128.
+        hidden_dim: int. Units of a decoder layer and of the attention; each direction of a
+            bidirectional encoder has half of it (rounded up). Defaults to 256.
+        num_layers: int. Layers of the encoder, and of the decoder. Defaults to 1.
+        cell: string, `"lstm"`, `"gru"` or `"simple_rnn"`. Defaults to `"lstm"`.
+        bidirectional: bool. Whether the encoder reads both ways. Defaults to `True`.
+        attention: string: `"none"`, `"dot"`, `"general"` (default), `"concat"`,
+            `"additive"`, `"location"` or `"monotonic"`.
+        input_feeding: string. As of `RecurrentDecoder`. Defaults to `"none"`.
+        residual: bool. Defaults to `False`.
+        dropout: float. Defaults to 0.1.
+        recurrent_dropout: float. Defaults to 0.
+        tie_output: bool. Logits from the target embeddings; needs `embedding_dim` equal to
+            `hidden_dim`. Defaults to `False`.
+
+    Raises:
+        ValueError: If a setting is unknown or sizes do not fit.
+    """
+    if attention not in ATTENTIONS:
+        raise ValueError(
+            f"`attention` must be one of {', '.join(ATTENTIONS)}. Received: "
+            f"attention={attention!r}."
+        )
+    attend = ATTENTIONS[attention]
+    encoder_dim = -(-hidden_dim // 2) if bidirectional else hidden_dim
+    shared: dict[str, Any] = {
+        "num_layers": num_layers,
+        "cell": cell,
+        "residual": residual,
+        "dropout": dropout,
+        "recurrent_dropout": recurrent_dropout,
+    }
+    return Seq2Seq(
+        RecurrentEncoder(
+            TokenEmbedding(preprocessor.source_tokenizer.vocabulary_size(), embedding_dim),
+            encoder_dim,
+            bidirectional=bidirectional,
+            **shared,
+        ),
+        RecurrentDecoder(
+            TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), embedding_dim),
+            hidden_dim,
+            attention=None if attend is None else attend(hidden_dim),
+            bridge=DenseBridge() if bidirectional else CopyBridge(),
+            input_feeding=input_feeding,
+            tie_output=tie_output,
+            **shared,
+        ),
+        preprocessor,
+    )
+
+
+def lstm(preprocessor: Any, **settings: Any) -> Seq2Seq:
     """The fixed-vector model: the LSTM encoder's final states seed an LSTM decoder.
 
     Reference: [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215).
 
-    Args:
-        preprocessor: `TextPreprocessor`, which gives the vocabulary sizes.
-        embedding_dim: int. Defaults to 128.
-        hidden_dim: int. Units of every layer. Defaults to 256.
-        num_layers: int. Layers of the encoder, and of the decoder. Defaults to 1.
-        dropout: float. Defaults to 0.1.
+    Args: as `recurrent`, without `bidirectional`, `attention` and `input_feeding`.
     """
-    return Seq2Seq(
-        RecurrentEncoder(
-            preprocessor.source_tokenizer.vocabulary_size(),
-            embedding_dim,
-            hidden_dim,
-            num_layers,
-            dropout=dropout,
-        ),
-        RecurrentDecoder(
-            preprocessor.target_tokenizer.vocabulary_size(),
-            embedding_dim,
-            hidden_dim,
-            num_layers,
-            bridge=CopyBridge(),
-            dropout=dropout,
-        ),
-        preprocessor,
-    )
+    return recurrent(preprocessor, bidirectional=False, attention="none", **settings)
 
 
-def lstm_attention(
-    preprocessor: Any,
-    *,
-    embedding_dim: int = 128,
-    hidden_dim: int = 256,
-    num_layers: int = 1,
-    dropout: float = 0.1,
-) -> Seq2Seq:
-    """A bidirectional LSTM encoder and an LSTM decoder with Luong attention.
+def lstm_attention(preprocessor: Any, **settings: Any) -> Seq2Seq:
+    """A bidirectional LSTM encoder and an LSTM decoder with Luong attention (`"general"`).
 
     Reference: [Luong et al., 2015](https://arxiv.org/abs/1508.04025).
 
-    Args:
-        preprocessor: `TextPreprocessor`, which gives the vocabulary sizes.
-        embedding_dim: int. Defaults to 128.
-        hidden_dim: int. Units of a decoder layer and of the attention; each direction of
-            the encoder has half of it (rounded up). Defaults to 256.
-        num_layers: int. Layers of the encoder, and of the decoder. Defaults to 1.
-        dropout: float. Defaults to 0.1.
+    Args: as `recurrent`.
     """
-    return Seq2Seq(
-        RecurrentEncoder(
-            preprocessor.source_tokenizer.vocabulary_size(),
-            embedding_dim,
-            -(-hidden_dim // 2),
-            num_layers,
-            bidirectional=True,
-            dropout=dropout,
-        ),
-        RecurrentDecoder(
-            preprocessor.target_tokenizer.vocabulary_size(),
-            embedding_dim,
-            hidden_dim,
-            num_layers,
-            attention=LuongAttention(hidden_dim, name="decoder_attention"),
-            dropout=dropout,
-        ),
-        preprocessor,
-    )
+    return recurrent(preprocessor, **settings)
 
 
 def transformer(
     preprocessor: Any,
     *,
     hidden_dim: int = 256,
+    intermediate_dim: int | None = None,
     num_layers: int = 4,
     num_heads: int = 4,
     dropout: float = 0.1,
+    normalize_first: bool = True,
+    positions: str = "sinusoidal",
+    tie_output: bool = False,
+    share_embeddings: bool = False,
 ) -> Seq2Seq:
-    """A Transformer encoder and decoder, pre-norm, feed-forward four times as wide.
+    """A Transformer encoder and decoder.
 
     Reference: [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
 
     Args:
         preprocessor: `TextPreprocessor`, which gives the vocabulary sizes and the greatest
-            target length.
+            lengths.
         hidden_dim: int. Width; a multiple of `2 * num_heads`. Defaults to 256.
+        intermediate_dim: int. Width inside a feed-forward layer. Defaults to
+            `4 * hidden_dim`.
         num_layers: int. Blocks of the encoder, and of the decoder. Defaults to 4.
         num_heads: int. Defaults to 4.
         dropout: float. Defaults to 0.1.
+        normalize_first: bool. Defaults to `True`.
+        positions: string. As of `TransformerEncoder`. Defaults to `"sinusoidal"`.
+        tie_output: bool. Logits from the target embeddings. Defaults to `False`.
+        share_embeddings: bool. Source and target have the same embeddings; their
+            vocabularies must be the same. Defaults to `False`.
+
+    Raises:
+        ValueError: If sizes do not fit, or the vocabularies to be shared differ.
     """
+    tokenizers = preprocessor.source_tokenizer, preprocessor.target_tokenizer
+    source = TokenEmbedding(tokenizers[0].vocabulary_size(), hidden_dim)
+    target = source
+    if not share_embeddings:
+        target = TokenEmbedding(tokenizers[1].vocabulary_size(), hidden_dim)
+    elif tokenizers[0].get_vocabulary() != tokenizers[1].get_vocabulary():
+        raise ValueError(
+            "Embeddings can be shared by source and target of one vocabulary. Received "
+            f"vocabularies of {source.vocabulary_size} and {tokenizers[1].vocabulary_size()} "
+            "tokens that differ."
+        )
+    shared: dict[str, Any] = {
+        "intermediate_dim": intermediate_dim or 4 * hidden_dim,
+        "num_heads": num_heads,
+        "num_layers": num_layers,
+        "dropout": dropout,
+        "normalize_first": normalize_first,
+        "positions": positions,
+    }
     return Seq2Seq(
-        TransformerEncoder(
-            preprocessor.source_tokenizer.vocabulary_size(),
-            hidden_dim,
-            4 * hidden_dim,
-            num_heads,
-            num_layers,
-            dropout=dropout,
-        ),
+        TransformerEncoder(source, max_length=preprocessor.max_source_length + 1, **shared),
         TransformerDecoder(
-            preprocessor.target_tokenizer.vocabulary_size(),
-            hidden_dim,
-            4 * hidden_dim,
-            num_heads,
-            num_layers,
+            target,
             max_length=preprocessor.max_target_length + 1,
-            dropout=dropout,
+            tie_output=tie_output,
+            **shared,
         ),
         preprocessor,
     )
@@ -135,5 +191,54 @@ def transformer(
 ARCHITECTURES: dict[str, Callable[..., Seq2Seq]] = {
     "lstm": lstm,
     "lstm_attention": lstm_attention,
+    "recurrent": recurrent,
     "transformer": transformer,
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A size with a name: `PRESETS["transformer_tiny"].build(preprocessor)`.
+
+    Attributes:
+        architecture: string. Key of `ARCHITECTURES`.
+        settings: Its arguments.
+    """
+
+    architecture: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, preprocessor: Any, **changes: Any) -> Seq2Seq:
+        """The model, new weights; `changes` replace settings."""
+        return ARCHITECTURES[self.architecture](preprocessor, **{**self.settings, **changes})
+
+
+def _rnn(embedding_dim: int, hidden_dim: int, num_layers: int) -> Preset:
+    sizes = {
+        "embedding_dim": embedding_dim,
+        "hidden_dim": hidden_dim,
+        "num_layers": num_layers,
+    }
+    return Preset("lstm_attention", sizes)
+
+
+def _transformer(
+    hidden_dim: int, intermediate_dim: int, num_layers: int, num_heads: int
+) -> Preset:
+    sizes = {
+        "hidden_dim": hidden_dim,
+        "intermediate_dim": intermediate_dim,
+        "num_layers": num_layers,
+        "num_heads": num_heads,
+    }
+    return Preset("transformer", sizes)
+
+
+PRESETS = {
+    "rnn_tiny": _rnn(64, 128, 1),
+    "rnn_small": _rnn(128, 256, 1),
+    "rnn_base": _rnn(512, 512, 2),
+    "transformer_tiny": _transformer(128, 256, 4, 4),
+    "transformer_small": _transformer(256, 1024, 4, 4),
+    "transformer_base": _transformer(512, 2048, 6, 8),
 }

@@ -16,6 +16,8 @@ import keras
 
 # Names of the inputs and outputs of the functional models.
 ENCODER_TOKEN_IDS = "encoder_token_ids"  # (B, S) int32
+ENCODER_FEATURES = "encoder_features"  # (B, S, F) float32
+ENCODER_LENGTHS = "encoder_lengths"  # (B,) int32, frames before the padding of the features
 DECODER_TOKEN_IDS = "decoder_token_ids"  # (B, T) int32, the target shifted right
 TOKEN = "token"  # (B,) int32, the token before the one to predict
 LOGITS = "logits"  # (B, T, V), or (B, V) for one step
@@ -80,12 +82,34 @@ def _deserialize(value: Any) -> Any:
     return value
 
 
+def check_sizes(**sizes: int) -> None:
+    """Raises `ValueError` for a size below 1."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+
+
+def check_rates(**rates: float) -> None:
+    """Raises `ValueError` for a share that is not in [0, 1)."""
+    for name, value in rates.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}.")
+
+
 class Encoder(Part):
-    """Reads a source. A subclass gives `__call__`, and `inputs` if it reads no token ids."""
+    """Reads a source.
+
+    Attributes:
+        embedding: `SourceEmbedding`: what the source is made of.
+        max_length: int. Source positions at most, the end token included; `None` for any.
+    """
+
+    embedding: Any
+    max_length: int | None = None
 
     def inputs(self) -> dict[str, Tensor]:
-        """New Keras inputs by name; here token ids `(batch, source_length)`, int32."""
-        return {ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)}
+        """New Keras inputs by name: those of the embedding."""
+        return self.embedding.inputs()
 
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
@@ -97,10 +121,16 @@ class Decoder(Part):
     Stepping through a target token by token gives the logits of the whole-sequence view.
     """
 
-    vocabulary_size: int
+    # `TokenEmbedding` of the target.
+    embedding: Any
 
     # Tokens that can be generated at most; `None` for a state that does not grow.
     max_length: int | None = None
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of target tokens, special ones included."""
+        return self.embedding.vocabulary_size
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         """The state before the first token, the memory included."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.layers import ScheduledSampling
 from keras_seq2seq.models.generation import TextGeneration, check_length
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
@@ -47,15 +48,17 @@ class Seq2Seq(TextGeneration, keras.Model):
         decoder: A `Decoder`, such as `RecurrentDecoder`.
         preprocessor: `TextPreprocessor`, optional: needed to generate from strings and to
             export strings; saved with the model.
+        scheduled_sampling: `keras_seq2seq.layers.ScheduledSampling`, optional: in training
+            the decoder reads some tokens of its own.
         name: string, optional.
 
     Example:
 
     ```python
     model = Seq2Seq(
-        RecurrentEncoder(vocabulary_size=32, embedding_dim=64, hidden_dim=128),
+        RecurrentEncoder(TokenEmbedding(32, 64), hidden_dim=128),
         RecurrentDecoder(
-            vocabulary_size=48, embedding_dim=64, hidden_dim=128, attention=LuongAttention(128)
+            TokenEmbedding(48, 64), hidden_dim=128, attention=LuongAttention(128)
         ),
     )
     model.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=1.0))
@@ -71,11 +74,13 @@ class Seq2Seq(TextGeneration, keras.Model):
         encoder: Encoder,
         decoder: Decoder,
         preprocessor: TextPreprocessor | None = None,
+        scheduled_sampling: ScheduledSampling | None = None,
         name: str | None = None,
     ):
         if preprocessor is not None:
             _check_vocabulary_sizes(encoder, decoder, preprocessor)
             check_length(decoder, preprocessor.max_target_length + 1)
+            _check_source_length(encoder, preprocessor.max_source_length + 1)
         encoder_inputs = encoder.inputs()
         encoder_output = encoder(encoder_inputs)
         state = decoder.initial_state(encoder_output)
@@ -86,6 +91,7 @@ class Seq2Seq(TextGeneration, keras.Model):
         self.encoder = encoder
         self.decoder = decoder
         self._preprocessor = preprocessor
+        self.scheduled_sampling = scheduled_sampling
 
         encoder_model = keras.Model(encoder_inputs, state, name="encoder")
         step_state = {
@@ -151,6 +157,15 @@ class Seq2Seq(TextGeneration, keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if training and self.scheduled_sampling is not None:
+            source = {tensor.name: inputs[tensor.name] for tensor in self.encoder_model.inputs}
+            mixed = self.scheduled_sampling(
+                inputs[DECODER_TOKEN_IDS], self.encode(source), step=self.step
+            )
+            inputs = {**inputs, DECODER_TOKEN_IDS: mixed}
+        return super().call(inputs, training=training, mask=mask)
+
     # The seam: what decoding and export need.
 
     def encode(self, inputs: dict[str, Any]) -> State:
@@ -178,17 +193,33 @@ class Seq2Seq(TextGeneration, keras.Model):
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "preprocessor": keras.saving.serialize_keras_object(self._preprocessor),
+            "scheduled_sampling": keras.saving.serialize_keras_object(self.scheduled_sampling),
+            "shares_embedding": self.decoder.embedding is self.encoder.embedding,
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Seq2Seq":
-        parts = {
-            key: keras.saving.deserialize_keras_object(value, custom_objects)
-            for key, value in config.items()
-            if key != "name"
-        }
-        return cls(**parts, name=config["name"])
+        def build(name: str) -> Any:
+            return keras.saving.deserialize_keras_object(config[name], custom_objects)
+
+        encoder = build("encoder")
+        if config["shares_embedding"]:
+            # The decoder's configuration holds a copy: it must be the same object again.
+            decoder_class = keras.saving.get_registered_object(
+                config["decoder"]["registered_name"], custom_objects
+            )
+            settings = {**config["decoder"]["config"], "embedding": encoder.embedding}
+            decoder = decoder_class.from_config(settings)
+        else:
+            decoder = build("decoder")
+        return cls(
+            encoder,
+            decoder,
+            build("preprocessor"),
+            build("scheduled_sampling"),
+            name=config["name"],
+        )
 
 
 def load_model(path: str | Path) -> Seq2Seq:
@@ -215,11 +246,19 @@ def load_model(path: str | Path) -> Seq2Seq:
     return model
 
 
+def _check_source_length(encoder: Encoder, length: int) -> None:
+    if encoder.max_length is not None and length > encoder.max_length:
+        raise ValueError(
+            "The encoder's `max_length` must hold the longest source with its end token. "
+            f"Received: max_length={encoder.max_length}, {length} source tokens."
+        )
+
+
 def _check_vocabulary_sizes(
     encoder: Encoder, decoder: Decoder, preprocessor: TextPreprocessor
 ) -> None:
     sizes = {
-        "source": (getattr(encoder, "vocabulary_size", None), preprocessor.source_tokenizer),
+        "source": (encoder.embedding.vocabulary_size, preprocessor.source_tokenizer),
         "target": (decoder.vocabulary_size, preprocessor.target_tokenizer),
     }
     for side, (size, tokenizer) in sizes.items():

@@ -12,13 +12,14 @@ MASK = np.array([[True] * 5, [True, True, False, False, False]])
 
 def numpy_luong(layer, query, memory, mask):
     """Equations 8, 7 and 5 of Luong et al. (2015)."""
-    weights = {weight.path.split("/")[-2]: weight.numpy() for weight in layer.weights}
-    projected = query @ weights["query"] if layer.score == "general" else query
+    projected = query
+    if layer.score == "general":
+        projected = query @ layer.query_dense.kernel.numpy()
     scores = np.where(mask[:, None], projected @ memory.transpose(0, 2, 1), -np.inf)
     exponentials = np.exp(scores - scores.max(-1, keepdims=True))
     alignment = exponentials / exponentials.sum(-1, keepdims=True)
     joined = np.concatenate([alignment @ memory, query], -1)
-    return np.tanh(joined @ weights["output"]), alignment
+    return np.tanh(joined @ layer.output_dense.kernel.numpy()), alignment
 
 
 @pytest.mark.parametrize("score", ["dot", "general"])

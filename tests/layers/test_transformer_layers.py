@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_seq2seq.layers import DotProductAttention, SinusoidalPositions
+from keras_seq2seq.layers import (
+    DotProductAttention,
+    LearnedPositions,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+)
 
 RNG = np.random.default_rng(0)
 QUERY = RNG.normal(size=(2, 3, 8)).astype("float32")
@@ -51,7 +57,7 @@ def test_heads_must_divide_the_size():
 def test_positions_are_sines_and_cosines():
     received = SinusoidalPositions()(np.ones((1, 3, 4), "float32"))
     angles = np.arange(3)[:, None] * np.array([1, 0.01])
-    expected = 2 + np.concatenate([np.sin(angles), np.cos(angles)], -1)
+    expected = 1 + np.concatenate([np.sin(angles), np.cos(angles)], -1)
     np.testing.assert_allclose(received[0], expected, atol=1e-6)
 
 
@@ -72,3 +78,60 @@ def test_attention_survives_its_config():
     layer = DotProductAttention(2, use_causal_mask=True, dropout=0.5)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert (copy.num_heads, copy.use_causal_mask, copy.dropout) == (2, True, 0.5)
+
+
+@pytest.mark.parametrize("layer_class", [LearnedPositions, RotaryPositions])
+def test_a_position_alone_is_as_in_the_sequence(layer_class):
+    layer = layer_class(4)
+    vectors = RNG.normal(size=(2, 3, 8)).astype("float32")
+    whole = layer(vectors)
+    for time in range(3):
+        one = layer(vectors[:, time : time + 1], positions=np.full((2, 1), time, "int32"))
+        np.testing.assert_allclose(one[:, 0], whole[:, time], atol=1e-5)
+
+
+def test_products_of_rotary_vectors_know_the_distance_alone():
+    layer = RotaryPositions(2)
+    query, key = (RNG.normal(size=(1, 1, 8)).astype("float32") for _ in range(2))
+
+    def product(query_position, key_position):
+        turned = [
+            np.asarray(layer(vector, positions=np.array([[position]], "int32")))
+            for vector, position in ((query, query_position), (key, key_position))
+        ]
+        return np.sum(turned[0] * turned[1])
+
+    assert product(3, 1) == pytest.approx(product(12, 10), abs=1e-4)
+    assert product(3, 1) != pytest.approx(product(3, 2), abs=1e-3)
+
+
+def test_relative_buckets_are_exact_near_by_and_shared_far_away():
+    layer = RelativePositions(1, causal=True, num_buckets=8, max_distance=16)
+    # By the formula of Raffel et al.: 4 exact buckets, 4 for distances 4 to 16 and beyond.
+    distance = np.array([[[0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 99]]])
+    expected = [0, 1, 2, 3, 4, 4, 5, 6, 7, 7, 7]
+    np.testing.assert_array_equal(layer._bucket(distance)[0, 0], expected)
+
+
+def test_relative_buckets_tell_before_from_after():
+    layer = RelativePositions(1, num_buckets=8, max_distance=16)
+    buckets = np.asarray(layer._bucket(np.array([[[-3, -1, 0, 1, 3]]])))[0, 0]
+    np.testing.assert_array_equal(buckets, [6, 5, 0, 1, 2])
+
+
+def test_a_relative_bias_depends_on_the_distance_and_the_head():
+    layer = RelativePositions(2)
+    places = np.arange(5)[None]
+    bias = np.asarray(layer(places, places))
+    assert bias.shape == (1, 2, 5, 5)
+    np.testing.assert_allclose(bias[0, :, 1, 3], bias[0, :, 2, 4])
+    assert np.abs(bias[0, 0] - bias[0, 1]).max() > 1e-3
+
+
+def test_a_bias_is_added_to_the_scores():
+    bias = RNG.normal(size=(2, 1, 3, 5)).astype("float32")
+    _, weights = DotProductAttention(1)(QUERY, KEY, VALUE, MASK, bias)
+    scores = QUERY @ KEY.transpose(0, 2, 1) / np.sqrt(8) + bias[:, 0]
+    exponentials = np.where(MASK[:, None], np.exp(scores), 0)
+    expected = exponentials / exponentials.sum(-1, keepdims=True)
+    np.testing.assert_allclose(weights, expected, atol=1e-5)

@@ -1,0 +1,215 @@
+"""How a source becomes a sequence of vectors: the first part of every encoder."""
+
+from typing import Any
+
+import keras
+
+from keras_seq2seq.layers import MaskedConvolution
+from keras_seq2seq.models.parts import (
+    ENCODER_FEATURES,
+    ENCODER_LENGTHS,
+    ENCODER_TOKEN_IDS,
+    Part,
+    Tensor,
+    check_sizes,
+)
+
+
+class SourceEmbedding(Part):
+    """Base: `build` receives the start of layer names, `__call__` gives vectors and mask.
+
+    Attributes:
+        embedding_dim: int. Size of a vector.
+        vocabulary_size: int, or `None` for a source that is not token ids.
+    """
+
+    embedding_dim: int
+    vocabulary_size: int | None = None
+
+    def build(self, name: str) -> None:
+        """Makes the layers. The first call decides on their names, so that an encoder and a
+        decoder can share one embedding."""
+        raise NotImplementedError(f"{type(self).__name__} has no `build`.")
+
+    def inputs(self) -> dict[str, Tensor]:
+        """New Keras inputs by name."""
+        raise NotImplementedError(f"{type(self).__name__} has no `inputs`.")
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The sequence `(batch, source_length, embedding_dim)` and its mask `(batch,
+        source_length)`, bool, `True` where there is source."""
+        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class TokenEmbedding(SourceEmbedding):
+    """A vector for each token id; id 0 is padding.
+
+    An encoder and a decoder that receive the same object share the vectors; a decoder with
+    `tie_output=True` uses them for its logits too (Press & Wolf, 2017).
+
+    Args:
+        vocabulary_size: int. Number of tokens, special ones included.
+        embedding_dim: int. Size of a vector.
+
+    Input: `encoder_token_ids` `(batch, source_length)`, int32.
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Reference:
+        [Press & Wolf, 2017](https://arxiv.org/abs/1608.05859).
+    """
+
+    def __init__(self, vocabulary_size: int, embedding_dim: int):
+        check_sizes(vocabulary_size=vocabulary_size, embedding_dim=embedding_dim)
+        self.vocabulary_size: int = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self._layer: Any = None
+
+    def build(self, name: str) -> None:
+        if self._layer is None:
+            # Of the size that gives unit variance to embeddings scaled by sqrt(D), and to
+            # logits of a tied output.
+            self._layer = keras.layers.ReversibleEmbedding(
+                self.vocabulary_size,
+                self.embedding_dim,
+                tie_weights=True,
+                embeddings_initializer=keras.initializers.RandomNormal(
+                    stddev=self.embedding_dim**-0.5
+                ),
+                reverse_dtype="float32",
+                name=f"{name}_embedding",
+            )
+
+    def inputs(self) -> dict[str, Tensor]:
+        return {ENCODER_TOKEN_IDS: keras.Input((None,), dtype="int32", name=ENCODER_TOKEN_IDS)}
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        token_ids = inputs[ENCODER_TOKEN_IDS]
+        return self.embed(token_ids), keras.ops.not_equal(token_ids, 0)
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """`(...)` ids -> `(..., embedding_dim)`."""
+        return self._layer(token_ids)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """`(..., embedding_dim)` -> `(..., vocabulary_size)`, float32: products with every
+        token's vector."""
+        return self._layer(hidden, reverse=True)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class FrameEmbedding(SourceEmbedding):
+    """Projects frames of features, such as of speech or video, to vectors.
+
+    Args:
+        feature_dim: int. Features a frame.
+        embedding_dim: int. Size of a vector.
+
+    Inputs: `encoder_features` `(batch, frames, feature_dim)`, float32, and
+        `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+
+    def __init__(self, feature_dim: int, embedding_dim: int):
+        check_sizes(feature_dim=feature_dim, embedding_dim=embedding_dim)
+        self.feature_dim = feature_dim
+        self.embedding_dim = embedding_dim
+        self._layer: Any = None
+
+    def build(self, name: str) -> None:
+        if self._layer is None:
+            self._layer = keras.layers.Dense(self.embedding_dim, name=f"{name}_projection")
+
+    def inputs(self) -> dict[str, Tensor]:
+        return {
+            ENCODER_FEATURES: keras.Input(
+                (None, self.feature_dim), dtype="float32", name=ENCODER_FEATURES
+            ),
+            ENCODER_LENGTHS: keras.Input((), dtype="int32", name=ENCODER_LENGTHS),
+        }
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        features, lengths = inputs[ENCODER_FEATURES], inputs[ENCODER_LENGTHS]
+        # Counts 1, 2, 3, ... along the frames, without asking for their number.
+        counts = keras.ops.cumsum(keras.ops.ones_like(features[..., 0], "int32"), axis=1)
+        return self._layer(features), keras.ops.less_equal(counts, lengths[:, None])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"feature_dim": self.feature_dim, "embedding_dim": self.embedding_dim}
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class ConvolutionEmbedding(SourceEmbedding):
+    """Convolutions over time on top of another embedding, each of which can shorten it.
+
+    Args:
+        embedding: `TokenEmbedding` or `FrameEmbedding`.
+        filters: int. Size of a vector after each convolution.
+        kernel_size: int. Positions that one output sees. Defaults to 3.
+        strides: int. Each convolution keeps one of so many positions. Defaults to 1.
+        num_layers: int. Defaults to 1.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+
+    def __init__(
+        self,
+        embedding: SourceEmbedding,
+        filters: int,
+        kernel_size: int = 3,
+        strides: int = 1,
+        num_layers: int = 1,
+    ):
+        check_sizes(
+            filters=filters, kernel_size=kernel_size, strides=strides, num_layers=num_layers
+        )
+        self.embedding = embedding
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.num_layers = num_layers
+        self.embedding_dim = filters
+        self.vocabulary_size = embedding.vocabulary_size
+        self._layers: list[keras.layers.Layer] = []
+
+    def build(self, name: str) -> None:
+        self.embedding.build(name)
+        self._layers = self._layers or [
+            MaskedConvolution(
+                self.filters,
+                self.kernel_size,
+                self.strides,
+                activation="relu",
+                name=f"{name}_convolution_{index}",
+            )
+            for index in range(self.num_layers)
+        ]
+
+    def inputs(self) -> dict[str, Tensor]:
+        return self.embedding.inputs()
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        sequence, mask = self.embedding(inputs)
+        for layer in self._layers:
+            sequence, mask = layer(sequence, mask)
+        return sequence, mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "embedding": keras.saving.serialize_keras_object(self.embedding),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "num_layers": self.num_layers,
+        }

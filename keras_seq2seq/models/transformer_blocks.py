@@ -1,0 +1,194 @@
+"""What Transformer encoders and decoders are made of."""
+
+import math
+from typing import Any
+
+import keras
+
+from keras_seq2seq.layers import (
+    DotProductAttention,
+    LearnedPositions,
+    RelativePositions,
+    RotaryPositions,
+    SinusoidalPositions,
+)
+from keras_seq2seq.models.embeddings import SourceEmbedding
+from keras_seq2seq.models.parts import Tensor, check_rates, check_sizes
+
+POSITIONS = ("sinusoidal", "learned", "rotary", "relative", "none")
+
+
+class AttentionProjections:
+    """The projections around a `DotProductAttention`, with positions turned into queries and
+    keys where they are rotary."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        dropout: float,
+        name: str,
+        causal: bool = False,
+        rotary: bool = False,
+    ):
+        self._query = keras.layers.Dense(dim, name=f"{name}_query")
+        self._key = keras.layers.Dense(dim, name=f"{name}_key")
+        self.value = keras.layers.Dense(dim, name=f"{name}_value")
+        self.output = keras.layers.Dense(dim, name=f"{name}_output")
+        self.attention = DotProductAttention(num_heads, causal, dropout, name=name)
+        self._rotary = RotaryPositions(num_heads, name=f"{name}_rotary") if rotary else None
+
+    def query(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
+        projected = self._query(vectors)
+        return projected if self._rotary is None else self._rotary(projected, positions)
+
+    def key(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
+        projected = self._key(vectors)
+        return projected if self._rotary is None else self._rotary(projected, positions)
+
+    def __call__(
+        self,
+        vectors: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        output, weights = self.attention(self.query(vectors), key, value, mask, bias)
+        return self.output(output), weights
+
+
+class Residual:
+    """A residual connection with dropout and normalization around a sublayer.
+
+    `x + f(norm(x))` with the normalization first, else `norm(x + f(x))`.
+    """
+
+    def __init__(self, normalize_first: bool, dropout: float, name: str):
+        self._normalize_first = normalize_first
+        self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._dropout = keras.layers.Dropout(dropout, name=f"{name}_dropout")
+
+    def enter(self, sequence: Tensor) -> Tensor:
+        """What the sublayer reads."""
+        return self._norm(sequence) if self._normalize_first else sequence
+
+    def leave(self, sequence: Tensor, output: Tensor) -> Tensor:
+        """The sublayer's output joined with what came in."""
+        sequence = sequence + self._dropout(output)
+        return sequence if self._normalize_first else self._norm(sequence)
+
+
+class FeedForward:
+    """`W_2 relu(W_1 x + b_1) + b_2` with its residual connection."""
+
+    def __init__(
+        self,
+        hidden_dim: int,
+        intermediate_dim: int,
+        normalize_first: bool,
+        dropout: float,
+        name: str,
+    ):
+        self._inner = keras.layers.Dense(
+            intermediate_dim, activation="relu", name=f"{name}_inner"
+        )
+        self._outer = keras.layers.Dense(hidden_dim, name=f"{name}_outer")
+        self._residual = Residual(normalize_first, dropout, f"{name}_feed_forward")
+
+    def __call__(self, sequence: Tensor) -> Tensor:
+        inner = self._inner(self._residual.enter(sequence))
+        return self._residual.leave(sequence, self._outer(inner))
+
+
+class TransformerSettings:
+    """The constructor that encoder and decoder share, and what precedes their blocks."""
+
+    def __init__(
+        self,
+        embedding: SourceEmbedding,
+        intermediate_dim: int,
+        num_heads: int,
+        num_layers: int,
+        max_length: int | None,
+        dropout: float,
+        normalize_first: bool,
+        positions: str,
+        name: str,
+    ):
+        hidden_dim = embedding.embedding_dim
+        check_sizes(
+            intermediate_dim=intermediate_dim, num_heads=num_heads, num_layers=num_layers
+        )
+        check_rates(dropout=dropout)
+        if hidden_dim % (2 * num_heads):
+            raise ValueError(
+                "The embeddings' size must be a multiple of `2 * num_heads`, so that each head "
+                f"has an even size. Received: embedding_dim={hidden_dim}, "
+                f"num_heads={num_heads}."
+            )
+        if positions not in POSITIONS:
+            raise ValueError(
+                f"`positions` must be one of {POSITIONS}. Received: positions={positions!r}."
+            )
+        if max_length is not None:
+            check_sizes(max_length=max_length)
+        elif positions == "learned":
+            raise ValueError(
+                "Learned positions need `max_length`, the tokens at most with the end token. "
+                "Received: max_length=None."
+            )
+        self.embedding = embedding
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.num_heads = num_heads
+        self.num_layers = num_layers
+        self.max_length = max_length
+        self.dropout = dropout
+        self.normalize_first = normalize_first
+        self.positions = positions
+        self.name = name
+        embedding.build(name)
+        self._dropout = keras.layers.Dropout(dropout, name=f"{name}_dropout")
+        self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._positions: Any = None
+        if positions == "sinusoidal":
+            self._positions = SinusoidalPositions(name=f"{name}_positions")
+        if positions == "learned":
+            self._positions = LearnedPositions(max_length or 0, name=f"{name}_positions")
+        self._relative: RelativePositions | None = None
+
+    def _blocks_of(self, block: Any) -> list[Any]:
+        return [block(self, f"{self.name}_{index}") for index in range(self.num_layers)]
+
+    def _begin(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Embedded tokens -> what the first block reads."""
+        vectors = vectors * math.sqrt(self.hidden_dim)
+        if self._positions is not None:
+            vectors = self._positions(vectors, positions)
+        return self._dropout(vectors)
+
+    def _end(self, sequence: Tensor) -> Tensor:
+        """After blocks that normalize first, one normalization is left to do."""
+        return self._norm(sequence) if self.normalize_first else sequence
+
+    def _relative_bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        return None if self._relative is None else self._relative(queries, keys)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "embedding": keras.saving.serialize_keras_object(self.embedding),
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "num_layers": self.num_layers,
+            "max_length": self.max_length,
+            "dropout": self.dropout,
+            "normalize_first": self.normalize_first,
+            "positions": self.positions,
+            "name": self.name,
+        }
+
+
+def count_positions(sequence: Tensor) -> Tensor:
+    """`(B, T)` -> 0, 1, 2, ... in every row, int32."""
+    return keras.ops.cumsum(keras.ops.ones_like(sequence, dtype="int32"), axis=1) - 1

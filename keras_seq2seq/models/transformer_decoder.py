@@ -1,0 +1,210 @@
+"""Transformer decoder; it keeps keys and values of fixed size."""
+
+from typing import Any
+
+import keras
+
+from keras_seq2seq.layers import DotProductAttention, RelativePositions
+from keras_seq2seq.models.embeddings import TokenEmbedding
+from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
+from keras_seq2seq.models.transformer_blocks import (
+    AttentionProjections,
+    FeedForward,
+    Residual,
+    TransformerSettings,
+    count_positions,
+)
+
+
+class _DecoderBlock:
+    def __init__(self, of: TransformerSettings, name: str):
+        self.name = name
+        self._own = AttentionProjections(
+            of.hidden_dim,
+            of.num_heads,
+            of.dropout,
+            f"{name}_self",
+            causal=True,
+            rotary=of.positions == "rotary",
+        )
+        # One step sees the past alone: the same projections, and a mask in place of causality.
+        self._one = DotProductAttention(of.num_heads, name=f"{name}_self_step")
+        self.cross = AttentionProjections(
+            of.hidden_dim, of.num_heads, of.dropout, f"{name}_cross"
+        )
+        self._own_residual = Residual(of.normalize_first, of.dropout, f"{name}_self")
+        self._cross_residual = Residual(of.normalize_first, of.dropout, f"{name}_cross")
+        self._feed_forward = FeedForward(
+            of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name
+        )
+
+    def whole(self, sequence: Tensor, bias: Tensor | None) -> Tensor:
+        """Self-attention over a whole target."""
+        read, own = self._own_residual.enter(sequence), self._own
+        output, _ = own(read, own.key(read), own.value(read), bias=bias)
+        return self._own_residual.leave(sequence, output)
+
+    def step(
+        self,
+        vector: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        position: Tensor,
+        places: Tensor,
+        bias: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Self-attention of one step `(B, 1, D)`; also the keys and values with it."""
+        read, own = self._own_residual.enter(vector), self._own
+        is_here = keras.ops.equal(places, position)[:, :, None]
+        keys = keras.ops.where(is_here, own.key(read, position), keys)
+        values = keras.ops.where(is_here, own.value(read), values)
+        seen = keras.ops.less_equal(places, position)
+        output, _ = self._one(own.query(read, position), keys, values, seen, bias)
+        return self._own_residual.leave(vector, own.output(output)), keys, values
+
+    def attend(
+        self, sequence: Tensor, keys: Tensor, values: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Cross-attention and feed-forward; also the weights over the source."""
+        output, weights = self.cross(self._cross_residual.enter(sequence), keys, values, mask)
+        return self._feed_forward(self._cross_residual.leave(sequence, output)), weights
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class TransformerDecoder(TransformerSettings, Decoder):
+    """Causal self-attention, attention over the memory, feed-forward.
+
+    A step writes its keys and values into caches of fixed size `max_length` and reads those
+    up to its position; keys and values of the memory are projected once, with the initial
+    state.
+
+    Args:
+        embedding: `TokenEmbedding` of the target. Its size is the width of the model; a
+            multiple of `2 * num_heads`.
+        intermediate_dim: int. Width inside a feed-forward layer.
+        num_heads: int.
+        num_layers: int.
+        max_length: int. Tokens that can be generated at most, the end token included.
+        dropout: float in [0, 1), of embeddings, sublayer outputs and attention weights.
+            Defaults to 0.
+        normalize_first: bool. As of `TransformerEncoder`. Defaults to `True`.
+        positions: string. As of `TransformerEncoder`. Defaults to `"sinusoidal"`.
+        tie_output: bool. The logits are products with the embeddings, without bias. Defaults
+            to `False`.
+        name: string. Start of the names of the layers. Defaults to `"decoder"`.
+
+    State: `{name}_position` `(batch,)` int32; for each layer `{name}_{layer}_key` and
+    `_value` `(batch, max_length, hidden_dim)`, which a step changes, and
+    `{name}_{layer}_memory_key` and `_memory_value` `(batch, source_length, hidden_dim)`;
+    `memory_mask` `(batch, source_length)`.
+
+    Raises:
+        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+            unknown.
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762); normalization before the
+        sublayers as in [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
+    """
+
+    embedding: TokenEmbedding
+    max_length: int
+
+    def __init__(
+        self,
+        embedding: TokenEmbedding,
+        intermediate_dim: int,
+        num_heads: int,
+        num_layers: int,
+        max_length: int,
+        dropout: float = 0.0,
+        normalize_first: bool = True,
+        positions: str = "sinusoidal",
+        tie_output: bool = False,
+        name: str = "decoder",
+    ):
+        super().__init__(
+            embedding,
+            intermediate_dim,
+            num_heads,
+            num_layers,
+            max_length,
+            dropout,
+            normalize_first,
+            positions,
+            name,
+        )
+        self.tie_output = tie_output
+        self._blocks = self._blocks_of(_DecoderBlock)
+        if positions == "relative":
+            self._relative = RelativePositions(num_heads, causal=True, name=f"{name}_relative")
+        self._logits = keras.layers.Dense(
+            embedding.vocabulary_size, dtype="float32", name=f"{name}_logits"
+        )
+
+    def initial_state(self, encoder_output: EncoderOutput) -> State:
+        memory = encoder_output.memory
+        state: State = {
+            f"{self.name}_position": keras.ops.cast(
+                keras.ops.zeros_like(encoder_output.mask[:, 0]), "int32"
+            ),
+            "memory_mask": encoder_output.mask,
+        }
+        for block in self._blocks:
+            keys, values = block.cross.key(memory), block.cross.value(memory)
+            # Zeros of the batch's size and of the dtype of keys.
+            empty = keras.ops.zeros_like(keys[:, :1]) + keras.ops.zeros(
+                (1, self.max_length, 1), keys.dtype
+            )
+            state |= {
+                f"{block.name}_key": empty,
+                f"{block.name}_value": empty,
+                f"{block.name}_memory_key": keys,
+                f"{block.name}_memory_value": values,
+            }
+        return state
+
+    def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
+        sequence = self._begin(self.embedding.embed(token_ids))
+        bias = None
+        if self._relative is not None:
+            places = count_positions(token_ids)
+            bias = self._relative_bias(places, places)
+        weights = None
+        for block in self._blocks:
+            sequence, weights = self._attend(block, block.whole(sequence, bias), state)
+        return DecoderOutput(self.logits(self._end(sequence)), weights)
+
+    def step(self, token: Tensor, state: State) -> DecoderOutput:
+        position = state[f"{self.name}_position"]
+        here = keras.ops.expand_dims(position, 1)
+        vector = self._begin(self.embedding.embed(keras.ops.expand_dims(token, 1)), here)
+        places = keras.ops.arange(self.max_length)[None]
+        bias = self._relative_bias(here, places)
+        changed: State = {f"{self.name}_position": position + 1}
+        weights = None
+        for block in self._blocks:
+            key, value = f"{block.name}_key", f"{block.name}_value"
+            vector, changed[key], changed[value] = block.step(
+                vector, state[key], state[value], here, places, bias
+            )
+            vector, weights = self._attend(block, vector, state)
+        logits = self.logits(self._end(vector))[:, 0]
+        return DecoderOutput(logits, None if weights is None else weights[:, 0], changed)
+
+    def logits(self, output: Tensor) -> Tensor:
+        """What the last block puts out -> logits, float32."""
+        return self.embedding.logits(output) if self.tie_output else self._logits(output)
+
+    def _attend(
+        self, block: _DecoderBlock, sequence: Tensor, state: State
+    ) -> tuple[Tensor, Tensor]:
+        return block.attend(
+            sequence,
+            state[f"{block.name}_memory_key"],
+            state[f"{block.name}_memory_value"],
+            state["memory_mask"],
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "tie_output": self.tie_output}

@@ -1,0 +1,105 @@
+"""Transformer encoder."""
+
+import keras
+
+from keras_seq2seq.layers import RelativePositions
+from keras_seq2seq.models.embeddings import SourceEmbedding
+from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor
+from keras_seq2seq.models.transformer_blocks import (
+    AttentionProjections,
+    FeedForward,
+    Residual,
+    TransformerSettings,
+    count_positions,
+)
+
+
+class _EncoderBlock:
+    def __init__(self, of: TransformerSettings, name: str):
+        self._attention = AttentionProjections(
+            of.hidden_dim,
+            of.num_heads,
+            of.dropout,
+            f"{name}_attention",
+            rotary=of.positions == "rotary",
+        )
+        self._residual = Residual(of.normalize_first, of.dropout, f"{name}_attention")
+        self._feed_forward = FeedForward(
+            of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name
+        )
+
+    def __call__(self, sequence: Tensor, mask: Tensor, bias: Tensor | None) -> Tensor:
+        read, attention = self._residual.enter(sequence), self._attention
+        output, _ = attention(read, attention.key(read), attention.value(read), mask, bias)
+        return self._feed_forward(self._residual.leave(sequence, output))
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class TransformerEncoder(TransformerSettings, Encoder):
+    """Scales the embeddings, adds positions, and applies blocks of self-attention.
+
+    A block is `x + attention(norm(x))`, then `x + feed_forward(norm(x))`, and one
+    normalization follows the last block; with `normalize_first=False` it is
+    `norm(x + attention(x))`, then `norm(x + feed_forward(x))`. Padding is masked.
+
+    Args:
+        embedding: `SourceEmbedding`, such as `TokenEmbedding`. Its size is the width of the
+            model; a multiple of `2 * num_heads`.
+        intermediate_dim: int. Width inside a feed-forward layer.
+        num_heads: int.
+        num_layers: int.
+        max_length: int, optional. Source positions at most, the end token included; needed
+            for learned positions.
+        dropout: float in [0, 1), of embeddings, sublayer outputs and attention weights.
+            Defaults to 0.
+        normalize_first: bool. Defaults to `True`.
+        positions: string. `"sinusoidal"` (default) or `"learned"`, added to the embeddings;
+            `"rotary"` or `"relative"`, inside the self-attention; or `"none"`.
+        name: string. Start of the names of the layers. Defaults to `"encoder"`.
+
+    Raises:
+        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+            unknown.
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762); normalization before the
+        sublayers as in [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
+    """
+
+    def __init__(
+        self,
+        embedding: SourceEmbedding,
+        intermediate_dim: int,
+        num_heads: int,
+        num_layers: int,
+        max_length: int | None = None,
+        dropout: float = 0.0,
+        normalize_first: bool = True,
+        positions: str = "sinusoidal",
+        name: str = "encoder",
+    ):
+        super().__init__(
+            embedding,
+            intermediate_dim,
+            num_heads,
+            num_layers,
+            max_length,
+            dropout,
+            normalize_first,
+            positions,
+            name,
+        )
+        self._blocks = self._blocks_of(_EncoderBlock)
+        if positions == "relative":
+            self._relative = RelativePositions(num_heads, name=f"{name}_relative")
+
+    def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
+        sequence, mask = self.embedding(inputs)
+        sequence = self._begin(sequence)
+        bias = None
+        if self._relative is not None:
+            places = count_positions(mask)
+            bias = self._relative_bias(places, places)
+        for block in self._blocks:
+            sequence = block(sequence, mask, bias)
+        return EncoderOutput(memory=self._end(sequence), mask=mask)
