@@ -111,7 +111,9 @@ class RotaryPositions(keras.layers.Layer):
 
     def call(self, vectors: Any, positions: Any = None) -> Any:
         batch, length, dim = keras.ops.shape(vectors)
-        heads = keras.ops.reshape(vectors, (batch, length, self.num_heads, -1))
+        # A static size of the heads: KerasHub asks whether it is even.
+        size = vectors.shape[-1] // self.num_heads
+        heads = keras.ops.reshape(vectors, (batch, length, self.num_heads, size))
         return keras.ops.reshape(self.rotary(heads, positions=positions), (batch, length, dim))
 
     def compute_output_spec(self, vectors, positions=None):
