@@ -1,13 +1,15 @@
 """Generation from any model that can say `step(token, state) -> logits, changed state`.
 
-One loop (`decode`), strategies that choose tokens (`GreedySearch`, `BeamSearch`, `Sampling`),
-rules that reshape log probabilities, filters for sampling, and `score_tokens` for given
-targets. All of it runs inside a `tf.function`: the same code serves Keras, SavedModel and
-TFLite.
+One loop (`decode`), strategies that choose tokens (`GreedySearch`, `BeamSearch`,
+`DiverseBeamSearch`, `Sampling`), rules that reshape log probabilities, filters for sampling,
+and `score_tokens` for given targets. All of it runs inside a `tf.function`: the same code
+serves Keras, SavedModel and TFLite.
 """
 
 from keras_seq2seq.decoding.beam import BeamSearch
-from keras_seq2seq.decoding.build import build_filters, build_rules, build_strategy
+from keras_seq2seq.decoding.build import Request, build_filters, build_rules, build_strategy
+from keras_seq2seq.decoding.coverage import CoveragePenalty
+from keras_seq2seq.decoding.diverse import DiverseBeamSearch
 from keras_seq2seq.decoding.filters import Filter, MinP, Temperature, TopK, TopP
 from keras_seq2seq.decoding.independent import GreedySearch, Sampling
 from keras_seq2seq.decoding.length import (
@@ -16,19 +18,35 @@ from keras_seq2seq.decoding.length import (
     LengthRule,
     WordReward,
 )
-from keras_seq2seq.decoding.loop import Hypotheses, Strategy, decode, stream
+from keras_seq2seq.decoding.loop import (
+    ALIGNMENT,
+    Hypotheses,
+    Snapshot,
+    Strategy,
+    decode,
+    stream,
+)
 from keras_seq2seq.decoding.rules import (
+    AllowedTargets,
+    ForcedPrefix,
     MinLength,
     NoRepeatNGram,
     RepetitionPenalty,
     Rule,
     SuppressTokens,
+    TokenBias,
 )
 from keras_seq2seq.decoding.score import score_tokens
+from keras_seq2seq.decoding.tree import Node, SearchTree
 
 __all__ = [
+    "ALIGNMENT",
+    "AllowedTargets",
     "BeamSearch",
+    "CoveragePenalty",
+    "DiverseBeamSearch",
     "Filter",
+    "ForcedPrefix",
     "GNMTLengthPenalty",
     "GreedySearch",
     "Hypotheses",
@@ -37,12 +55,17 @@ __all__ = [
     "MinLength",
     "MinP",
     "NoRepeatNGram",
+    "Node",
     "RepetitionPenalty",
+    "Request",
     "Rule",
     "Sampling",
+    "SearchTree",
+    "Snapshot",
     "Strategy",
     "SuppressTokens",
     "Temperature",
+    "TokenBias",
     "TopK",
     "TopP",
     "WordReward",

@@ -4,9 +4,11 @@ import math
 
 import tensorflow as tf
 
+from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
 from keras_seq2seq.decoding.loop import Carry, Hypotheses
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
+from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
 
 
 class BeamSearch:
@@ -34,7 +36,8 @@ class BeamSearch:
         length_rule: Such as `LengthPenalty`. Defaults to ranking by probability.
         patience: float, above 0; `math.inf` stops by the second rule of 4 alone, which loses
             nothing. Defaults to 1.
-        pad_id: int. Fills the positions after the end. Defaults to 0.
+        coverage: `CoveragePenalty`, optional: added to the score of an ended hypothesis;
+            needs recorded attention. Defaults to none.
 
     Raises:
         ValueError: If `num_beams` is below 1, `num_hypotheses` is not in
@@ -51,7 +54,7 @@ class BeamSearch:
         num_hypotheses: int | None = None,
         length_rule: LengthRule | None = None,
         patience: float = 1.0,
-        pad_id: int = 0,
+        coverage: CoveragePenalty | None = None,
     ):
         if num_beams < 1:
             raise ValueError(
@@ -70,18 +73,20 @@ class BeamSearch:
         self.num_hypotheses = num_hypotheses
         self.length_rule = length_rule or LengthPenalty()
         self.patience = patience
-        self.pad_id = pad_id
+        self.coverage = coverage
 
-    def start(self, batch_size, max_length) -> Carry:
+    def start(self, tracks: Tracks) -> Carry:
         num_beams = self.num_beams
-        pad = tf.constant(self.pad_id, tf.int32)
+        shape = tf.shape(tracks["token_ids"])
+        batch_size = tracks["token_ids"].shape[0] or shape[0]
         nothing = tf.fill([batch_size, num_beams], IMPOSSIBLE)
         # One live hypothesis, the empty one: the other beams must not repeat it.
         first = tf.one_hot(0, num_beams, 0.0, IMPOSSIBLE)[None]
         return {
-            "live_token_ids": tf.fill([batch_size, num_beams, max_length], pad),
+            "live": tracks,
             "live_log_probs": tf.tile(first, [batch_size, 1]),
-            "pool_token_ids": tf.fill([batch_size, num_beams, max_length], pad),
+            "live_length": tf.constant(0),
+            "pool": tracks,
             "pool_lengths": tf.fill([batch_size, num_beams], 0),
             "pool_log_probs": nothing,
             "pool_scores": nothing,
@@ -89,72 +94,121 @@ class BeamSearch:
             "done": tf.fill([batch_size], False),
         }
 
-    def live_token_ids(self, carry):
-        return carry["live_token_ids"]
+    def live(self, carry) -> Hypotheses:
+        # Where a row is done, nothing lives.
+        log_probs = tf.where(carry["done"][:, None], IMPOSSIBLE, carry["live_log_probs"])
+        lengths = tf.fill(tf.shape(log_probs), carry["live_length"])
+        return _hypotheses(carry["live"], lengths, log_probs, log_probs)
 
-    def advance(self, time, max_length, log_probs, carry):
+    def advance(self, time, limits, log_probs, observed, carry):
+        tokens, parents, _, carry = self.choose(time, limits, log_probs, observed, carry)
+        return tokens, parents, carry
+
+    def choose(
+        self,
+        time: tf.Tensor,
+        limits: tf.Tensor,
+        log_probs: tf.Tensor,
+        observed: Observed,
+        carry: Carry,
+        penalties: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Carry]:
+        """`advance`, where the choice may weigh more than probability.
+
+        Args:
+            penalties: `(batch, vocabulary_size)`, float32, optional: subtracted from the log
+                probabilities when the continuations are chosen, and then only.
+
+        Returns:
+            Tokens, parents, how many of the chosen ended `(batch,)` int32, and the carry.
+        """
         num_beams, vocabulary_size = self.num_beams, log_probs.shape[-1]
         totals = carry["live_log_probs"][:, :, None] + log_probs
-        totals = tf.reshape(totals, [-1, num_beams * vocabulary_size])
+        merits = totals if penalties is None else totals - penalties[:, None]
+
+        def flat(tensor):
+            return tf.reshape(tensor, [-1, num_beams * vocabulary_size])
+
         num_candidates = num_beams * min(2, vocabulary_size)
-        candidates, index = tf.math.top_k(totals, num_candidates)
+        merits, index = tf.math.top_k(flat(merits), num_candidates)
+        candidates = (
+            merits if penalties is None else tf.gather(flat(totals), index, batch_dims=1)
+        )
         parents = index // vocabulary_size
         tokens = index - parents * vocabulary_size
         ends = tokens == self.end_id
+        # Of each candidate: its log probability, and that of its last token alone.
+        last = tf.gather(flat(log_probs), index, batch_dims=1)
 
-        carry = self._add_to_pool(time, max_length, candidates, parents, tokens, ends, carry)
+        first = slice(None), slice(num_beams)
+        cut = (time + 1 >= limits)[:, None]
+        enters = (ends[first] | cut) & (candidates[first] > IMPOSSIBLE / 2)
+        enters &= ~carry["done"][:, None]
+        extended = extend(
+            carry["live"], parents[first], time, tokens[first], last[first], observed
+        )
+        ended_now = tf.reduce_sum(tf.cast(enters & ends[first], tf.int32), 1)
+        lengths = time + 1 - tf.cast(ends[first], tf.int32)
+        carry = self._add_to_pool(time, enters, candidates[first], lengths, extended, carry)
 
-        live_log_probs, chosen = tf.math.top_k(
-            tf.where(ends, IMPOSSIBLE, candidates), num_beams
+        # The candidates come in order of merit, and the ended ones sink.
+        _, chosen = tf.math.top_k(tf.where(ends, 2 * IMPOSSIBLE, merits), num_beams)
+        live_log_probs, parents, tokens, last, ends = (
+            tf.gather(tensor, chosen, batch_dims=1)
+            for tensor in (candidates, parents, tokens, last, ends)
         )
         # An impossible hypothesis must stay impossible and not sink without limit.
-        live_log_probs = tf.maximum(live_log_probs, IMPOSSIBLE)
-        parents = tf.gather(parents, chosen, batch_dims=1)
-        tokens = tf.gather(tokens, chosen, batch_dims=1)
-        carry["live_token_ids"] = _extend(carry["live_token_ids"], parents, tokens, time)
+        live_log_probs = tf.maximum(tf.where(ends, IMPOSSIBLE, live_log_probs), IMPOSSIBLE)
+        carry["live"] = extend(carry["live"], parents, time, tokens, last, observed)
         carry["live_log_probs"] = live_log_probs
-        carry["done"] |= self._cannot_improve(time, max_length, carry)
-        return tokens, parents, carry
+        carry["live_length"] = time + 1
+        carry["done"] |= self._cannot_improve(time, limits, carry)
+        return tokens, parents, ended_now, carry
 
     def _add_to_pool(
-        self, time, max_length, candidates, parents, tokens, ends, carry: Carry
+        self,
+        time: tf.Tensor,
+        enters: tf.Tensor,
+        log_probs: tf.Tensor,
+        lengths: tf.Tensor,
+        extended: Tracks,
+        carry: Carry,
     ) -> Carry:
-        num_beams = self.num_beams
-        # The candidates are sorted, so only the first K can enter.
-        log_probs = candidates[:, :num_beams]
-        parents, tokens = parents[:, :num_beams], tokens[:, :num_beams]
-        ends = ends[:, :num_beams]
-        # At the last step everything enters, ended or cut.
-        enters = (ends | (time + 1 >= max_length)) & (log_probs > IMPOSSIBLE / 2)
-        enters &= ~carry["done"][:, None]
-        scores = tf.where(enters, self.length_rule.score(log_probs, time + 1), IMPOSSIBLE)
-        lengths = time + 1 - tf.cast(ends, tf.int32)
-        token_ids = _extend(carry["live_token_ids"], parents, tokens, time)
+        """The pool with the candidates that enter, ended or cut at the greatest length."""
+        scores = self.length_rule.score(log_probs, time + 1)
+        if self.coverage is not None:
+            scores += self.coverage.score(extended["alignments"])
+        blank = {name: tf.zeros_like(track) for name, track in extended.items()}
+        extended = {
+            name: tf.where(_like(enters, track), track, blank[name])
+            for name, track in extended.items()
+        }
         pool_scores, kept = tf.math.top_k(
-            tf.concat([carry["pool_scores"], scores], 1), num_beams
+            tf.concat([carry["pool_scores"], tf.where(enters, scores, IMPOSSIBLE)], 1),
+            self.num_beams,
         )
 
-        def merge(old, new):
+        def merged(old, new):
             return tf.gather(tf.concat([old, new], 1), kept, batch_dims=1)
 
         return {
             **carry,
+            "pool": merge(carry["pool"], extended, kept),
             "pool_scores": pool_scores,
-            "pool_log_probs": merge(
+            "pool_log_probs": merged(
                 carry["pool_log_probs"], tf.where(enters, log_probs, IMPOSSIBLE)
             ),
-            "pool_lengths": merge(carry["pool_lengths"], tf.where(enters, lengths, 0)),
-            "pool_token_ids": merge(
-                carry["pool_token_ids"], tf.where(enters[:, :, None], token_ids, self.pad_id)
-            ),
+            "pool_lengths": merged(carry["pool_lengths"], tf.where(enters, lengths, 0)),
             "num_ended": carry["num_ended"] + tf.reduce_sum(tf.cast(enters, tf.int32), 1),
         }
 
-    def _cannot_improve(self, time, max_length, carry: Carry) -> tf.Tensor:
-        best_live = carry["live_log_probs"][:, 0]
-        best_case = self.length_rule.best_case(best_live, time + 1, max_length)
+    def _cannot_improve(self, time, limits, carry: Carry) -> tf.Tensor:
+        best_live = tf.reduce_max(carry["live_log_probs"], 1)
+        # A coverage penalty is at most 0, so the best case needs none.
+        best_case = self.length_rule.best_case(best_live, time + 1, limits)
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
+        done |= time + 1 >= limits
         if math.isfinite(self.patience):
             done |= carry["num_ended"] >= math.ceil(self.patience * self.num_beams)
         return done
@@ -165,15 +219,31 @@ class BeamSearch:
     def finish(self, carry) -> Hypotheses:
         count = self.num_hypotheses
         return Hypotheses(
-            carry["pool_token_ids"][:, :count],
-            carry["pool_lengths"][:, :count],
-            carry["pool_log_probs"][:, :count],
-            carry["pool_scores"][:, :count],
+            *(
+                None if tensor is None else tensor[:, :count]
+                for tensor in _hypotheses(
+                    carry["pool"],
+                    carry["pool_lengths"],
+                    carry["pool_log_probs"],
+                    carry["pool_scores"],
+                )
+            )
         )
 
 
-def _extend(token_ids, parents, tokens, time):
-    """`(batch, beams, length)`: the sequences of the parents with a token written at `time`."""
-    position = tf.range(tf.shape(token_ids)[2])[None, None]
-    sequences = tf.gather(token_ids, parents, batch_dims=1)
-    return tf.where(position == time, tokens[:, :, None], sequences)
+def _hypotheses(tracks: Tracks, lengths, log_probs, scores) -> Hypotheses:
+    return Hypotheses(
+        token_ids=tracks["token_ids"],
+        lengths=lengths,
+        log_probs=log_probs,
+        scores=scores,
+        token_log_probs=tracks["token_log_probs"],
+        alignments=tracks.get("alignments"),
+    )
+
+
+def _like(flags: tf.Tensor, track: tf.Tensor) -> tf.Tensor:
+    """`(batch, hypotheses)` with as many axes as the track."""
+    for _ in range(len(track.shape) - 2):
+        flags = flags[..., None]
+    return flags

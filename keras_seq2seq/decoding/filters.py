@@ -18,9 +18,13 @@ class Filter(Protocol):
 
 
 class Temperature:
-    """`log p / temperature`: below 1 sharper, above 1 flatter."""
+    """`log p / temperature`: below 1 sharper, above 1 flatter.
 
-    def __init__(self, temperature: float):
+    Args:
+        temperature: float, or float32 scalar, above 0.
+    """
+
+    def __init__(self, temperature: float | tf.Tensor):
         self.temperature = temperature
 
     def __call__(self, log_probs):

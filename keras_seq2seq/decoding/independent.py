@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras_seq2seq.decoding.filters import Filter
 from keras_seq2seq.decoding.loop import Carry, Hypotheses
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
+from keras_seq2seq.decoding.tracks import Tracks, extend, gather
+from keras_seq2seq.special_tokens import PAD_ID
 
 
 class GreedySearch:
@@ -14,50 +16,62 @@ class GreedySearch:
 
     Args:
         end_id: int. The end token.
-        pad_id: int. Fills the positions after the end. Defaults to 0.
     """
 
     num_beams = 1
 
-    def __init__(self, end_id: int, pad_id: int = 0):
+    def __init__(self, end_id: int):
         self.end_id = end_id
-        self.pad_id = pad_id
 
     def choose(self, time: tf.Tensor, log_probs: tf.Tensor) -> tf.Tensor:
         """`(batch, num_beams, vocabulary_size)` -> tokens `(batch, num_beams)`, int32."""
         return tf.argmax(log_probs, axis=-1, output_type=tf.int32)
 
-    def start(self, batch_size, max_length) -> Carry:
-        shape = [batch_size, self.num_beams]
+    def start(self, tracks: Tracks) -> Carry:
+        shape = [
+            size or tf.shape(tracks["token_ids"])[axis]
+            for axis, size in enumerate(tracks["token_ids"].shape[:2])
+        ]
         return {
-            "token_ids": tf.fill([*shape, max_length], tf.constant(self.pad_id, tf.int32)),
+            "tracks": tracks,
             "lengths": tf.fill(shape, 0),
             "log_probs": tf.fill(shape, 0.0),
             "done": tf.fill(shape, False),
         }
 
-    def live_token_ids(self, carry):
-        return carry["token_ids"]
+    def live(self, carry) -> Hypotheses:
+        tracks = carry["tracks"]
+        return Hypotheses(
+            token_ids=tracks["token_ids"],
+            lengths=carry["lengths"],
+            log_probs=carry["log_probs"],
+            scores=carry["log_probs"],
+            token_log_probs=tracks["token_log_probs"],
+            alignments=tracks.get("alignments"),
+        )
 
-    def advance(self, time, max_length, log_probs, carry):
+    def advance(self, time, limits, log_probs, observed, carry):
         chosen = self.choose(time, log_probs)
         log_prob = tf.gather(log_probs, chosen, batch_dims=2)
         live = ~carry["done"]
         # Where rules leave nothing possible there is nothing to go on with.
         stuck = log_prob <= IMPOSSIBLE / 2
-        token = tf.where(live & ~stuck, chosen, self.pad_id)
+        token = tf.where(live & ~stuck, chosen, PAD_ID)
+        log_prob = tf.where(live, log_prob, 0.0)
         ends = token == self.end_id
-        position = tf.range(max_length)[None, None]
         grows = tf.cast(live & ~ends & ~stuck, tf.int32)
-        token_ids = tf.where(position == time, token[:, :, None], carry["token_ids"])
+        observed = {
+            name: tf.where((live & ~stuck)[:, :, None], tensor, 0.0)
+            for name, tensor in observed.items()
+        }
         return (
             token,
             None,
             {
-                "token_ids": token_ids,
+                "tracks": extend(carry["tracks"], None, time, token, log_prob, observed),
                 "lengths": carry["lengths"] + grows,
-                "log_probs": carry["log_probs"] + tf.where(live, log_prob, 0.0),
-                "done": carry["done"] | ends | stuck,
+                "log_probs": carry["log_probs"] + log_prob,
+                "done": carry["done"] | ends | stuck | (time + 1 >= limits)[:, None],
             },
         )
 
@@ -65,9 +79,7 @@ class GreedySearch:
         return tf.reduce_all(carry["done"], axis=1)
 
     def finish(self, carry) -> Hypotheses:
-        return Hypotheses(
-            carry["token_ids"], carry["lengths"], carry["log_probs"], carry["log_probs"]
-        )
+        return self.live(carry)
 
 
 class Sampling(GreedySearch):
@@ -82,8 +94,7 @@ class Sampling(GreedySearch):
         num_samples: int, at least 1.
         end_id: int. The end token.
         filters: Applied in this order before drawing. Defaults to none.
-        seed: int. Defaults to 0.
-        pad_id: int. Fills the positions after the end. Defaults to 0.
+        seed: int, or int32 scalar. Defaults to 0.
 
     Raises:
         ValueError: If `num_samples` is below 1.
@@ -97,14 +108,13 @@ class Sampling(GreedySearch):
         num_samples: int,
         end_id: int,
         filters: Sequence[Filter] = (),
-        seed: int = 0,
-        pad_id: int = 0,
+        seed: int | tf.Tensor = 0,
     ):
         if num_samples < 1:
             raise ValueError(
                 f"`num_samples` must be at least 1. Received: num_samples={num_samples}."
             )
-        super().__init__(end_id, pad_id)
+        super().__init__(end_id)
         self.num_beams = num_samples
         self.filters = tuple(filters)
         self.seed = seed
@@ -120,10 +130,7 @@ class Sampling(GreedySearch):
         return super().choose(time, scores - tf.math.log(-tf.math.log(uniform)))
 
     def finish(self, carry) -> Hypotheses:
-        log_probs, order = tf.math.top_k(carry["log_probs"], self.num_beams)
-        return Hypotheses(
-            tf.gather(carry["token_ids"], order, batch_dims=1),
-            tf.gather(carry["lengths"], order, batch_dims=1),
-            log_probs,
-            log_probs,
-        )
+        samples = self.live(carry)
+        _, order = tf.math.top_k(samples.scores, self.num_beams)
+        fields = {name: t for name, t in samples._asdict().items() if t is not None}
+        return Hypotheses(**gather(fields, order))

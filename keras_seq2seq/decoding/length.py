@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -25,8 +25,12 @@ class LengthRule(Protocol):
         ...
 
 
-def _check_alpha(alpha: float) -> None:
-    if not alpha >= 0:
+# A number, or a float32 scalar of a graph, whose caller then checks its range.
+Strength = Any
+
+
+def _check_alpha(alpha: Strength) -> None:
+    if not tf.is_tensor(alpha) and not alpha >= 0:
         raise ValueError(f"`alpha` must be at least 0. Received: alpha={alpha}.")
 
 
@@ -42,13 +46,13 @@ class LengthPenalty:
         ValueError: If `alpha` is negative.
     """
 
-    alpha: float = 0.0
+    alpha: Strength = 0.0
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha)
 
     def score(self, log_probs: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        if self.alpha == 0:
+        if not tf.is_tensor(self.alpha) and self.alpha == 0:
             return log_probs
         return log_probs / tf.cast(length, tf.float32) ** self.alpha
 
@@ -73,7 +77,7 @@ class GNMTLengthPenalty:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144), equation 14.
     """
 
-    alpha: float = 0.6
+    alpha: Strength = 0.6
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha)
@@ -98,10 +102,10 @@ class WordReward:
         ValueError: If `reward` is not finite.
     """
 
-    reward: float = 0.0
+    reward: Strength = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.reward):
+        if not tf.is_tensor(self.reward) and not math.isfinite(self.reward):
             raise ValueError(f"`reward` must be finite. Received: reward={self.reward}.")
 
     def score(self, log_probs: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
@@ -111,4 +115,4 @@ class WordReward:
         self, log_probs: tf.Tensor, length: tf.Tensor, max_length: tf.Tensor
     ) -> tf.Tensor:
         # Positive: as many tokens as possible; negative: the one that is certain to come.
-        return self.score(log_probs, max_length if self.reward > 0 else length + 1)
+        return self.score(log_probs, tf.where(self.reward > 0, max_length, length + 1))

@@ -6,11 +6,17 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from keras_seq2seq.decoding.rules import Rule
+from keras_seq2seq.decoding.tracks import Observed, Tracks
+from keras_seq2seq.special_tokens import PAD_ID
 
 State = dict[str, tf.Tensor]
-Carry = dict[str, tf.Tensor]
+Carry = dict[str, Any]
 # `step(token (rows,) int32, state) -> (logits (rows, V), entries of the state that changed)`
 Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
+
+# The entry of a state that asks for attention: where the state has it, the step returns the
+# weights over the source `(rows, source_length)` under this name.
+ALIGNMENT = "alignment"
 
 
 class Hypotheses(NamedTuple):
@@ -18,42 +24,72 @@ class Hypotheses(NamedTuple):
 
     Attributes:
         token_ids: `(batch, hypotheses, max_length)`, int32: the tokens, then the end token
-            (absent where `max_length` cut the hypothesis), then padding (0).
+            (absent where the greatest length cut the hypothesis), then padding (0).
         lengths: `(batch, hypotheses)`, int32: tokens before the end token.
         log_probs: `(batch, hypotheses)`, float32: `log P(y | x)`, the end token included;
             below -5e8 where fewer hypotheses exist than were asked for.
         scores: `(batch, hypotheses)`, float32: what the hypotheses are ordered by.
+        token_log_probs: `(batch, hypotheses, max_length)`, float32: log probability of every
+            token, 0 where padded; their sum is `log_probs`.
+        alignments: `(batch, hypotheses, max_length, source_length)`, float32: attention over
+            the source when each token was chosen, 0 where padded; `None` where the state did
+            not ask for it.
     """
 
     token_ids: Any
     lengths: Any
     log_probs: Any
     scores: Any
+    token_log_probs: Any
+    alignments: Any = None
+
+
+class Snapshot(NamedTuple):
+    """A search between two steps.
+
+    Attributes:
+        live: The unfinished hypotheses.
+        ended: The finished ones so far, the best first; at the end of the loop the result.
+    """
+
+    live: Hypotheses
+    ended: Hypotheses
 
 
 class Strategy(Protocol):
-    """Chooses tokens. Holds settings only; what changes lives in the carry, a flat
-    dictionary of tensors of fixed shape, batch first."""
+    """Chooses tokens. Holds settings only; what changes lives in the carry, a dictionary of
+    tensors of fixed shape, batch first."""
 
     num_beams: int
 
-    def start(self, batch_size: tf.Tensor | int, max_length: tf.Tensor | int) -> Carry:
-        """The carry before the first token."""
+    def start(self, tracks: Tracks) -> Carry:
+        """The carry before the first token.
+
+        Args:
+            tracks: Empty tracks of `num_beams` hypotheses a row.
+        """
         ...
 
-    def live_token_ids(self, carry: Carry) -> tf.Tensor:
-        """`(batch, num_beams, max_length)`, int32: the tokens chosen so far, for rules."""
+    def live(self, carry: Carry) -> Hypotheses:
+        """The hypotheses that the next step goes on with, `num_beams` a row."""
         ...
 
     def advance(
-        self, time: tf.Tensor, max_length: tf.Tensor | int, log_probs: tf.Tensor, carry: Carry
+        self,
+        time: tf.Tensor,
+        limits: tf.Tensor,
+        log_probs: tf.Tensor,
+        observed: Observed,
+        carry: Carry,
     ) -> tuple[tf.Tensor, tf.Tensor | None, Carry]:
         """Chooses one token a live hypothesis.
 
         Args:
             time: int32 scalar, 0 for the first token.
-            max_length: int32 scalar.
+            limits: `(batch,)`, int32: tokens at most, the end token included. A row is done
+                when `time + 1` reaches its limit.
             log_probs: `(batch, num_beams, vocabulary_size)`, float32.
+            observed: What else this step shows, to be written into the tracks.
             carry: The carry.
 
         Returns:
@@ -79,6 +115,7 @@ def decode(
     max_length: int | tf.Tensor,
     start_id: int,
     rules: Sequence[Rule] = (),
+    limits: tf.Tensor | None = None,
 ) -> Hypotheses:
     """Generates one batch, token by token, until every row is done or `max_length`.
 
@@ -86,18 +123,23 @@ def decode(
     constant: they stay outside the loop.
 
     Args:
-        step: `(token (rows,), state) -> (logits (rows, vocabulary_size), changed)`, with
-            `rows = batch * num_beams`.
-        state: Initial state by name, each tensor with the batch first.
-        strategy: How tokens are chosen.
+        step: The step function.
+        state: Initial state, each tensor `(batch, ...)`. Its rows are repeated for the beams.
+            An entry `alignment` `(batch, source_length)`, of whatever value, asks to record
+            the attention.
+        strategy: Such as `GreedySearch` or `BeamSearch`.
         max_length: int or int32 scalar. Tokens at most, the end token included.
-        start_id: int. The token before the first.
-        rules: Applied to the log probabilities in this order.
+        start_id: int. The first input.
+        rules: Applied in this order to the log probabilities.
+        limits: `(batch,)`, int32, at most `max_length`, optional: tokens at most of each row.
 
     Returns:
-        `Hypotheses` of the batch.
+        `Hypotheses`, ordered by score.
+
+    Raises:
+        ValueError: If `step` returns an entry that the state lacks.
     """
-    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules)
+    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules, limits)
     return strategy.finish(tf.while_loop(go_on, body, variables)[-1])
 
 
@@ -109,21 +151,22 @@ def stream(
     max_length: int,
     start_id: int,
     rules: Sequence[Rule] = (),
-) -> Iterator[tf.Tensor]:
+    limits: tf.Tensor | None = None,
+) -> Iterator[Snapshot]:
     """The same loop, run by Python: yields after every step.
 
     Args: as for `decode`.
 
     Yields:
-        The ids so far `(batch, num_beams, max_length)`, int32, of the live hypotheses, and
-        at last those of the result.
+        `Snapshot`: the live hypotheses and those that ended; in the last one, the ended ones
+        are the result.
     """
-    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules)
+    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules, limits)
     body = tf.function(body, autograph=False)
     while go_on(*variables):
         variables = body(*variables)
-        yield strategy.live_token_ids(variables[-1])
-    yield strategy.finish(variables[-1]).token_ids
+        carry = variables[-1]
+        yield Snapshot(strategy.live(carry), strategy.finish(carry))
 
 
 def _loop(
@@ -133,11 +176,15 @@ def _loop(
     max_length: int | tf.Tensor,
     start_id: int,
     rules: Sequence[Rule],
+    limits: tf.Tensor | None,
 ) -> tuple[Callable, Callable, tuple]:
     """Condition, body and first variables `(time, token, changing state, carry)`."""
     reference = next(iter(state.values()))
     batch_size = reference.shape[0] or tf.shape(reference)[0]
     num_beams = strategy.num_beams
+    if limits is None:
+        limits = tf.fill([batch_size], max_length)
+    tracks = _empty_tracks(state, [batch_size, num_beams, max_length])
     state = {name: _repeat_rows(tensor, num_beams) for name, tensor in state.items()}
     rows = batch_size * num_beams
     token = tf.fill([rows], tf.constant(start_id, tf.int32))
@@ -150,23 +197,48 @@ def _loop(
     def body(time, token, state, carry):
         logits, changed = step(token, {**constant, **state})
         log_probs = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+        log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
         if rules:
-            token_ids = tf.reshape(strategy.live_token_ids(carry), [rows, max_length])
+            token_ids = strategy.live(carry).token_ids
         for rule in rules:
             log_probs = rule(time, token_ids, log_probs)
-        vocabulary_size = log_probs.shape[-1]
-        log_probs = tf.reshape(log_probs, [batch_size, num_beams, vocabulary_size])
-        tokens, parents, carry = strategy.advance(time, max_length, log_probs, carry)
+        observed = {}
+        if ALIGNMENT in constant:
+            weights = tf.cast(changed[ALIGNMENT], tf.float32)
+            source_length = tracks["alignments"].shape[-1] or tf.shape(weights)[-1]
+            shape = [batch_size, num_beams, source_length]
+            observed["alignments"] = tf.reshape(weights, shape)
+        tokens, parents, new_carry = strategy.advance(time, limits, log_probs, observed, carry)
+        changed = {name: changed[name] for name in state}
         if parents is not None:
             first_row = tf.range(batch_size)[:, None] * num_beams
             chosen = tf.reshape(parents + first_row, [-1])
             changed = {name: tf.gather(tensor, chosen) for name, tensor in changed.items()}
-        state = {name: tf.ensure_shape(changed[name], state[name].shape) for name in state}
-        return time + 1, tf.reshape(tokens, [rows]), state, carry
+        return (
+            time + 1,
+            tf.reshape(tokens, [rows]),
+            tf.nest.map_structure(_with_shape_of, changed, state),
+            tf.nest.map_structure(_with_shape_of, new_carry, carry),
+        )
 
     first_state = {name: state[name] for name in changing}
-    carry = strategy.start(batch_size, max_length)
-    return go_on, body, (tf.constant(0), token, first_state, carry)
+    return go_on, body, (tf.constant(0), token, first_state, strategy.start(tracks))
+
+
+def _empty_tracks(state: State, shape: list) -> Tracks:
+    tracks = {
+        "token_ids": tf.fill(shape, tf.constant(PAD_ID, tf.int32)),
+        "token_log_probs": tf.fill(shape, 0.0),
+    }
+    if ALIGNMENT in state:
+        weights = state[ALIGNMENT]
+        source_length = weights.shape[-1] or tf.shape(weights)[-1]
+        tracks["alignments"] = tf.fill([*shape, source_length], 0.0)
+    return tracks
+
+
+def _with_shape_of(tensor: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(tensor, old.shape)
 
 
 def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
@@ -184,7 +256,13 @@ def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
             "A step may change only entries of its state. Received new entries "
             f"{unknown}; the state has {sorted(state)}."
         )
-    return sorted(changed)
+    if ALIGNMENT in state and ALIGNMENT not in changed:
+        raise ValueError(
+            "The state asks for the attention, but the step returns no entry "
+            f"{ALIGNMENT!r}. Received: {sorted(changed)}."
+        )
+    # Attention is what a step shows, not what the next one reads.
+    return sorted(set(changed) - {ALIGNMENT})
 
 
 def _repeat_rows(tensor: tf.Tensor, times: int) -> tf.Tensor:

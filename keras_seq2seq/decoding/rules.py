@@ -1,11 +1,14 @@
 """Rules that change the log probabilities before a strategy chooses.
 
 A rule is a small class; `decode` applies rules in order. A new rule changes no other file.
+What differs from row to row (a prefix, a least length) is a tensor with the batch first that
+the rule holds: rules are built where the batch is known.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 # Log probability of what is impossible. Finite, because minus infinity times zero is not a
@@ -18,9 +21,9 @@ class Rule(Protocol):
 
     Args:
         time: int32 scalar, 0 for the first token.
-        token_ids: `(rows, max_length)`, int32, a row a live hypothesis: the tokens chosen so
-            far at positions below `time`.
-        log_probs: `(rows, vocabulary_size)`, float32.
+        token_ids: `(batch, num_beams, max_length)`, int32: the tokens that each live
+            hypothesis has chosen, at positions below `time`.
+        log_probs: `(batch, num_beams, vocabulary_size)`, float32.
 
     Returns:
         Log probabilities of the same shape. The tokens left keep theirs: a score stays
@@ -44,16 +47,38 @@ class SuppressTokens:
         return log_probs + tf.constant(mask, tf.float32)
 
 
-class MinLength:
-    """Makes the end token impossible before `min_length` other tokens."""
+class TokenBias:
+    """Adds to the log probabilities of given tokens; the changed values count in the score.
 
-    def __init__(self, min_length: int, end_id: int):
+    Args:
+        biases: Token id -> float: above 0 favours the token.
+    """
+
+    def __init__(self, biases: Mapping[int, float]):
+        self.biases = dict(biases)
+
+    def __call__(self, time, token_ids, log_probs):
+        bias = np.zeros(log_probs.shape[-1], np.float32)
+        bias[list(self.biases)] = list(self.biases.values())
+        return log_probs + tf.constant(bias)
+
+
+class MinLength:
+    """Makes the end token impossible before `min_length` other tokens.
+
+    Args:
+        min_length: int, or int32 `(batch,)`.
+        end_id: int. The end token.
+    """
+
+    def __init__(self, min_length: Any, end_id: int):
         self.min_length = min_length
         self.end_id = end_id
 
     def __call__(self, time, token_ids, log_probs):
         is_end = tf.one_hot(self.end_id, log_probs.shape[-1], IMPOSSIBLE, 0.0)
-        return tf.where(time < self.min_length, log_probs + is_end, log_probs)
+        early = tf.reshape(time < self.min_length, [-1, 1, 1])
+        return tf.where(early, log_probs + is_end, log_probs)
 
 
 class RepetitionPenalty:
@@ -68,7 +93,7 @@ class RepetitionPenalty:
         self.penalty = penalty
 
     def __call__(self, time, token_ids, log_probs):
-        past = tf.range(tf.shape(token_ids)[1])[None] < time
+        past = tf.broadcast_to(tf.range(tf.shape(token_ids)[-1]) < time, tf.shape(token_ids))
         occurred = _mark(token_ids, past, log_probs)
         return tf.where(occurred, log_probs * self.penalty, log_probs)
 
@@ -84,26 +109,84 @@ class NoRepeatNGram:
         self.size = size
 
     def __call__(self, time, token_ids, log_probs):
-        size, length = self.size, tf.shape(token_ids)[1]
+        size, length = self.size, tf.shape(token_ids)[-1]
         count = tf.maximum(length - size + 1, 0)  # n-grams that fit
-        starts = tf.range(count)[None]
         # An n-gram is complete if its last token is chosen already.
-        repeats = tf.fill([tf.shape(token_ids)[0], count], True) & (starts + size <= time)
+        complete = tf.range(count) + size <= time
+        last = token_ids[..., size - 1 : size - 1 + count]
+        repeats = tf.broadcast_to(complete, tf.shape(last))
         for offset in range(size - 1):
-            latest = tf.gather(token_ids, tf.maximum(time - size + 1 + offset, 0), axis=1)[
-                :, None
-            ]
-            repeats &= token_ids[:, offset : offset + count] == latest
-        forbidden = _mark(token_ids[:, size - 1 : size - 1 + count], repeats, log_probs)
-        return tf.where(forbidden, IMPOSSIBLE, log_probs)
+            latest = tf.gather(token_ids, tf.maximum(time - size + 1 + offset, 0), axis=-1)
+            repeats &= token_ids[..., offset : offset + count] == latest[..., None]
+        return tf.where(_mark(last, repeats, log_probs), IMPOSSIBLE, log_probs)
+
+
+class AllowedTargets:
+    """Only whole targets of a given list: constrained decoding.
+
+    A token is possible where the hypothesis with it is the beginning of an allowed target.
+    A step compares `batch * num_beams * targets * length` ids.
+
+    Args:
+        targets: `(targets, length)`, int32: tokens, the end token, and padding.
+    """
+
+    def __init__(self, targets: np.ndarray):
+        self.targets = np.asarray(targets, np.int32)
+
+    def __call__(self, time, token_ids, log_probs):
+        targets = tf.constant(self.targets)
+        length = self.targets.shape[1]
+        past = token_ids[..., :length]
+        size = past.shape[-1] or tf.shape(past)[-1]
+        agree = past[..., None, :] == targets[:, :size]
+        agree |= tf.range(size) >= time
+        begins = tf.reduce_all(agree, -1) & (time < length)
+        column = tf.gather(targets, tf.minimum(time, length - 1), axis=1)
+        allowed = _mark(tf.broadcast_to(column, tf.shape(begins)), begins, log_probs)
+        return tf.where(allowed, log_probs, IMPOSSIBLE)
+
+
+class ForcedPrefix:
+    """Makes every target begin with given tokens; other rules start after them.
+
+    Within the prefix its next token alone is possible, and keeps its probability: a score
+    stays `log P(y | x)`.
+
+    Args:
+        token_ids: `(batch, prefix_length)`, int32, padded.
+        lengths: `(batch,)`, int32: tokens of each prefix; 0 for none.
+        rules: The rules for what follows the prefix.
+    """
+
+    def __init__(self, token_ids: Any, lengths: Any, rules: Sequence[Rule] = ()):
+        self.token_ids = token_ids
+        self.lengths = lengths
+        self.rules = tuple(rules)
+
+    def __call__(self, time, token_ids, log_probs):
+        free = log_probs
+        for rule in self.rules:
+            free = rule(time, token_ids, free)
+        last = tf.shape(self.token_ids)[1] - 1
+        # A column of padding in front: there is one to read for a batch without prefixes.
+        padded = tf.pad(self.token_ids, [[0, 0], [1, 0]])
+        token = tf.gather(padded, tf.minimum(time, last) + 1, axis=1)
+        is_forced = tf.one_hot(token, log_probs.shape[-1], on_value=True, off_value=False)
+        forced = tf.where(is_forced[:, None], log_probs, IMPOSSIBLE)
+        return tf.where((time < self.lengths)[:, None, None], forced, free)
 
 
 def _mark(token_ids: tf.Tensor, chosen: tf.Tensor, log_probs: tf.Tensor) -> tf.Tensor:
-    """`(rows, vocabulary_size)`, bool: the tokens at the chosen positions of each row."""
-    rows = tf.broadcast_to(tf.range(tf.shape(token_ids)[0])[:, None], tf.shape(token_ids))
+    """`(..., vocabulary_size)`, bool: the tokens at the chosen positions `(..., length)`."""
+    shape = tf.shape(log_probs)
+    rows = tf.reduce_prod(shape[:-1])
+    length = tf.shape(token_ids)[-1]
+    flat = tf.reshape(token_ids, [rows, length])
+    row = tf.broadcast_to(tf.range(rows)[:, None], tf.shape(flat))
     counts = tf.scatter_nd(
-        tf.stack([rows, token_ids], -1),
-        tf.cast(tf.broadcast_to(chosen, tf.shape(token_ids)), tf.int32),
-        tf.shape(log_probs),
+        tf.stack([row, flat], -1),
+        tf.cast(tf.reshape(chosen, [rows, length]), tf.int32),
+        tf.stack([rows, shape[-1]]),
     )
-    return counts > 0
+    return tf.reshape(counts > 0, shape)

@@ -8,7 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.decoding import ALIGNMENT
 from keras_seq2seq.models.generation import TextGeneration
+from keras_seq2seq.models.id_generation import MEMORY_MASK
 from keras_seq2seq.models.parts import State
 from keras_seq2seq.models.seq2seq import Seq2Seq
 
@@ -42,7 +44,8 @@ class Ensemble(TextGeneration):
                 )
         self.models = list(models)
         self.weights = [weight for model in models for weight in model.weights]
-        self.alignment_model = None
+        has_attention = all(model.alignment_model is not None for model in models)
+        self.alignment_model: Any = self._mean_alignment if has_attention else None
         lengths = [m.decoder.max_length for m in models if m.decoder.max_length is not None]
         self.decoder: Any = SimpleNamespace(
             vocabulary_size=models[0].decoder.vocabulary_size,
@@ -50,6 +53,7 @@ class Ensemble(TextGeneration):
         )
         self._preprocessor = models[0].preprocessor
         self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
+        self._score_function = lru_cache(maxsize=None)(self._build_score_function)
 
     def encode(self, inputs: dict[str, Any]) -> State:
         """The states of all models, each name with the number of its model in front."""
@@ -60,8 +64,10 @@ class Ensemble(TextGeneration):
         }
 
     def step(self, token: Any, state: State) -> tuple[Any, State]:
-        """One step of every model; the logits are the log of the mean probability."""
+        """One step of every model; the logits are the log of the mean probability, the
+        alignment is the mean."""
         logits: list[Any] = []
+        alignments: list[Any] = []
         changed: State = {}
         for index, model in enumerate(self.models):
             prefix = f"{index}_"
@@ -70,10 +76,29 @@ class Ensemble(TextGeneration):
                 for name, tensor in state.items()
                 if name.startswith(prefix)
             }
+            if ALIGNMENT in state:
+                own[ALIGNMENT] = state[ALIGNMENT]
             model_logits, model_changed = model.step(token, own)
             logits.append(model_logits)
+            if ALIGNMENT in state:
+                alignments.append(tf.cast(model_changed.pop(ALIGNMENT), tf.float32))
             changed |= {f"{prefix}{name}": tensor for name, tensor in model_changed.items()}
+        if alignments:
+            changed[ALIGNMENT] = tf.reduce_mean(tf.stack(alignments), 0)
         return _log_of_mean(logits), changed
+
+    def memory_mask(self, state: State) -> Any:
+        """That of the first model: all read the same source."""
+        return state.get(f"0_{MEMORY_MASK}")
+
+    def _mean_alignment(self, inputs: dict[str, Any], training: bool = False) -> tf.Tensor:
+        weights = [
+            model.alignment_model(  # type: ignore[misc]
+                inputs, training=training
+            )
+            for model in self.models
+        ]
+        return tf.reduce_mean(tf.stack([tf.cast(one, tf.float32) for one in weights]), 0)
 
     def __call__(self, inputs: dict[str, Any], training: bool = False) -> tf.Tensor:
         """The whole sequence: training inputs -> logits, as of one model."""

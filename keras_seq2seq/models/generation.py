@@ -1,117 +1,40 @@
-"""Generation with anything that can `encode` and `step`: ids, strings, scores, alignment."""
+"""Generation of strings: sources and settings to targets, streams and search trees."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.data.preprocessor import TextPreprocessor
-from keras_seq2seq.decoding import (
-    Hypotheses,
-    Rule,
-    Strategy,
-    SuppressTokens,
-    build_rules,
-    build_strategy,
-    decode,
-    score_tokens,
-    stream,
-)
+from keras_seq2seq.decoding import Hypotheses, SearchTree, Snapshot, stream
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.models.parts import Decoder, State
+from keras_seq2seq.models.constraints import check_prefixes, length_range
+from keras_seq2seq.models.scoring import TextScoring
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.special_tokens import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 
 
-class TextGeneration:
-    """What a model gains that has the attributes below; mixed into `Seq2Seq`."""
+class TextGeneration(TextScoring):
+    """What a model that can `encode` and `step` gains; mixed into `Seq2Seq`."""
 
-    decoder: Decoder
-    weights: list[Any]
-    alignment_model: Any
-    _preprocessor: TextPreprocessor | None
     # A cache around `_build_decode_function`; not a dictionary, which TensorFlow would try to
     # save with the model.
     _decode_functions: Any
 
-    def encode(self, inputs: dict[str, Any]) -> State:
-        """Encoder inputs -> initial state of the decoder."""
-        raise NotImplementedError(f"{type(self).__name__} has no `encode`.")
-
-    def step(self, token: Any, state: State) -> tuple[Any, State]:
-        """`(batch,)` token ids and state -> logits and the entries that changed."""
-        raise NotImplementedError(f"{type(self).__name__} has no `step`.")
-
-    @property
-    def preprocessor(self) -> TextPreprocessor:
-        """From strings to ids and back; `InputError` if the model was built without."""
-        if self._preprocessor is None:
-            raise InputError(
-                "This model has no preprocessor, so it cannot take strings. Build it with "
-                "`Seq2Seq(encoder, decoder, preprocessor=...)`, or call `decode` with ids."
-            )
-        return self._preprocessor
-
-    def decode(
-        self,
-        inputs: dict[str, Any],
-        strategy: Strategy,
-        max_length: int | tf.Tensor,
-        rules: Sequence[Rule] | None = None,
-    ) -> Hypotheses:
-        """Generates for one batch of encoder inputs; call it inside a `tf.function`.
-
-        Args:
-            inputs: Encoder inputs by name.
-            strategy: Such as `BeamSearch`.
-            max_length: int. Tokens at most, the end token included.
-            rules: Defaults to suppressing padding and the start token.
-
-        Raises:
-            InputError: If the decoder's state has no room for `max_length` tokens.
-        """
-        if isinstance(max_length, int):
-            check_length(self.decoder, max_length)
-        if rules is None:
-            rules = [SuppressTokens([PAD_ID, self.start_id])]
-        weights = [(weight, tf.convert_to_tensor(weight)) for weight in self.weights]
-        # Weights are read here once, not in the body of the loop at every step.
-        with keras.StatelessScope(state_mapping=weights):
-            return decode(
-                self.step,
-                self.encode(inputs),
-                strategy,
-                max_length=max_length,
-                start_id=self.start_id,
-                rules=rules,
-            )
-
-    def generate_ids(self, inputs: dict[str, Any], settings: GenerationSettings) -> Hypotheses:
-        """`decode` with the strategy, rules and length of `settings`."""
-        max_length = self.check_settings(settings)
-        strategy = build_strategy(settings, self.end_id)
-        return self.decode(inputs, strategy, max_length, self._rules(settings))
-
-    def _rules(self, settings: GenerationSettings) -> list[Rule]:
-        return build_rules(
-            settings,
-            end_id=self.end_id,
-            start_id=self.start_id,
-            pad_id=PAD_ID,
-            unknown_id=UNKNOWN_ID,
-        )
-
     def stream(
-        self, source: str, settings: GenerationSettings | None = None, **changes: Any
+        self,
+        source: str,
+        settings: GenerationSettings | None = None,
+        *,
+        prefix: str = "",
+        **changes: Any,
     ) -> Iterator[str]:
         """Generates the target of one source, token by token, for interactive use.
 
         Args:
             source: Source string.
             settings: `GenerationSettings`. Defaults to greedy search.
+            prefix: What the target begins with. Defaults to nothing.
             **changes: Fields of `GenerationSettings`.
 
         Yields:
@@ -122,65 +45,85 @@ class TextGeneration:
             InputError: As `generate`, before the first token.
         """
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
-        max_length = self.check_settings(settings)
-        self.preprocessor.check_sources([source])
-        steps = stream(
-            self.step,
-            self.encode(self.preprocessor.encoder_inputs([source])),
-            build_strategy(settings, self.end_id),
-            max_length=max_length,
-            start_id=self.start_id,
-            rules=self._rules(settings),
-        )
-        return (
-            self._target.detokenize(token_ids[0, 0]).numpy().decode("utf-8", "replace")
-            for token_ids in steps
-        )
+        steps = self._snapshots(source, settings, prefix)
 
-    def check_settings(self, settings: GenerationSettings) -> int:
-        """Tokens at most, the end token included.
+        def texts() -> Iterator[str]:
+            snapshot = None
+            for snapshot in steps:
+                yield self.texts(snapshot.live)[0][0]
+            if snapshot is not None:
+                sources = [source] if settings.replace_unknown else None
+                yield self.texts(snapshot.ended, sources)[0][0]
+
+        return texts()
+
+    def _snapshots(
+        self, source: str, settings: GenerationSettings, prefix: str = ""
+    ) -> Iterator[Snapshot]:
+        self._check_sources([source], settings, [prefix] if prefix else None)
+        inputs = self.preprocessor.encoder_inputs([source])
+        prefix_ids = self._target.tokenize([prefix]) if prefix else None
+        return stream(**self._search(inputs, settings, prefix_ids))
+
+    def search_tree(
+        self,
+        source: str,
+        settings: GenerationSettings | None = None,
+        *,
+        prefix: str = "",
+        **changes: Any,
+    ) -> SearchTree:
+        """Every hypothesis of the search for one source, for a picture of it.
+
+        Args:
+            source: Source string.
+            settings: `GenerationSettings`. Defaults to a beam of 4.
+            prefix: What the target begins with. Defaults to nothing.
+            **changes: Fields of `GenerationSettings`.
 
         Raises:
-            InputError: If the settings do not fit this model.
+            InputError: As `generate`.
         """
-        if settings.num_beams > self.decoder.vocabulary_size:
+        settings = dataclasses.replace(settings or GenerationSettings(num_beams=4), **changes)
+        # All that end, not the n best alone.
+        settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
+        return SearchTree.of(self._snapshots(source, settings, prefix), self.end_id)
+
+    def _check_sources(
+        self,
+        sources: Sequence[str],
+        settings: GenerationSettings,
+        prefixes: Sequence[str] | None,
+    ) -> None:
+        """Raises `InputError` for what cannot be generated from, before any work."""
+        max_length = self.check_settings(settings)
+        self.preprocessor.check_sources(sources)
+        lengths = self.preprocessor.source_lengths(sources)
+        least, most = (
+            tensor.numpy()
+            for tensor in length_range(settings, max_length, tf.cast(lengths, tf.int32))
+        )
+        if (wrong := np.flatnonzero(least > most)).size:
+            first = wrong[0]
             raise InputError(
-                f"The beam size is {settings.num_beams}, the target vocabulary has only "
-                f"{self.decoder.vocabulary_size} tokens. Use a smaller beam."
+                f"Source {first + 1} of {len(sources)} has {lengths[first]} tokens, so its "
+                f"target would need at least {least[first]} and at most {most[first]} tokens."
             )
-        max_length = self.max_length if settings.max_length is None else settings.max_length + 1
-        check_length(self.decoder, max_length)
-        if settings.min_length >= max_length:
+        if prefixes is None:
+            return
+        if len(prefixes) != len(sources):
             raise InputError(
-                f"--min-length is {settings.min_length}, this model generates at most "
-                f"{max_length - 1} tokens."
+                "There must be one prefix a source, empty for none. Received: "
+                f"{len(prefixes)} prefixes, {len(sources)} sources."
             )
-        return max_length
-
-    @property
-    def start_id(self) -> int:
-        """Id of the token that begins every target."""
-        return START_ID if self._preprocessor is None else self._target.start_token_id
-
-    @property
-    def end_id(self) -> int:
-        """Id of the token that ends every target."""
-        return END_ID if self._preprocessor is None else self._target.end_token_id
-
-    @property
-    def _target(self) -> Any:
-        return self.preprocessor.target_tokenizer
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of a generated target at most, the end token included."""
-        return self.preprocessor.max_target_length + 1
+        check_prefixes(prefixes, most, self._target, self._allowed(settings, max_length))
 
     def generate(
         self,
         sources: str | Sequence[str],
         settings: GenerationSettings | None = None,
         *,
+        prefixes: str | Sequence[str] | None = None,
         batch_size: int = 256,
         **changes: Any,
     ) -> str | list[str]:
@@ -189,6 +132,8 @@ class TextGeneration:
         Args:
             sources: A string or a list of strings.
             settings: `GenerationSettings`. Defaults to greedy search.
+            prefixes: What each target begins with: one string for all, or one a source.
+                Defaults to nothing.
             batch_size: int. Sources that are decoded together. Defaults to 256.
             **changes: Fields of `GenerationSettings`, such as `num_beams=4`.
 
@@ -198,9 +143,11 @@ class TextGeneration:
         Raises:
             InputError: If a source is empty or too long, or a setting is out of range.
         """
+        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
         lines = [sources] if isinstance(sources, str) else list(sources)
-        hypotheses = self.search(lines, settings, batch_size=batch_size, **changes)
-        texts = [row[0] for row in self.texts(hypotheses)]
+        hypotheses = self.search(lines, settings, prefixes=prefixes, batch_size=batch_size)
+        copied = lines if settings.replace_unknown else None
+        texts = [row[0] for row in self.texts(hypotheses, copied)]
         return texts[0] if isinstance(sources, str) else texts
 
     def search(
@@ -208,6 +155,7 @@ class TextGeneration:
         sources: Sequence[str],
         settings: GenerationSettings | None = None,
         *,
+        prefixes: str | Sequence[str] | None = None,
         batch_size: int = 256,
         **changes: Any,
     ) -> Hypotheses:
@@ -216,69 +164,89 @@ class TextGeneration:
         Sources of similar length are decoded together, whatever their order.
 
         Returns:
-            `Hypotheses` of NumPy arrays, rows in the order of the sources.
+            `Hypotheses` of NumPy arrays, rows in the order of the sources; the alignments
+            are as wide as the longest source.
         """
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
-        max_length = self.check_settings(settings)
-        self.preprocessor.check_sources(sources)
-        function = self._decode_functions(settings)
+        if isinstance(prefixes, str):
+            prefixes = [prefixes] * len(sources)
+        self._check_sources(sources, settings, prefixes)
+        if not len(sources):
+            return self._no_hypotheses(settings)
+        function = self._decode_functions(settings, prefixes is not None)
         order = np.argsort([len(source) for source in sources], kind="stable")
-        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        parts = [function(tf.constant([sources[i] for i in batch])) for batch in batches]
-        if not parts:
-            empty = np.zeros((0, settings.num_hypotheses))
-            token_ids = np.zeros((0, settings.num_hypotheses, max_length), np.int32)
-            return Hypotheses(token_ids, empty, empty, empty)
+        parts = []
+        for begin in range(0, len(order), batch_size):
+            batch = order[begin : begin + batch_size]
+            arguments = [sources] if prefixes is None else [sources, prefixes]
+            parts.append(function(*(tf.constant([a[i] for i in batch]) for a in arguments)))
         unsort = np.argsort(order, kind="stable")
         return Hypotheses(
             *(
-                np.concatenate([tensor.numpy() for tensor in tensors])[unsort]
+                None if tensors[0] is None else _join_padded(tensors)[unsort]
                 for tensors in zip(*parts, strict=True)
             )
         )
 
-    def texts(self, hypotheses: Hypotheses) -> list[list[str]]:
-        """The target texts of hypotheses, a list a source."""
-        texts = self._target.detokenize(hypotheses.token_ids).numpy()
-        return [[text.decode("utf-8", "replace") for text in row] for row in texts]
+    def _no_hypotheses(self, settings: GenerationSettings) -> Hypotheses:
+        numbers = np.zeros((0, settings.num_hypotheses), np.float32)
+        ids = np.zeros((*numbers.shape, self._max_length(settings)), np.int32)
+        alignments = ids[..., None][..., :0] if settings.records_alignments else None
+        return Hypotheses(ids, numbers, numbers, numbers, ids.astype(np.float32), alignments)
 
-    def _build_decode_function(self, settings: GenerationSettings) -> Any:
+    def texts(
+        self, hypotheses: Hypotheses, sources: Sequence[str] | None = None
+    ) -> list[list[str]]:
+        """The target texts of hypotheses, a list a source.
+
+        Args:
+            hypotheses: As of `search`.
+            sources: Source strings, optional: with them an unknown token is replaced by the
+                source token with the most attention; the hypotheses must have alignments.
+        """
+        given = None if sources is None else tf.constant(list(sources), tf.string)
+        return [
+            [text.decode("utf-8", "replace") for text in row]
+            for row in self.detokenize(hypotheses, given).numpy()
+        ]
+
+    def detokenize(self, hypotheses: Hypotheses, sources: tf.Tensor | None = None) -> tf.Tensor:
+        """`texts` in the graph: `(batch, hypotheses)` strings."""
+        if sources is None:
+            return self._target.detokenize(hypotheses.token_ids)
+        tokenizer = self.preprocessor.source_tokenizer
+        pieces = tokenizer.split_strings(sources, tokenizer.lowercase)
+        lengths = tf.cast(pieces.row_lengths(), tf.int32)
+        dense = pieces.to_tensor("")
+        # The end of the source is no token to copy, and sources may be padded further.
+        weights = tf.convert_to_tensor(hypotheses.alignments)[..., : tf.shape(dense)[1]]
+        is_token = tf.sequence_mask(lengths, tf.shape(weights)[-1])[:, None, None]
+        best = tf.argmax(tf.where(is_token, weights, -1.0), -1, output_type=tf.int32)
+        replacements = tf.gather(dense, best, batch_dims=1)
+        return self._target.detokenize(hypotheses.token_ids, replacements)
+
+    def _build_decode_function(self, settings: GenerationSettings, with_prefixes: bool) -> Any:
         # One trace for every batch size and length.
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-        def function(sources):
-            return self.generate_ids(self.preprocessor.encoder_inputs(sources), settings)
+        strings = tf.TensorSpec([None], tf.string)
+
+        @tf.function(input_signature=[strings] * (1 + with_prefixes), autograph=False)
+        def function(sources, prefixes=None):
+            inputs = self.preprocessor.encoder_inputs(sources)
+            prefix_ids = self._target.tokenize(prefixes) if with_prefixes else None
+            return self.generate_ids(inputs, settings, prefix_ids=prefix_ids)
 
         return function
 
-    def score(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-        """`log P(target | source)` of each pair of strings, `(batch,)`, float32."""
-        self.preprocessor.check_sources(sources)
-        inputs, labels, _ = self.preprocessor(list(sources), list(targets))
-        return self.score_tokens(inputs, labels).numpy().sum(-1)
 
-    def score_tokens(self, inputs: dict[str, Any], labels: Any) -> tf.Tensor:
-        """Training inputs and labels -> log probability of each label `(batch, length)`."""
-        logits = self(inputs, training=False)  # type: ignore[operator]
-        return score_tokens(logits, labels)
-
-    def align(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-        """Attention weights with teacher forcing, `(batch, target_length,
-        source_length)`: the weights that stepping through the same target gives.
-
-        Raises:
-            InputError: If the model has no attention.
-        """
-        if self.alignment_model is None:
-            raise InputError("This model has no attention, so there is no alignment to show.")
-        self.preprocessor.check_sources(sources)
-        inputs, _, _ = self.preprocessor(list(sources), list(targets))
-        return np.asarray(self.alignment_model(inputs, training=False))
-
-
-def check_length(decoder: Decoder, max_length: int) -> None:
-    """Raises `InputError` if the decoder's state has no room for `max_length` tokens."""
-    if decoder.max_length is not None and max_length > decoder.max_length:
-        raise InputError(
-            "The decoder's `max_length` must hold the longest target with its end token. "
-            f"Received: max_length={decoder.max_length}, {max_length} tokens to generate."
-        )
+def _join_padded(tensors: Sequence[tf.Tensor]) -> np.ndarray:
+    """Concatenates batches whose last axes may differ, padded with zeros."""
+    widest = max(tensor.shape[-1] for tensor in tensors)
+    return np.concatenate(
+        [
+            np.pad(
+                tensor.numpy(),
+                [(0, 0)] * (len(tensor.shape) - 1) + [(0, widest - tensor.shape[-1])],
+            )
+            for tensor in tensors
+        ]
+    )

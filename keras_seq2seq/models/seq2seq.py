@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
-from keras_seq2seq.models.generation import TextGeneration, check_length
+from keras_seq2seq.models.generation import TextGeneration
+from keras_seq2seq.models.id_generation import check_length
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
     DECODER_TOKEN_IDS,
@@ -113,6 +114,7 @@ class Seq2Seq(TextGeneration, keras.Model):
         )
         self._views = _Views(encoder_model, decoder_model, alignment_model)
         self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
+        self._score_function = lru_cache(maxsize=None)(self._build_score_function)
 
     @property
     def encoder_model(self) -> keras.Model:
@@ -173,10 +175,16 @@ class Seq2Seq(TextGeneration, keras.Model):
         return self.encoder_model(inputs, training=False)
 
     def step(self, token: Any, state: State) -> tuple[Any, State]:
-        """`(batch,)` token ids and state -> logits and the entries that changed."""
+        """`(batch,)` token ids and state -> logits and the entries that changed.
+
+        Where the state has an entry `alignment`, the attention weights are among them.
+        """
         token = keras.ops.convert_to_tensor(token, "int32")
+        state = dict(state)
+        asks_for_alignment = state.pop(ALIGNMENT, None) is not None
         outputs = dict(self.decoder_model({TOKEN: token, **state}, training=False))
-        outputs.pop(ALIGNMENT, None)
+        if not asks_for_alignment:
+            outputs.pop(ALIGNMENT, None)
         return outputs.pop(LOGITS), outputs
 
     def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:

@@ -153,13 +153,15 @@ class TableTokenizer(Tokenizer):
         is_special = ids < len(SPECIAL_TOKENS)
         return pieces.with_flat_values(tf.where(is_special, UNKNOWN_ID, ids))
 
-    def detokenize(self, inputs: Any) -> tf.Tensor:
+    def detokenize(self, inputs: Any, replacements: Any = None) -> tf.Tensor:
         """Ids to strings, in the graph; the text ends before the first end token.
 
         Padding and start tokens are left out; an unknown token is written `[UNK]`.
 
         Args:
             inputs: `(..., length)` int ids, dense, or ragged `(batch, None)`.
+            replacements: `(..., length)` strings, optional: what to write for the unknown
+                token at each position.
 
         Returns:
             `(...)` strings.
@@ -173,7 +175,13 @@ class TableTokenizer(Tokenizer):
         # Not -1: without positions the number of rows cannot be inferred.
         flat = tf.stack([tf.reduce_prod(shape[:-1]), shape[-1]])
         kept = tf.ragged.boolean_mask(tf.reshape(ids, flat), tf.reshape(keep, flat))
-        pieces = kept.with_flat_values(self._id_to_token.lookup(kept.flat_values))
+        tokens = self._id_to_token.lookup(kept.flat_values)
+        if replacements is not None:
+            written = tf.ragged.boolean_mask(
+                tf.reshape(replacements, flat), tf.reshape(keep, flat)
+            )
+            tokens = tf.where(kept.flat_values == UNKNOWN_ID, written.flat_values, tokens)
+        pieces = kept.with_flat_values(tokens)
         texts = tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
         return tf.reshape(texts, shape[:-1])
 

@@ -36,7 +36,9 @@ def random_rows(seed, time):
 
 
 def apply(rule, time, token_ids, log_probs):
-    return rule(tf.constant(time), tf.constant(token_ids), tf.constant(log_probs)).numpy()
+    """A batch of as many rows, one beam each."""
+    ids, values = tf.constant(token_ids)[:, None], tf.constant(log_probs)[:, None]
+    return rule(tf.constant(time), ids, values).numpy()[:, 0]
 
 
 @settings(deadline=None, max_examples=60)

@@ -125,13 +125,14 @@ def test_a_log_prob_is_that_of_its_tokens(seed, num_beams, alpha):
     model = RandomModel(5, seed, batch_size=2)
     result = run(model, BeamSearch(num_beams, END, length_rule=LengthPenalty(alpha)), 6)
     for row in range(2):
-        for ids, length, log_prob, score in zip(
-            *(tensor[row].numpy() for tensor in result), strict=True
+        for ids, length, log_prob, score, parts in zip(
+            *(tensor[row].numpy() for tensor in result[:5]), strict=True
         ):
             ended = length < 6
             tokens = tokens_of(ids[: length + ended])
             assert not ended or tokens[-1] == END
             assert log_prob == pytest.approx(model.log_prob(tokens, row), abs=1e-4)
+            assert parts.sum() == pytest.approx(log_prob, abs=1e-4)
             assert score == pytest.approx(log_prob / len(tokens) ** alpha, abs=1e-4)
 
 

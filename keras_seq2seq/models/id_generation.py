@@ -1,0 +1,257 @@
+"""Generation of ids with anything that can `encode` and `step`, inside a graph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.decoding import (
+    ALIGNMENT,
+    ForcedPrefix,
+    Hypotheses,
+    Request,
+    Rule,
+    Strategy,
+    SuppressTokens,
+    build_rules,
+    build_strategy,
+    decode,
+)
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models.constraints import (
+    allowed_ids,
+    biases_of,
+    check_ids,
+    length_range,
+    token_ids_of,
+)
+from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Decoder, State
+from keras_seq2seq.settings import GenerationSettings, option_name
+from keras_seq2seq.special_tokens import END_ID, PAD_ID, START_ID, UNKNOWN_ID
+
+# The entry of a state that says where there is memory to attend to.
+MEMORY_MASK = "memory_mask"
+
+
+class IdGeneration:
+    """What a model with the attributes below gains: from encoder inputs to hypotheses."""
+
+    decoder: Decoder
+    weights: list[Any]
+    alignment_model: Any
+    _preprocessor: TextPreprocessor | None
+
+    def encode(self, inputs: dict[str, Any]) -> State:
+        """Encoder inputs -> initial state of the decoder."""
+        raise NotImplementedError(f"{type(self).__name__} has no `encode`.")
+
+    def step(self, token: Any, state: State) -> tuple[Any, State]:
+        """`(batch,)` token ids and state -> logits and the entries that changed."""
+        raise NotImplementedError(f"{type(self).__name__} has no `step`.")
+
+    def memory_mask(self, state: State) -> Any:
+        """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
+        return state.get(MEMORY_MASK)
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether a step can say where it looks."""
+        return self.alignment_model is not None
+
+    @property
+    def preprocessor(self) -> TextPreprocessor:
+        """From strings to ids and back; `InputError` if the model was built without."""
+        if self._preprocessor is None:
+            raise InputError(
+                "This model has no preprocessor, so it cannot take strings. Build it with "
+                "`Seq2Seq(encoder, decoder, preprocessor=...)`, or call `decode` with ids."
+            )
+        return self._preprocessor
+
+    @property
+    def start_id(self) -> int:
+        """Id of the token that begins every target."""
+        return START_ID if self._preprocessor is None else self._target.start_token_id
+
+    @property
+    def end_id(self) -> int:
+        """Id of the token that ends every target."""
+        return END_ID if self._preprocessor is None else self._target.end_token_id
+
+    @property
+    def _target(self) -> Any:
+        return self.preprocessor.target_tokenizer
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a generated target at most, the end token included."""
+        return self.preprocessor.max_target_length + 1
+
+    def decode(
+        self,
+        inputs: dict[str, Any],
+        strategy: Strategy,
+        max_length: int | tf.Tensor,
+        rules: Sequence[Rule] | None = None,
+    ) -> Hypotheses:
+        """Generates for one batch of encoder inputs; call it inside a `tf.function`.
+
+        Args:
+            inputs: Encoder inputs by name.
+            strategy: Such as `BeamSearch`.
+            max_length: int. Tokens at most, the end token included.
+            rules: Defaults to suppressing padding and the start token.
+
+        Raises:
+            InputError: If the decoder's state has no room for `max_length` tokens.
+        """
+        if isinstance(max_length, int):
+            check_length(self.decoder, max_length)
+        if rules is None:
+            rules = [SuppressTokens([PAD_ID, self.start_id])]
+        with self._weights_read_once():
+            return decode(
+                self.step,
+                self.encode(inputs),
+                strategy,
+                max_length=max_length,
+                start_id=self.start_id,
+                rules=rules,
+            )
+
+    def _weights_read_once(self) -> Any:
+        """A scope in which weights are tensors: a loop does not read them at every step."""
+        weights = [(weight, tf.convert_to_tensor(weight)) for weight in self.weights]
+        return keras.StatelessScope(state_mapping=weights)
+
+    def generate_ids(
+        self,
+        inputs: dict[str, Any],
+        settings: GenerationSettings,
+        *,
+        prefix_ids: tf.RaggedTensor | None = None,
+        request: Request | None = None,
+    ) -> Hypotheses:
+        """Generates for one batch of encoder inputs; call it inside a `tf.function`.
+
+        Args:
+            inputs: Encoder inputs by name.
+            settings: How targets are generated.
+            prefix_ids: Ragged `(batch, None)`, int32: what each target begins with, optional.
+            request: Scalars in the place of fields of `settings`, optional: `max_length`
+                (at most that of the settings), `length_penalty`, `temperature`, `seed`.
+        """
+        with self._weights_read_once():
+            return decode(**self._search(inputs, settings, prefix_ids, request))
+
+    def _search(
+        self,
+        inputs: dict[str, Any],
+        settings: GenerationSettings,
+        prefix_ids: tf.RaggedTensor | None = None,
+        request: Request | None = None,
+    ) -> dict[str, Any]:
+        """The arguments of `decode` and of `stream`."""
+        max_length = self.check_settings(settings)
+        state = dict(self.encode(inputs))
+        mask = self.memory_mask(state)
+        if settings.records_alignments:
+            state[ALIGNMENT] = tf.zeros_like(mask, tf.float32)
+        min_length: Any = settings.min_length
+        limits = None
+        request = request or {}
+        if settings.has_length_ratio or "max_length" in request:
+            min_length, most = self.length_range(inputs, settings, request.get("max_length"))
+            limits = most + 1
+        rules = build_rules(
+            settings,
+            end_id=self.end_id,
+            never=self._never(settings),
+            biases=self._biases(settings),
+            allowed=self._allowed(settings, max_length),
+            min_length=min_length,
+        )
+        if prefix_ids is not None:
+            lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
+            rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
+        return {
+            "step": self.step,
+            "state": state,
+            "strategy": build_strategy(settings, self.end_id, mask, request),
+            "max_length": max_length,
+            "start_id": self.start_id,
+            "rules": rules,
+            "limits": limits,
+        }
+
+    def length_range(
+        self,
+        inputs: dict[str, Any],
+        settings: GenerationSettings,
+        request_max_length: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Target tokens at least and at most `(batch,)`, int32, without the end token."""
+        # Of tokens, without the end token.
+        present = tf.cast(tf.not_equal(inputs[ENCODER_TOKEN_IDS], PAD_ID), tf.int32)
+        lengths = tf.reduce_sum(present, 1) - 1
+        max_length = self._max_length(settings)
+        return length_range(settings, max_length, lengths, request_max_length)
+
+    def check_settings(self, settings: GenerationSettings) -> int:
+        """Tokens at most, the end token included.
+
+        Raises:
+            InputError: If the settings do not fit this model.
+        """
+        vocabulary_size = self.decoder.vocabulary_size
+        if settings.num_beams > vocabulary_size:
+            raise InputError(
+                f"The beam size is {settings.num_beams}, the target vocabulary has only "
+                f"{vocabulary_size} tokens. Use a smaller beam."
+            )
+        max_length = self._max_length(settings)
+        check_length(self.decoder, max_length)
+        if settings.min_length >= max_length:
+            raise InputError(
+                f"--min-length is {settings.min_length}, this model generates at most "
+                f"{max_length - 1} tokens."
+            )
+        for name in ("coverage_penalty", "alignments", "replace_unknown"):
+            if getattr(settings, name) and not self.has_attention:
+                raise InputError(
+                    f"{option_name(name)} needs attention, and this model has none."
+                )
+        check_ids([*self._never(settings), *self._biases(settings)], vocabulary_size)
+        self._allowed(settings, max_length)
+        return max_length
+
+    def _max_length(self, settings: GenerationSettings) -> int:
+        return self.max_length if settings.max_length is None else settings.max_length + 1
+
+    def _never(self, settings: GenerationSettings) -> list[int]:
+        never = [PAD_ID, self.start_id]
+        if settings.forbid_unknown:
+            never.append(UNKNOWN_ID)
+        if settings.suppress:
+            never += token_ids_of(settings.suppress, self._target)
+        return [*never, *settings.suppress_ids]
+
+    def _biases(self, settings: GenerationSettings) -> dict[int, float]:
+        return biases_of(settings, self._target if settings.bias else None)
+
+    def _allowed(self, settings: GenerationSettings, max_length: int) -> np.ndarray | None:
+        if not settings.allowed:
+            return None
+        return allowed_ids(settings, self._target, max_length)
+
+
+def check_length(decoder: Decoder, max_length: int) -> None:
+    """Raises `InputError` if the decoder's state has no room for `max_length` tokens."""
+    if decoder.max_length is not None and max_length > decoder.max_length:
+        raise InputError(
+            "The decoder's `max_length` must hold the longest target with its end token. "
+            f"Received: max_length={decoder.max_length}, {max_length} tokens to generate."
+        )

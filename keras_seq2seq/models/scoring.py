@@ -1,0 +1,90 @@
+"""Scores and alignments of given targets, by teacher forcing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.decoding import score_tokens
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models.id_generation import IdGeneration
+from keras_seq2seq.special_tokens import PAD_ID
+
+
+class TextScoring(IdGeneration):
+    """Adds the log probabilities and alignments of given pairs of strings."""
+
+    # A cache around `_build_score_function`.
+    _score_function: Any
+
+    def score(
+        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 256
+    ) -> np.ndarray:
+        """`log P(target | source)` of each pair of strings, `(pairs,)`, float32."""
+        parts = self.token_log_probs(sources, targets, batch_size=batch_size)
+        return np.array([part.sum() for part in parts], np.float32)
+
+    def token_log_probs(
+        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 256
+    ) -> list[np.ndarray]:
+        """Log probability of every token of given targets, with teacher forcing.
+
+        Args:
+            sources: Source strings.
+            targets: As many target strings.
+            batch_size: int. Pairs that are scored together. Defaults to 256.
+
+        Returns:
+            Of each pair `(target_length + 1,)`, float32: its tokens and the end token.
+
+        Raises:
+            InputError: If a source is empty or too long, or the numbers differ.
+        """
+        if len(sources) != len(targets):
+            raise InputError(
+                "There must be one target a source. Received: "
+                f"{len(sources)} sources, {len(targets)} targets."
+            )
+        self.preprocessor.check_sources(sources)
+        parts: list[np.ndarray] = [np.zeros(0)] * len(sources)
+        order = np.argsort([len(target) for target in targets], kind="stable")
+        for begin in range(0, len(order), batch_size):
+            batch = order[begin : begin + batch_size]
+            log_probs, lengths = self._score_function()(
+                *(tf.constant([texts[i] for i in batch]) for texts in (sources, targets))
+            )
+            for index, row, length in zip(
+                batch, log_probs.numpy(), lengths.numpy(), strict=True
+            ):
+                parts[index] = row[:length]
+        return parts
+
+    def _build_score_function(self) -> Any:
+        strings = tf.TensorSpec([None], tf.string)
+
+        @tf.function(input_signature=[strings, strings], autograph=False)
+        def function(sources, targets):
+            inputs, labels, _ = self.preprocessor(sources, targets)
+            lengths = tf.reduce_sum(tf.cast(labels != PAD_ID, tf.int32), 1)
+            return self.score_tokens(inputs, labels), lengths
+
+        return function
+
+    def score_tokens(self, inputs: dict[str, Any], labels: Any) -> tf.Tensor:
+        """Training inputs and labels -> log probability of each label `(batch, length)`."""
+        logits = self(inputs, training=False)  # type: ignore[operator]
+        return score_tokens(logits, labels)
+
+    def align(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+        """Attention weights with teacher forcing, `(batch, target_length,
+        source_length)`: the weights that stepping through the same target gives.
+
+        Raises:
+            InputError: If the model has no attention.
+        """
+        if self.alignment_model is None:
+            raise InputError("This model has no attention, so there is no alignment to show.")
+        self.preprocessor.check_sources(sources)
+        inputs, _, _ = self.preprocessor(list(sources), list(targets))
+        return np.asarray(self.alignment_model(inputs, training=False))
