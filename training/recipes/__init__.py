@@ -6,6 +6,7 @@ A recipe is a module with `CONFIG`, a `TrainingConfig`, and `load(data)`, which 
 
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 from keras_seq2seq.errors import InputError
@@ -23,3 +24,26 @@ def load_recipe(name: str) -> ModuleType:
             f"There is no recipe {name!r}; the recipes are: {', '.join(recipe_names())}."
         )
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def file_or_gz(path: Path) -> Path:
+    """The file, or its compressed twin with `.gz` behind the name where only that exists."""
+    twin = path.with_name(f"{path.name}.gz")
+    return twin if twin.exists() and not path.exists() else path
+
+
+def names_in(folder: Path, pattern: str) -> list[str]:
+    """What stands for `{}` of a file name pattern in the files of a folder, sorted.
+
+    ```
+    files     dut_train.tsv  fre_train.tsv.gz  dut_test.tsv
+    pattern   "{}_train.tsv"
+    names     ["dut", "fre"]
+    ```
+    """
+    before, after = pattern.split("{}")
+    names = {
+        path.name.removesuffix(".gz").removeprefix(before).removesuffix(after)
+        for path in [*folder.glob(f"{before}*{after}"), *folder.glob(f"{before}*{after}.gz")]
+    }
+    return sorted(names)

@@ -19,6 +19,7 @@ from keras_seq2seq.data import Splits, read_lexicon
 from keras_seq2seq.errors import InputError
 
 from ..config import TrainingConfig
+from . import file_or_gz
 
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
@@ -50,7 +51,6 @@ def load(data: Path | None = None) -> Splits:
         )
 
     def part(name: str):
-        path = data / f"cmudict-0.7b.{name}"
-        return read_lexicon(path if path.exists() else path.with_name(f"{path.name}.gz"))
+        return read_lexicon(file_or_gz(data / f"cmudict-0.7b.{name}"))
 
     return Splits(part("train-dev-20-21"), part("train-dev-1-21"), part("test"))

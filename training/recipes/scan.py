@@ -1,0 +1,107 @@
+"""Commands to actions: does a model compose what it has learned? The SCAN benchmark.
+
+Data: `tasks_train_SPLIT.txt` and `tasks_test_SPLIT.txt` (`.gz` too) in one folder, lines
+`IN: jump twice OUT: I_JUMP I_JUMP`, from github.com/brendenlake/SCAN (BSD). `--data
+FOLDER/SPLIT` chooses the split:
+
+```
+keras-seq2seq train --recipe scan --data FOLDER/simple --run-dir runs/scan_simple
+keras-seq2seq evaluate runs/scan_simple
+```
+
+- `simple`: 16,728 / 4,182 commands at random.
+- `length`: at most 22 actions in training (16,990), 24 to 48 in test (3,920).
+- `addprim_jump`: of the commands with `jump`, training has the bare `jump` alone, 1,467 times
+  among 14,670; test has the 7,706 others.
+
+The files have no validation part. 500 commands of the training part are held out, at random;
+a command of one word, or one that occurs several times, is always trained on. These 500
+resemble the training part, so on the two hard splits they say little about test.
+
+Published exact match on test, in per cent (Lake & Baroni 2018): simple 99.8, length 13.8 (the
+best architecture 20.8), addprim_jump 0.08 (best 1.2).
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_seq2seq.data import Pairs, Splits, read_lines, split_by_source
+from keras_seq2seq.errors import InputError
+
+from ..config import TrainingConfig
+from . import file_or_gz, names_in
+
+VALIDATION_COMMANDS = 500
+
+CONFIG = TrainingConfig(
+    architecture="lstm_attention",
+    source_tokenizer="symbols",
+    target_tokenizer="symbols",
+    embedding_dim=64,
+    hidden_dim=200,
+    dropout=0.2,
+    # The length split tests on longer targets than it trains on.
+    max_source_length=9,
+    max_target_length=48,
+    epochs=20,
+    batch_size=64,
+    learning_rate=1e-3,
+    patience=20,
+    token_name="action",
+    sequence_name="command",
+)
+
+_LINE = re.compile(r"IN: (\S.*) OUT: (\S.*)")
+
+
+def load(data: Path | None = None) -> Splits:
+    """Both files of a split, validation commands held out; `data` is `FOLDER/SPLIT`."""
+    if data is None:
+        raise InputError("This recipe needs the folder and a split: --data FOLDER/SPLIT.")
+
+    def part(name: str) -> Path:
+        return file_or_gz(data.parent / f"tasks_{name}_{data.name}.txt")
+
+    if not part("train").exists():
+        pattern = "tasks_train_{}.txt"
+        splits = names_in(data, pattern) or names_in(data.parent, pattern)
+        raise InputError(
+            f"{part('train')}: no such file. Give the folder and a split, "
+            f"--data FOLDER/SPLIT; there is: {', '.join(splits) or 'none here'}."
+        )
+    return hold_out(read_commands(part("train")), read_commands(part("test")))
+
+
+def read_commands(path: str | Path) -> Pairs:
+    """Reads `IN: command OUT: actions` lines; `InputError` names a line that is not one."""
+    pairs = Pairs([], [])
+    for number, line in enumerate(read_lines(path), 1):
+        match = _LINE.fullmatch(line.rstrip())
+        if match is None:
+            raise InputError(
+                f"{path}, line {number}: expected `IN: command OUT: actions`: {line[:60]!r}."
+            )
+        pairs.sources.append(match[1])
+        pairs.targets.append(match[2])
+    return pairs
+
+
+def hold_out(train: Pairs, test: Pairs) -> Splits:
+    """Takes the validation commands from the training part; fewer if it is small."""
+    kept = {
+        source
+        for source, answers in train.references().items()
+        if len(answers) > 1 or len(source.split()) == 1
+    }
+    free = _where(train, lambda source: source not in kept)
+    held_out = split_by_source(
+        free, validation_sources=min(VALIDATION_COMMANDS, max(1, len(free) // 10))
+    ).validation
+    taken = set(held_out.sources)
+    return Splits(_where(train, lambda source: source not in taken), held_out, test)
+
+
+def _where(pairs: Pairs, keep: Callable[[str], bool]) -> Pairs:
+    rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if keep(row[0])]
+    return Pairs([source for source, _ in rows], [target for _, target in rows])

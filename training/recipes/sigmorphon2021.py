@@ -1,0 +1,63 @@
+"""Spelling to pronunciation in eight languages: the SIGMORPHON 2021 shared task, one setting.
+
+Data: `LANG_train.tsv`, `LANG_dev.tsv` and `LANG_test.tsv` (`.gz` too) in one folder, lines
+`word<TAB>p h o n e s`, from the task's repository (github.com/sigmorphon/2021-task1; mined
+from Wiktionary with WikiPron, CC BY-SA 3.0). `--data FOLDER/LANG` chooses the language:
+
+```
+keras-seq2seq train --recipe sigmorphon2021 --data FOLDER/dut --run-dir runs/dut
+keras-seq2seq evaluate runs/dut --beam-size 5
+```
+
+The medium task has 8,000 / 1,000 / 1,000 words of `arm_e`, `dut`, `fre`, `geo`, `hun`,
+`jpn_hira` and `vie_hanoi` (and three languages more), the high task 33,344 / 4,168 / 4,168 of
+`eng_us`. Each word has one pronunciation; words of one part do not occur in another.
+
+Published word error rates on test (Ashby et al. 2021), in the order arm_e, dut, fre, geo,
+hun, jpn_hira, vie_hanoi: the official baseline, an ensemble of ten transducers, 7.0, 14.7,
+8.5, 0.0, 1.8, 5.2, 2.5; a single Transformer (fairseq, 4 + 4 layers of 256, beam 5) 8.9,
+16.9, 10.2, 0.1, 1.9, 8.5, 6.0. The official baseline on eng_us: 41.94.
+"""
+
+from pathlib import Path
+
+from keras_seq2seq.data import Splits, read_pairs
+from keras_seq2seq.errors import InputError
+
+from ..config import TrainingConfig
+from . import file_or_gz, names_in
+
+CONFIG = TrainingConfig(
+    architecture="lstm_attention",
+    embedding_dim=128,
+    hidden_dim=256,
+    dropout=0.3,
+    # Some held-out words are longer than every word of the training part.
+    max_source_length=64,
+    max_target_length=64,
+    epochs=40,
+    batch_size=64,
+    learning_rate=2e-3,
+    label_smoothing=0.1,
+    patience=40,
+    validation_decoded=0,
+    token_name="phone",
+    sequence_name="word",
+)
+
+
+def load(data: Path | None = None) -> Splits:
+    """The three files of a language; `data` is `FOLDER/LANG`."""
+    if data is None:
+        raise InputError("This recipe needs the folder and a language: --data FOLDER/LANG.")
+
+    def part(name: str) -> Path:
+        return file_or_gz(data.parent / f"{data.name}_{name}.tsv")
+
+    if not part("train").exists():
+        languages = names_in(data, "{}_train.tsv") or names_in(data.parent, "{}_train.tsv")
+        raise InputError(
+            f"{part('train')}: no such file. Give the folder and a language, "
+            f"--data FOLDER/LANG; there is: {', '.join(languages) or 'none here'}."
+        )
+    return Splits(*(read_pairs(part(name)) for name in ("train", "dev", "test")))
