@@ -9,6 +9,7 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
+from .servable import check_servable
 from .signatures import TextSignatures, describe
 
 
@@ -27,7 +28,8 @@ def export_saved_model(
         settings: The generation of `serving_default`. Defaults to greedy.
 
     Raises:
-        InputError: If `path` exists or the settings do not fit the model.
+        InputError: If `path` exists, the settings do not fit the model, or the graph has an
+            operation that TensorFlow Serving lacks.
     """
     settings = settings or GenerationSettings()
     signatures = TextSignatures(model, settings)
@@ -41,6 +43,7 @@ def export_saved_model(
 
     def write(folder: Path) -> None:
         archive.write_out(str(folder), verbose=False)
+        check_servable(folder)
         extra = folder / "assets.extra"
         extra.mkdir()
         description = describe(model, settings, "float32", list(signatures.NAMES))
