@@ -206,6 +206,12 @@ class IdGeneration:
         Raises:
             InputError: If the settings do not fit this model.
         """
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(
+                "Generation needs the TensorFlow backend of Keras. Received: "
+                f"{keras.backend.backend()}. Save the model, and load it in a process with "
+                "KERAS_BACKEND=tensorflow."
+            )
         vocabulary_size = self.decoder.vocabulary_size
         if settings.num_beams > vocabulary_size:
             raise InputError(
