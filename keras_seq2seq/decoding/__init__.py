@@ -29,6 +29,7 @@ from keras_seq2seq.decoding.loop import (
 from keras_seq2seq.decoding.rules import (
     AllowedTargets,
     ForcedPrefix,
+    MaxLength,
     MinLength,
     NoRepeatNGram,
     RepetitionPenalty,
@@ -52,6 +53,7 @@ __all__ = [
     "Hypotheses",
     "LengthPenalty",
     "LengthRule",
+    "MaxLength",
     "MinLength",
     "MinP",
     "NoRepeatNGram",

@@ -20,6 +20,7 @@ from keras_seq2seq.decoding.length import (
 from keras_seq2seq.decoding.loop import Strategy
 from keras_seq2seq.decoding.rules import (
     AllowedTargets,
+    MaxLength,
     MinLength,
     NoRepeatNGram,
     RepetitionPenalty,
@@ -98,9 +99,10 @@ def build_rules(
     *,
     end_id: int,
     never: Sequence[int],
+    max_length: Any,
+    min_length: Any = 0,
     biases: Mapping[int, float] | None = None,
     allowed: np.ndarray | None = None,
-    min_length: Any = 0,
 ) -> list[Rule]:
     """The rules of the settings, their words already ids.
 
@@ -110,7 +112,8 @@ def build_rules(
         never: Ids that are suppressed.
         biases: Token id -> what is added to its log probability.
         allowed: `(targets, length)`, int32: the allowed targets with end token and padding.
-        min_length: int, or int32 `(batch,)`.
+        min_length: int, or int32 `(batch,)`, without the end token.
+        max_length: Likewise.
     """
     rules: list[Rule] = [SuppressTokens(never)]
     if biases:
@@ -123,4 +126,4 @@ def build_rules(
         rules.append(AllowedTargets(allowed))
     if tf.is_tensor(min_length) or min_length:
         rules.append(MinLength(min_length, end_id))
-    return rules
+    return [*rules, MaxLength(max_length, end_id)]

@@ -81,6 +81,26 @@ class MinLength:
         return tf.where(early, log_probs + is_end, log_probs)
 
 
+class MaxLength:
+    """Makes the end token alone possible after `max_length` other tokens.
+
+    So every hypothesis ends, and its score holds the probability of ending.
+
+    Args:
+        max_length: int, or int32 `(batch,)`.
+        end_id: int. The end token.
+    """
+
+    def __init__(self, max_length: Any, end_id: int):
+        self.max_length = max_length
+        self.end_id = end_id
+
+    def __call__(self, time, token_ids, log_probs):
+        others = tf.one_hot(self.end_id, log_probs.shape[-1], 0.0, IMPOSSIBLE)
+        late = tf.reshape(time >= self.max_length, [-1, 1, 1])
+        return tf.where(late, log_probs + others, log_probs)
+
+
 class RepetitionPenalty:
     """Multiplies the log probability of every token that occurred already by `penalty`.
 

@@ -61,10 +61,11 @@ def allowed_ids(settings: GenerationSettings, tokenizer: Any, max_length: int) -
     Raises:
         InputError: If one has an unknown token or more tokens than are generated.
     """
-    ids = tokenizer.tokenize(list(settings.allowed))
-    lengths = ids.row_lengths().numpy()
-    rows = np.zeros((len(lengths), lengths.max() + 1), np.int32)
-    for index, (tokens, text) in enumerate(zip(ids.to_list(), settings.allowed, strict=True)):
+    # Also where a graph is being built: these are constants of it.
+    with tf.init_scope():
+        ids = tokenizer.tokenize(list(settings.allowed)).to_list()
+    rows = np.zeros((len(ids), max(map(len, ids)) + 1), np.int32)
+    for index, (tokens, text) in enumerate(zip(ids, settings.allowed, strict=True)):
         _check_known(tokens, text, "allowed target", tokenizer)
         if len(tokens) >= max_length:
             raise InputError(

@@ -12,6 +12,7 @@ from keras_seq2seq.decoding import (
     ALIGNMENT,
     ForcedPrefix,
     Hypotheses,
+    MaxLength,
     Request,
     Rule,
     Strategy,
@@ -103,7 +104,8 @@ class IdGeneration:
             inputs: Encoder inputs by name.
             strategy: Such as `BeamSearch`.
             max_length: int. Tokens at most, the end token included.
-            rules: Defaults to suppressing padding and the start token.
+            rules: Defaults to suppressing padding and the start token, and to ending
+                within `max_length`.
 
         Raises:
             InputError: If the decoder's state has no room for `max_length` tokens.
@@ -111,7 +113,10 @@ class IdGeneration:
         if isinstance(max_length, int):
             check_length(self.decoder, max_length)
         if rules is None:
-            rules = [SuppressTokens([PAD_ID, self.start_id])]
+            rules = [
+                SuppressTokens([PAD_ID, self.start_id]),
+                MaxLength(max_length - 1, self.end_id),
+            ]
         with self._weights_read_once():
             return decode(
                 self.step,
@@ -161,6 +166,7 @@ class IdGeneration:
         if settings.records_alignments:
             state[ALIGNMENT] = tf.zeros_like(mask, tf.float32)
         min_length: Any = settings.min_length
+        most: Any = max_length - 1
         limits = None
         request = request or {}
         if settings.has_length_ratio or "max_length" in request:
@@ -173,6 +179,7 @@ class IdGeneration:
             biases=self._biases(settings),
             allowed=self._allowed(settings, max_length),
             min_length=min_length,
+            max_length=most,
         )
         if prefix_ids is not None:
             lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
@@ -230,7 +237,10 @@ class IdGeneration:
                 raise InputError(
                     f"{option_name(name)} needs attention, and this model has none."
                 )
-        check_ids([*self._never(settings), *self._biases(settings)], vocabulary_size)
+        never = self._never(settings)
+        check_ids([*never, *self._biases(settings)], vocabulary_size)
+        if self.end_id in never:
+            raise InputError("The end token cannot be suppressed; every target needs it.")
         self._allowed(settings, max_length)
         return max_length
 

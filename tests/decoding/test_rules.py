@@ -9,14 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_seq2seq.decoding import (
+    AllowedTargets,
+    CoveragePenalty,
+    ForcedPrefix,
     GNMTLengthPenalty,
     LengthPenalty,
+    MaxLength,
     MinLength,
     MinP,
     NoRepeatNGram,
     RepetitionPenalty,
     Sampling,
+    SuppressTokens,
     Temperature,
+    TokenBias,
     TopK,
     TopP,
     WordReward,
@@ -76,6 +82,102 @@ def test_the_end_waits_for_the_least_length():
     np.testing.assert_array_equal(
         apply(MinLength(3, end_id=1), 3, token_ids, log_probs), log_probs
     )
+
+
+def test_the_end_comes_after_the_greatest_length():
+    token_ids, log_probs = random_rows(0, 3)
+    received = apply(MaxLength(tf.constant([2, 3, 4]), end_id=1), 3, token_ids, log_probs)
+    np.testing.assert_array_equal(received[2], log_probs[2])
+    np.testing.assert_array_equal(received[:, 1], log_probs[:, 1])
+    assert (np.delete(received[:2], 1, 1) < -1e8).all()
+
+
+def test_a_least_length_can_differ_from_row_to_row():
+    token_ids, log_probs = random_rows(0, 2)
+    received = apply(MinLength(tf.constant([2, 3, 0]), end_id=1), 2, token_ids, log_probs)
+    assert (received[:, 1] < -1e8).tolist() == [False, True, False]
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=SEEDS, token=st.integers(0, VOCABULARY - 1), bias=st.floats(-3, 3))
+def test_suppressed_and_biased_tokens(seed, token, bias):
+    token_ids, log_probs = random_rows(seed, 2)
+    biased = apply(TokenBias({token: bias}), 2, token_ids, log_probs)
+    suppressed = apply(SuppressTokens([token]), 2, token_ids, log_probs)
+    for row in range(3):
+        for other in range(VOCABULARY):
+            expected = log_probs[row, other] + (bias if other == token else 0)
+            assert biased[row, other] == pytest.approx(expected, abs=1e-5)
+            assert (suppressed[row, other] < -1e8) == (other == token)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=SEEDS,
+    time=st.integers(0, LENGTH - 1),
+    targets=st.lists(
+        st.lists(st.integers(2, VOCABULARY - 1), max_size=4), min_size=1, max_size=5
+    ),
+)
+def test_only_beginnings_of_allowed_targets_are_possible(seed, time, targets):
+    _, log_probs = random_rows(seed, 0)
+    rng = np.random.default_rng(seed)
+    ended = [[*target, 1] for target in targets]
+    table = np.zeros((len(ended), max(map(len, ended))), "int32")
+    for row, target in zip(table, ended, strict=True):
+        row[: len(target)] = target
+    # Rows that follow a target as far as it goes, and one that follows none.
+    token_ids = np.zeros((3, LENGTH), "int32")
+    for row in token_ids[:2]:
+        target = ended[rng.integers(len(ended))][:time]
+        row[: len(target)] = target
+    token_ids[2, :time] = 1
+    received = apply(AllowedTargets(table), time, token_ids, log_probs)
+    for row in range(3):
+        past = token_ids[row, :time].tolist()
+        for token in range(1, VOCABULARY):
+            possible = any(target[: time + 1] == [*past, token] for target in ended)
+            assert (received[row, token] > -1e8) == possible
+            if possible:
+                assert received[row, token] == log_probs[row, token]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=SEEDS,
+    time=st.integers(0, 5),
+    lengths=st.lists(st.integers(0, 3), min_size=3, max_size=3),
+)
+def test_a_prefix_is_forced_and_other_rules_start_after_it(seed, time, lengths):
+    token_ids, log_probs = random_rows(seed, time)
+    prefixes = np.random.default_rng(seed).integers(1, VOCABULARY, (3, max(lengths)))
+    prefixes = prefixes.astype("int32")
+    rule = ForcedPrefix(tf.constant(prefixes), tf.constant(lengths), [SuppressTokens([2])])
+    received = apply(rule, time, token_ids, log_probs)
+    for row, length in enumerate(lengths):
+        for token in range(VOCABULARY):
+            possible = token == prefixes[row, time] if time < length else token != 2
+            assert (received[row, token] > -1e8) == possible
+            if possible:
+                assert received[row, token] == log_probs[row, token]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS, beta=st.floats(0.01, 2))
+def test_the_coverage_penalty_is_equation_14(seed, beta):
+    rng = np.random.default_rng(seed)
+    alignments = rng.dirichlet(np.ones(4), size=(2, 3, 5)).astype("float32")
+    alignments[:, :, 3:] = 0  # Positions after the end.
+    mask = np.array([[True] * 4, [True, True, False, False]])
+    received = CoveragePenalty(beta, mask).score(tf.constant(alignments)).numpy()
+    for row in range(2):
+        for hypothesis in range(3):
+            total = 0.0
+            for source in range(4):
+                if mask[row, source]:
+                    attention = sum(alignments[row, hypothesis, t, source] for t in range(5))
+                    total += math.log(min(max(attention, 1e-6), 1.0))
+            assert received[row, hypothesis] == pytest.approx(beta * total, abs=1e-4)
 
 
 def kept(filter_, log_probs):
@@ -164,3 +266,8 @@ def test_sampled_frequencies_pass_a_chi_square_test():
 def test_no_samples_are_refused():
     with pytest.raises(ValueError, match="`num_samples` must be at least 1"):
         Sampling(0, 1)
+
+
+def test_a_coverage_penalty_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="`beta` must be finite and above 0. Received: beta=0"):
+        CoveragePenalty(0, None)

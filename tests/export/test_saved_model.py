@@ -102,7 +102,7 @@ def test_a_loop_written_by_hand_over_the_step_gives_the_greedy_result(
     state = dict(signatures["encode"](text=tf.constant(sources)))
     token = tf.fill([10], text_model.start_id)
     tokens = []
-    for _ in range(text_model.max_length):
+    for _ in range(text_model.max_length - 1):
         outputs = signatures["decode_step"](token=token, **state)
         # What the search suppresses: padding and start.
         logits = outputs["logits"].numpy()

@@ -48,7 +48,7 @@ def test_a_loop_written_by_hand_over_the_step_gives_the_greedy_result(
         ids = text_model.preprocessor.tokenize_source([source]).to_tensor().numpy()
         state = encode(encoder_token_ids=ids)
         token, tokens = text_model.start_id, []
-        for _ in range(text_model.max_length):
+        for _ in range(text_model.max_length - 1):
             outputs = step(token=np.array([token], np.int32), **state)
             logits = outputs["logits"][0]
             logits[[0, text_model.start_id]] = -np.inf

@@ -44,11 +44,9 @@ def test_the_score_of_a_generated_target_is_its_log_prob(text_model, pairs):
     sources = pairs.sources[:20]
     hypotheses = text_model.search(sources, num_beams=3, num_hypotheses=2)
     for rank in range(2):
-        ended = hypotheses.lengths[:, rank] < text_model.max_length
         texts = [row[rank] for row in text_model.texts(hypotheses)]
         scores = text_model.score(sources, texts)
-        # A cut hypothesis has no end token, which `score` adds.
-        np.testing.assert_allclose(scores[ended], hypotheses.log_probs[ended, rank], atol=1e-4)
+        np.testing.assert_allclose(scores, hypotheses.log_probs[:, rank], atol=1e-4)
 
 
 def test_a_loaded_model_generates_the_same(text_model, pairs, tmp_path):
@@ -98,7 +96,9 @@ def test_unknown_characters_are_counted(preprocessor):
 def test_lengths_stay_within_their_limits(text_model, pairs):
     result = text_model.search(pairs.sources[:20], min_length=3, max_length=5)
     assert result.token_ids.shape[2] == 6
-    assert result.lengths.min() >= 3
+    assert result.lengths.min() >= 3 and result.lengths.max() == 5
+    # Every target ends, at the latest where it must.
+    assert ((result.token_ids == text_model.end_id).sum(-1) == 1).all()
     longer = text_model.search(pairs.sources[:20], max_length=30)
     assert longer.token_ids.shape[2] == 31
 
@@ -139,9 +139,8 @@ def test_sampling_among_one_token_or_without_heat_is_greedy(text_model, pairs):
 def test_the_log_prob_of_a_sample_is_that_of_the_model(text_model, pairs):
     sources = pairs.sources[:20]
     result = text_model.search(sources, sample=True, temperature=0.8, top_p=0.9)
-    ended = result.lengths[:, 0] < text_model.max_length
     scores = text_model.score(sources, [row[0] for row in text_model.texts(result)])
-    np.testing.assert_allclose(scores[ended], result.log_probs[ended, 0], atol=1e-4)
+    np.testing.assert_allclose(scores, result.log_probs[:, 0], atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"sample": True, "seed": 5}])
