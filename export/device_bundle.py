@@ -11,7 +11,8 @@ from keras_seq2seq.models import Seq2Seq
 
 from . import litert_runner
 
-CARD = Template((Path(__file__).parent / "model_card.md").read_text("utf-8"))
+HERE = Path(__file__).parent
+CARD = Template((HERE / "model_card.md").read_text("utf-8"))
 
 
 def write_bundle(
@@ -38,6 +39,7 @@ def write_bundle(
         (folder / f"{name}_vocabulary.txt").write_text(text, "utf-8", newline="\n")
     (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
     shutil.copyfile(litert_runner.__file__, folder / "litert_runner.py")
+    shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
     card = _card(model, description, model_name, len(content))
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
 
