@@ -4,6 +4,7 @@ from .formats import export_formats
 from .litert_runner import LiteRTRunner
 from .parity import compare, print_parity
 from .saved_model import export_saved_model
+from .serving import export_serving
 from .tflite import export_tflite
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "compare",
     "export_formats",
     "export_saved_model",
+    "export_serving",
     "export_tflite",
     "print_parity",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,13 +11,33 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from .saved_model import export_saved_model
+from .serving import export_serving
 from .tflite import export_tflite
 
-EXPORTERS: dict[str, Callable[[Seq2Seq, Path, GenerationSettings], None]] = {
-    "saved_model": export_saved_model,
-    "tflite": export_tflite,
-    "tflite_int8": lambda model, path, settings: export_tflite(model, path, settings, "int8"),
+# `(model, new path, settings, model name)`.
+Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str], Any]
+
+
+def _tflite(quantization: str) -> Exporter:
+    return lambda model, path, settings, name: export_tflite(
+        model, path, settings, quantization, model_name=name
+    )
+
+
+EXPORTERS: dict[str, Exporter] = {
+    "saved_model": lambda model, path, settings, name: export_saved_model(
+        model, path, settings
+    ),
+    "tflite": _tflite("float32"),
+    "tflite_float16": _tflite("float16"),
+    "tflite_int8": _tflite("int8"),
+    "serving": lambda model, path, settings, name: export_serving(
+        model, path, settings, model_name=name
+    ),
 }
+
+# An export adds a version to what exists.
+ADDS_TO_FOLDER = ("serving",)
 
 
 def export_formats(
@@ -25,6 +46,7 @@ def export_formats(
     formats: Sequence[str],
     settings: GenerationSettings,
     console: Console,
+    model_name: str = "seq2seq",
 ) -> None:
     """Writes `folder/FORMAT` for each format and says the size of each.
 
@@ -34,18 +56,23 @@ def export_formats(
         formats: Some of `EXPORTERS`.
         settings: The generation of `serving_default`.
         console: Where it is printed.
+        model_name: Name of the model on a server and in a model card.
 
     Raises:
         InputError: If one of them exists, before any is written.
     """
     paths = {name: folder / name for name in formats}
-    for path in paths.values():
-        if path.exists():
+    for name, path in paths.items():
+        if path.exists() and name not in ADDS_TO_FOLDER:
             raise InputError(
                 f"{path} exists. Choose another folder, or delete it; nothing was changed."
             )
     for name, path in paths.items():
         with console.status(f"exporting {name}"):
-            EXPORTERS[name](model, path, settings)
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        console.print(f"Written: {path} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+            written = EXPORTERS[name](model, path, settings, model_name) or path
+        size = sum(file.stat().st_size for file in written.rglob("*") if file.is_file())
+        console.print(
+            f"Written: {written} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
+        )
+        if name == "serving":
+            console.print(f"Start the server: docker compose -f {path}/compose.yaml up")

@@ -4,11 +4,11 @@ An artefact is a contract. The names below are those of the inputs and outputs o
 SavedModel and of the `.tflite` file; a client is written against them.
 
 serving_default, text   in   text: string (B,)
-                        out  text, log_probs, scores, length: (B, H)
+                        out  text, log_probs, scores, length: (B, H); error: string (B,)
 serving_default, ids    in   encoder inputs by name
                         out  token_ids: (B, H, L); length, log_probs, scores: (B, H)
 score                   in   source, target: string (B,)
-                        out  log_probs: (B,); token_log_probs: (B, T)
+                        out  log_probs: (B,); token_log_probs: (B, T); error: string (B,)
 encode                  in   as serving_default
                         out  the decoder's initial state by name
 decode_step             in   token: int32 (B,); the state by name
@@ -16,7 +16,8 @@ decode_step             in   token: int32 (B,); the state by name
 
 `B` batch, `H` hypotheses (best first), `L` the model's maximum length, `T` target length.
 `length` counts tokens before the end token; `log_probs` is `log P(target | source)`;
-hypotheses are ordered by `scores`.
+hypotheses are ordered by `scores`. `error` says why a source has no answer; it is empty where
+there is one.
 """
 
 from typing import Any
@@ -87,8 +88,10 @@ class IdSignatures:
 class TextSignatures(IdSignatures):
     """The signatures over strings: tokenizers and detokenizer are in the graph.
 
-    A source that is empty or longer than the model's maximum fails the request with a
-    message; it is never cut.
+    A source that is empty or longer than the model's maximum has no answer: it is never cut.
+    `serving_default` and `score` say so in `error`, so that the other sources of the batch,
+    which a server may have taken from other requests, have theirs. `encode`, whose outputs
+    are fed back, fails.
     """
 
     NAMES = ("serving_default", "score", "encode", "decode_step")
@@ -107,46 +110,66 @@ class TextSignatures(IdSignatures):
         }
 
     def generate_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        hypotheses = self.search(self.encoder_inputs(text))
+        inputs, error = self.fitting_inputs(text)
+        hypotheses = self.search(inputs)
         tokenizer = self.model.preprocessor.target_tokenizer
-        return {
+        outputs = {
             "text": tokenizer.detokenize(hypotheses.token_ids),
             "length": hypotheses.lengths,
             "log_probs": hypotheses.log_probs,
             "scores": hypotheses.scores,
         }
+        return _answered(outputs, error)
 
     def encode_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.encode(**self.encoder_inputs(text))
+        inputs, error = self.fitting_inputs(text)
+        errors = tf.boolean_mask(error, error != "")
+        with tf.control_dependencies([tf.debugging.Assert(tf.size(errors) == 0, [errors])]):
+            inputs = {name: tf.identity(tensor) for name, tensor in inputs.items()}
+        return self.encode(**inputs)
 
     def score(self, source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
-        preprocessor = self.model.preprocessor
-        inputs, labels, _ = preprocessor(source, target)
-        inputs |= self.encoder_inputs(source)
-        token_log_probs = self.model.score_tokens(inputs, labels)
-        return {
+        encoder_inputs, error = self.fitting_inputs(source)
+        inputs, labels, _ = self.model.preprocessor(source, target)
+        token_log_probs = self.model.score_tokens(inputs | encoder_inputs, labels)
+        outputs = {
             "log_probs": tf.reduce_sum(token_log_probs, axis=-1),
             "token_log_probs": token_log_probs,
         }
+        return _answered(outputs, error)
 
-    def encoder_inputs(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def fitting_inputs(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Encoder inputs, and for each source why it does not fit, or an empty string.
+
+        Of a source that does not fit one token remains, to keep its row.
+        """
         preprocessor = self.model.preprocessor
-        ids = preprocessor.tokenize_source(text)
-        # With the end token: 1 for an empty source.
-        lengths = ids.row_lengths()
-        longest = preprocessor.max_source_length + 1
-        checks = [
-            tf.debugging.assert_greater(
-                lengths, tf.constant(1, tf.int64), "a source is empty; give it text"
-            ),
-            tf.debugging.assert_less_equal(
-                lengths,
-                tf.constant(longest, tf.int64),
-                f"a source is longer than the {longest - 1} tokens this model takes",
-            ),
-        ]
-        with tf.control_dependencies([check for check in checks if check is not None]):
-            return {name: tf.identity(t) for name, t in preprocessor.pad_source(ids).items()}
+        some = tf.debugging.Assert(tf.size(text) > 0, ["a request needs at least one source"])
+        with tf.control_dependencies([some]):
+            ids = preprocessor.tokenize_source(tf.identity(text))
+        lengths = ids.row_lengths() - 1  # Without the end token.
+        longest = preprocessor.max_source_length
+        too_long = ["the source has ", f" tokens; this model takes at most {longest}"]
+        error = tf.where(
+            lengths > longest,
+            tf.strings.join([too_long[0], tf.strings.as_string(lengths), too_long[1]]),
+            tf.where(lengths < 1, "the source is empty; give it text", ""),
+        )
+        row = ids.value_rowids()
+        position = tf.range(tf.size(row, tf.int64)) - tf.gather(ids.row_starts(), row)
+        keep = tf.gather(error == "", row) | (position == 0)
+        ids = tf.ragged.boolean_mask(ids, ids.with_values(keep))
+        return preprocessor.pad_source(ids), error
+
+
+def _answered(outputs: dict[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The outputs with `error`; rows with an error say that no hypothesis exists."""
+    nothing = {tf.string: "", tf.float32: -1e9}
+    for name, tensor in outputs.items():
+        fits = tf.reshape(error == "", [-1] + [1] * (len(tensor.shape) - 1))
+        none = tf.constant(nothing.get(tensor.dtype, 0), tensor.dtype)
+        outputs[name] = tf.where(fits, tensor, none)
+    return outputs | {"error": error}
 
 
 def describe(

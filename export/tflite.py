@@ -1,20 +1,24 @@
 """TFLite (LiteRT) file for devices: ids in, ids out, builtin operations only."""
 
-import json
+import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
+from .device_bundle import write_bundle
+from .flatbuffer import unfit_operations
 from .signatures import IdSignatures, describe
 
-QUANTIZATIONS = ("float32", "int8")
+QUANTIZATIONS = ("float32", "float16", "int8")
 
 
 def convert(
@@ -29,13 +33,14 @@ def convert(
     Args:
         model: The model.
         settings: The generation of `serving_default`. Defaults to greedy.
-        quantization: `"float32"`, or `"int8"` for weights of 8 bits with activations that
-            are quantized at run time (dynamic range).
+        quantization: `"float32"`; `"float16"` for weights of 16 bits that are widened as
+            they are read; or `"int8"` for weights of 8 bits with activations that are
+            quantized at run time (dynamic range).
 
     Raises:
         ValueError: If `quantization` is unknown.
-        InputError: If the settings sample, or do not fit the model.
-        RuntimeError: If the file would need operations beyond the builtin ones.
+        InputError: If the settings sample, or do not fit the model, or the model has an
+            operation that TFLite lacks; with its name and layer.
     """
     if quantization not in QUANTIZATIONS:
         raise ValueError(
@@ -51,7 +56,17 @@ def convert(
     signatures = IdSignatures(model, settings, batch_size=1)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    functions = signatures.functions()
+    return convert_signatures(archive, signatures.functions(), quantization)
+
+
+def convert_signatures(
+    archive: keras.export.ExportArchive, functions: dict[str, Any], quantization: str
+) -> bytes:
+    """Converts `tf.function`s by signature name; `archive` tracks their weights.
+
+    Raises:
+        InputError: If an operation is not builtin in TFLite.
+    """
     for name, function in functions.items():
         archive.add_endpoint(name, function)
     with tempfile.TemporaryDirectory() as folder:
@@ -60,14 +75,34 @@ def convert(
             folder, signature_keys=list(functions)
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if quantization == "int8":
+        if quantization != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        content = converter.convert()
-    if b"Flex" in content:
-        raise RuntimeError(
-            "The converted model needs TensorFlow operations (Flex), which LiteRT does not run."
-        )
+        if quantization == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            content = converter.convert()
+        except ConverterError as error:
+            raise InputError(_lacking(str(error))) from error
+    if unfit := unfit_operations(content):
+        listed = ", ".join(f"{operation.name} (at {operation.place})" for operation in unfit)
+        raise InputError(f"LiteRT does not run operations of this model: {listed}.")
     return content
+
+
+def _lacking(message: str) -> str:
+    """The converter's message -> which operations, and where."""
+    # Lines such as `error: loc(fused["Inv:", "model/layer/Inv@f"]): 'tf.Inv' op is neither`.
+    found = []
+    for line in message.splitlines():
+        if names := re.findall(r"'tf\.(\w+)' op", line):
+            place = re.search(rf'"{names[0]}:", "([^"@]+)', line)
+            found.append(names[0] + (f" (at {place[1]})" if place else ""))
+    if not found:
+        return f"TFLite cannot convert this model: {message.strip()[:300]}"
+    return (
+        f"TFLite lacks operations of this model: {', '.join(dict.fromkeys(found))}. Replace "
+        "what uses them, or export a SavedModel."
+    )
 
 
 def export_tflite(
@@ -75,30 +110,28 @@ def export_tflite(
     path: str | Path,
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
+    *,
+    model_name: str = "seq2seq",
 ) -> None:
-    """Writes a folder for a device: `model.tflite`, both vocabularies and `signatures.json`.
+    """Writes a folder for a device: `model.tflite`, both vocabularies, `signatures.json`,
+    `MODEL_CARD.md` and `litert_runner.py`, which runs it without this package.
 
     Args:
         model: Model with a preprocessor.
         path: New folder.
         settings: The generation of `serving_default`. Defaults to greedy.
-        quantization: `"float32"` or `"int8"`; see `convert`.
+        quantization: `"float32"`, `"float16"` or `"int8"`; see `convert`.
+        model_name: Title of the card.
 
     Raises:
-        InputError: If `path` exists or the settings do not fit the model.
+        InputError: If `path` exists, cannot be written, or the model cannot be converted.
     """
     settings = settings or GenerationSettings()
-    content = convert(model, settings, quantization)
+    path = Path(path)
 
     def write(folder: Path) -> None:
-        folder.mkdir(parents=True)
-        (folder / "model.tflite").write_bytes(content)
-        preprocessor = model.preprocessor
-        for name in ("source", "target"):
-            vocabulary = getattr(preprocessor, f"{name}_tokenizer").get_vocabulary()
-            text = "".join(f"{token}\n" for token in vocabulary)
-            (folder / f"{name}_vocabulary.txt").write_text(text, "utf-8")
+        content = convert(model, settings, quantization)
         description = describe(model, settings, quantization, list(IdSignatures.NAMES))
-        (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
+        write_bundle(folder, content, model, description, model_name)
 
-    write_new(Path(path), write)
+    write_new(path, write)

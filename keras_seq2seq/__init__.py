@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 # Loaded when first used: `keras_seq2seq --help` imports no TensorFlow.
 _SUBPACKAGES = (
+    "client",
     "data",
     "decoding",
     "layers",

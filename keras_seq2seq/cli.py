@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from keras_seq2seq import __version__
+from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings, option_name
 from keras_seq2seq.training.config import TrainingConfig
@@ -21,8 +22,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 console = Console()
 _PATH = click.Path(path_type=Path)
 
-# What `export` can write; names of the folders too.
-FORMATS = ("saved_model", "tflite", "tflite_int8")
+# What `export` can write; names of the folders too. The first three if none is asked for.
+FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving")
+DEFAULT_FORMATS = FORMATS[:3]
 
 
 class _Commands(click.Group):
@@ -315,23 +317,36 @@ def attention(run: Any, text: str, picture: Path) -> None:
     "formats",
     type=click.Choice(FORMATS),
     multiple=True,
-    help="May be given several times; all three if not given.",
+    help=f"May be given several times. [default: {', '.join(DEFAULT_FORMATS)}]",
+)
+@click.option(
+    "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
 )
 @_options_of(GenerationSettings)
-def export(run: Any, out_dir: Path, formats: tuple[str, ...], **options: Any) -> None:
+def export(
+    run: Any,
+    out_dir: Path,
+    formats: tuple[str, ...],
+    model_name: str | None,
+    **options: Any,
+) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
 
     saved_model: strings in and out, for TensorFlow Serving. tflite: ids in and out, builtin
-    operations only, for LiteRT; tflite_int8 has weights of 8 bits.
+    operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
+    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
 
     \b
-    Example:
+    Examples:
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
+      keras-seq2seq export runs/demo exports/demo --format serving
     """
     from keras_seq2seq.export import export_formats
 
     settings = GenerationSettings(**_given(options))
-    export_formats(run.load_model(), out_dir, formats or FORMATS, settings, console)
+    name = model_name or run.path.resolve().name
+    formats = formats or DEFAULT_FORMATS
+    export_formats(run.load_model(), out_dir, formats, settings, console, name)
 
 
 @main.command()
@@ -367,6 +382,9 @@ def parity(
     sources = read_lines(file) if file else list(run.test_pairs().references())
     if not print_parity(run.load_model(), artefacts, sources[:count], console, json_file):
         sys.exit(1)
+
+
+main.add_command(request)
 
 
 DEMO_WORDS = ["keras", "sequence", "encoder", "decoder", "hello", "tensorflow", "pronunciation"]
@@ -421,12 +439,12 @@ def demo(run_dir: Path) -> None:
     console.print(f"Written: {picture}", highlight=False, soft_wrap=True)
     steps.next()
     exports = run_dir / "exports"
-    missing = [name for name in FORMATS if not (exports / name).exists()]
+    missing = [name for name in DEFAULT_FORMATS if not (exports / name).exists()]
     settings = GenerationSettings(num_beams=4, num_hypotheses=2)
     export_formats(model, exports, missing, settings, console)
     steps.next()
     sources = list(run.test_pairs().references())[:1000]
-    paths = [exports / name for name in FORMATS]
+    paths = [exports / name for name in DEFAULT_FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
     _print_hypotheses(model, DEMO_WORDS, False, beams[-1])

@@ -126,6 +126,7 @@ def test_names_shapes_and_dtypes_are_the_contract(signatures):
         "length": tf.int32,
         "log_probs": tf.float32,
         "scores": tf.float32,
+        "error": tf.string,
     }
 
 
@@ -140,10 +141,47 @@ def test_unknown_characters_and_bytes_that_are_not_utf8_have_an_answer(signature
     assert np.isfinite(outputs["log_probs"]).all()
 
 
-@pytest.mark.parametrize("text, message", [("", "is empty"), ("a" * 8, "longer than the 7")])
-def test_a_source_that_does_not_fit_is_an_error_not_a_cut(signatures, text, message):
+def test_a_source_that_does_not_fit_has_an_error_and_the_others_their_answer(
+    signatures, text_model
+):
+    search = GenerationSettings(3, 2, 0.5)
+    outputs = signatures["serving_default"](text=tf.constant(["cab", "", "a" * 8, "fee"]))
+    errors = [error.decode() for error in outputs["error"].numpy()]
+    assert errors[0] == errors[3] == ""
+    assert errors[1] == "the source is empty; give it text"
+    assert errors[2] == "the source has 8 tokens; this model takes at most 7"
+    expected = text_model.search(["cab", "fee"], search)
+    np.testing.assert_allclose(outputs["log_probs"][::3], expected.log_probs, atol=1e-4)
+    assert (outputs["text"].numpy()[1:3] == b"").all()
+    assert (outputs["log_probs"].numpy()[1:3] < -5e8).all()
+    assert (outputs["length"].numpy()[1:3] == 0).all()
+
+
+def test_score_says_which_source_does_not_fit(signatures, text_model):
+    outputs = signatures["score"](
+        source=tf.constant(["", "cab"]), target=tf.constant(["AA", "CC AA"])
+    )
+    assert outputs["error"].numpy()[0] and not outputs["error"].numpy()[1]
+    assert outputs["log_probs"][0] < -5e8
+    expected = text_model.score(["cab"], ["CC AA"])[0]
+    np.testing.assert_allclose(outputs["log_probs"][1], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("text, message", [("", "is empty"), ("a" * 8, "has 8 tokens")])
+def test_encode_fails_for_a_source_that_does_not_fit(signatures, text, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        signatures["serving_default"](text=tf.constant(["a", text]))
+        signatures["encode"](text=tf.constant(["a", text]))
+
+
+@pytest.mark.parametrize("texts", [[""], ["", "a" * 100_000]])
+def test_a_batch_of_nothing_that_fits_is_answered(signatures, texts):
+    outputs = signatures["serving_default"](text=tf.constant(texts))
+    assert all(outputs["error"].numpy())
+
+
+def test_a_request_without_a_source_is_an_error(signatures):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="needs at least one source"):
+        signatures["serving_default"](text=tf.constant([], tf.string))
 
 
 def test_nothing_is_overwritten(saved_model, text_model):

@@ -1,13 +1,14 @@
 """The `.tflite` file in ai-edge-litert gives what the Keras model gives."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from export import LiteRTRunner, export_tflite
-from export.tflite import convert
+from export.flatbuffer import Operation, read_operations, unfit_operations
+from export.tflite import convert, convert_signatures
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
@@ -74,8 +75,9 @@ def test_signatures_share_one_copy_of_the_weights_and_need_builtin_operations_al
     content = (exported[0] / "model.tflite").read_bytes()
     interpreter = Interpreter(model_content=content)
     assert set(interpreter.get_signature_list()) == {"serving_default", "encode", "decode_step"}
-    operations = {operation["op_name"] for operation in interpreter._get_ops_details()}
-    assert not [name for name in operations if "Flex" in name or "Var" in name.title()[:3]]
+    assert unfit_operations(content) == []
+    names = {operation.name for operation in read_operations(content)}
+    assert "FULLY_CONNECTED" in names and "WHILE" in names
     small = 4 * text_model.count_params()
     # A second copy would show: the graph itself takes about 100 kB.
     assert len(content) < small + 150_000
@@ -115,16 +117,81 @@ def test_the_runner_refuses_a_source_that_does_not_fit(exported, text):
         LiteRTRunner(exported[0]).generate(text)
 
 
-@settings(deadline=None, max_examples=60)
-@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=7))
-def test_the_runner_tokenizes_as_the_graph_does(text, runner_and_preprocessor):
-    runner, preprocessor = runner_and_preprocessor
-    expected = preprocessor.tokenize_source([text]).to_list()[0]
-    assert runner.tokenize(text) == expected
+def test_float16_weights_are_half_as_large_and_agree(exported, text_model, pairs, tmp_path):
+    path, search = exported
+    export_tflite(text_model, tmp_path / "float16", search, "float16")
+    runner, half = LiteRTRunner(path), LiteRTRunner(tmp_path / "float16")
+    sources = pairs.sources[:20]
+    differences = [
+        runner.generate(source)[1]["log_probs"][0, 0]
+        - half.generate(source)[1]["log_probs"][0, 0]
+        for source in sources
+    ]
+    assert np.abs(differences).max() < 0.05
+    sizes = [
+        (folder / "model.tflite").stat().st_size for folder in (tmp_path / "float16", path)
+    ]
+    assert sizes[0] < sizes[1] - text_model.count_params()
+    assert unfit_operations((tmp_path / "float16" / "model.tflite").read_bytes()) == []
 
 
-@pytest.fixture(scope="module")
-def runner_and_preprocessor(text_model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "device"
-    export_tflite(text_model, path)
-    return LiteRTRunner(path), text_model.preprocessor
+def lite_file(layer, supported=()):
+    """A file of one layer between two dense ones."""
+    vector = keras.Input((4,), batch_size=1)
+    output = keras.layers.Dense(2)(layer(keras.layers.Dense(4)(vector)))
+    model = keras.Model(vector, output)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    function = tf.function(lambda x: {"y": model(x)}, [tf.TensorSpec((1, 4))], autograph=False)
+    if not supported:
+        return convert_signatures(archive, {"serving_default": function}, "float32")
+    concrete = [function.get_concrete_function()]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(concrete, model)
+    converter.target_spec.supported_ops = supported
+    return converter.convert()
+
+
+class Inverse(keras.layers.Layer):
+    def call(self, x):
+        return tf.linalg.inv(x[:, :, None] * x[:, None] + tf.eye(4))
+
+
+def test_an_operation_that_tflite_lacks_is_named_with_its_layer():
+    with pytest.raises(
+        InputError,
+        match=r"TFLite lacks operations of this model: MatrixInverse \(at .*my_layer",
+    ):
+        lite_file(Inverse(name="my_layer"))
+
+
+def test_an_operation_of_tensorflow_inside_a_file_is_found():
+    content = lite_file(
+        Inverse(name="my_layer"),
+        [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS],
+    )
+    places = {operation.name: operation.place for operation in unfit_operations(content)}
+    assert "my_layer" in places["FlexMatrixInverse"]
+
+
+def test_a_variable_inside_a_file_is_found():
+    counter = tf.Variable(0.0)
+
+    class Counter(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([])])
+        def __call__(self, x):
+            return counter.assign_add(x)
+
+    module = Counter()
+    module.counter = counter
+    concrete = [module.__call__.get_concrete_function()]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(concrete, module)
+    converter.experimental_enable_resource_variables = True
+    names = {operation.name for operation in unfit_operations(converter.convert())}
+    assert "VAR_HANDLE" in names
+
+
+def test_a_builtin_operation_has_its_place():
+    content = lite_file(keras.layers.Dense(3, name="my_layer"))
+    places = [o.place for o in read_operations(content) if o.name == "FULLY_CONNECTED"]
+    assert len(places) == 3 and any("my_layer" in place for place in places)
+    assert all(isinstance(o, Operation) and o.is_builtin for o in read_operations(content))

@@ -1,0 +1,75 @@
+"""The folder beside a `.tflite` file: what somebody without this package needs to use it."""
+
+import json
+import shutil
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from keras_seq2seq import __version__
+from keras_seq2seq.models import Seq2Seq
+
+from . import litert_runner
+
+HERE = Path(__file__).parent
+CARD = Template((HERE / "model_card.md").read_text("utf-8"))
+
+
+def write_bundle(
+    folder: Path,
+    content: bytes,
+    model: Seq2Seq,
+    description: dict[str, Any],
+    model_name: str,
+) -> None:
+    """Writes `model.tflite`, the vocabularies, `signatures.json`, the runner and the card.
+
+    Args:
+        folder: New folder.
+        content: The `.tflite` file.
+        model: The model, with a preprocessor.
+        description: Of `signatures.describe`.
+        model_name: Title of the card.
+    """
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(content)
+    for name in ("source", "target"):
+        vocabulary = getattr(model.preprocessor, f"{name}_tokenizer").get_vocabulary()
+        text = "".join(f"{token}\n" for token in vocabulary)
+        (folder / f"{name}_vocabulary.txt").write_text(text, "utf-8", newline="\n")
+    (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
+    shutil.copyfile(litert_runner.__file__, folder / "litert_runner.py")
+    shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
+    card = _card(model, description, model_name, len(content))
+    (folder / "MODEL_CARD.md").write_text(card, "utf-8")
+
+
+def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: int) -> str:
+    preprocessor, generation = model.preprocessor, description["generation"]
+    split = {
+        "CharacterTokenizer": "each Unicode character (code point) is a token",
+        "SymbolTokenizer": "tokens are separated by spaces, tabs or line breaks (ASCII)",
+    }
+    lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
+    how = split.get(description["source"]["split"], description["source"]["split"])
+    tokens = generation["max_length"] or preprocessor.max_target_length
+    settings = ", ".join(f"{name} {value}" for name, value in generation.items())
+    return CARD.substitute(
+        name=model_name,
+        version=__version__,
+        megabytes=f"{size / 1e6:.2f}",
+        quantization=description["quantization"],
+        parameters=f"{model.count_params():,}",
+        longest_source=preprocessor.max_source_length,
+        longest_target=tokens,
+        output_length=tokens + 1,
+        hypotheses=generation["num_hypotheses"],
+        settings=settings,
+        source_size=preprocessor.source_tokenizer.vocabulary_size(),
+        target_size=preprocessor.target_tokenizer.vocabulary_size(),
+        split=lowercase + how,
+        separator=repr(description["target"]["separator"]),
+        unknown=description["source"]["unknown"],
+        append=description["source"]["append"],
+        end=description["target"]["end"],
+    )

@@ -1,0 +1,188 @@
+"""Asks a TensorFlow Serving server: REST with Python alone, gRPC with `serving` installed.
+
+```
+http://HOST:8501/v1/models/MODEL                REST
+http://HOST:8501/v1/models/MODEL/versions/3     one version
+grpc://HOST:8500/MODEL                          gRPC
+grpc://HOST:8500/MODEL/versions/3
+```
+"""
+
+import http.client
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_seq2seq.errors import InputError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server gives for one source.
+
+    Attributes:
+        texts: Target texts, the best first; empty if there is an `error`.
+        log_probs: `log P(target | source)` of each.
+        error: Why there is none, or an empty string.
+    """
+
+    texts: list[str]
+    log_probs: list[float]
+    error: str = ""
+
+
+class Client:
+    """One model of one server.
+
+    Args:
+        url: As at the top of this module.
+        timeout_seconds: float. Time for one request. Defaults to 10.
+
+    Raises:
+        InputError: If the URL is none of those forms, or `grpc://` is used without
+            `tensorflow-serving-api`.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = 10.0):
+        if not timeout_seconds > 0:
+            raise InputError(f"A time-out must be above 0 s. Received: {timeout_seconds}.")
+        self.url = url.rstrip("/")
+        self.timeout_seconds = timeout_seconds
+        version = r"(?:/versions/(?P<version>\d+))?"
+        rest = rf"https?://[^/]+/v1/models/[^/]+?{version}"
+        grpc = rf"grpc://(?P<address>[^/]+)/(?P<name>[^/]+?){version}"
+        if re.fullmatch(rest, self.url):
+            self._call = self._call_rest
+        elif found := re.fullmatch(grpc, self.url):
+            self._call = _GrpcModel(**found.groupdict(), timeout=timeout_seconds)
+        else:
+            raise InputError(
+                "A URL must look like http://localhost:8501/v1/models/MODEL or "
+                f"grpc://localhost:8500/MODEL. Received: {url!r}."
+            )
+
+    def generate(self, sources: Sequence[str]) -> list[Answer]:
+        """Target texts of each source, in one request.
+
+        Raises:
+            InputError: If the server cannot be reached in time, does not know the model or
+                refuses the request; with the server's message.
+        """
+        if not sources:
+            return []
+        outputs = self._call(list(sources))
+        try:
+            errors = outputs.get("error") or [""] * len(sources)
+            rows = zip(outputs["text"], outputs["log_probs"], errors, strict=True)
+            answers = [
+                Answer([], [], error) if error else Answer(texts, log_probs)
+                for texts, log_probs, error in rows
+            ]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.url} answers, but not as a model of this package: it lacks text or "
+                "log_probs."
+            ) from error
+        if len(answers) != len(sources):
+            raise InputError(
+                f"{self.url} gave {len(answers)} answers to {len(sources)} sources."
+            )
+        return answers
+
+    def _call_rest(self, sources: list[str]) -> dict[str, Any]:
+        body = {"signature_name": "serving_default", "inputs": {"text": sources}}
+        request = urllib.request.Request(
+            f"{self.url}:predict",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as response:
+                return json.load(response)["outputs"]
+        except urllib.error.HTTPError as error:
+            raise InputError(
+                f"{self.url} answers {error.code}: {_rest_message(error)}"
+            ) from error
+        except TimeoutError as error:
+            raise InputError(self._too_late) from error
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            reason = getattr(error, "reason", None) or error
+            if isinstance(reason, TimeoutError):
+                raise InputError(self._too_late) from error
+            raise InputError(
+                f"{self.url} cannot be reached: {reason}. Is the server running, and is this "
+                "its REST port (8501)?"
+            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.url} does not answer as TensorFlow Serving does."
+            ) from error
+
+    @property
+    def _too_late(self) -> str:
+        return f"{self.url} gave no answer within {self.timeout_seconds:g} s."
+
+
+def _rest_message(error: urllib.error.HTTPError) -> str:
+    """The server's own words, which it sends as `{"error": ...}`."""
+    content = error.read().decode("utf-8", "replace")
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return content[:300] or error.reason
+
+
+class _GrpcModel:
+    """Calls `PredictionService.Predict`; the channel is kept open between requests."""
+
+    def __init__(self, address: str, name: str, version: str | None, timeout: float):
+        try:
+            import grpc
+            from tensorflow_serving.apis import prediction_service_pb2_grpc
+        except ImportError as error:
+            raise InputError(
+                "gRPC needs tensorflow-serving-api: `pip install keras-seq2seq[serving]`. REST "
+                "needs nothing: http://HOST:8501/v1/models/MODEL."
+            ) from error
+        self.address, self.name, self.version, self.timeout = address, name, version, timeout
+        unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+        channel = grpc.insecure_channel(address, options=unlimited)
+        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+
+    def __call__(self, sources: list[str]) -> dict[str, Any]:
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2
+
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.name
+        request.model_spec.signature_name = "serving_default"
+        if self.version:
+            request.model_spec.version.value = int(self.version)
+        request.inputs["text"].CopyFrom(tf.make_tensor_proto(sources, tf.string))
+        try:
+            response = self._predict(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details()
+            if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                message = f"gave no answer within {self.timeout:g} s."
+            elif code == grpc.StatusCode.UNAVAILABLE:
+                message = (
+                    f"cannot be reached: {details}. Is the server running, and is this its "
+                    "gRPC port (8500)?"
+                )
+            else:
+                message = f"answers {code.name}: {details}"
+            raise InputError(f"grpc://{self.address}/{self.name} {message}") from error
+        arrays = {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+        return {name: _plain(array.tolist()) for name, array in arrays.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

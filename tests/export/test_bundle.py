@@ -1,0 +1,189 @@
+"""The folder for a device works on its own, and its tokenizer is the one in the graph."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import ai_edge_litert
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export import LiteRTRunner, export_tflite
+from keras_seq2seq.data import TextPreprocessor
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+
+# A process for which these are not installed.
+ALONE = textwrap.dedent(
+    """
+    import runpy, sys
+    class Without:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in ("tensorflow", "keras", "keras_nlp", "keras_seq2seq"):
+                raise ModuleNotFoundError(name)
+    sys.meta_path.insert(0, Without())
+    sys.argv = ["litert_runner.py", *sys.argv[1:]]
+    runpy.run_path("litert_runner.py", run_name="__main__")
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(text_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "device"
+    export_tflite(text_model, path, GenerationSettings(2, 2), model_name="Speller")
+    return path
+
+
+def run_alone(bundle, tmp_path, *arguments, **options):
+    """Copies the folder away and runs its program where nothing of ours is installed."""
+    folder = shutil.copytree(bundle, tmp_path / "copy")
+    return subprocess.run(
+        [sys.executable, "-c", ALONE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def test_the_copied_folder_runs_alone(bundle, text_model, tmp_path):
+    done = run_alone(bundle, tmp_path, "cab", "fee")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    expected = text_model.search(["cab", "fee"], GenerationSettings(2, 2))
+    texts = [text for row in text_model.texts(expected) for text in row]
+    assert [row[2] for row in rows] == texts
+    received = [float(row[1]) for row in rows]
+    assert received == pytest.approx(expected.log_probs.ravel().tolist(), abs=1e-3)
+
+
+def test_a_line_that_does_not_fit_is_named_and_the_next_one_answered(bundle, tmp_path):
+    done = run_alone(bundle, tmp_path, input="abcabcabc\ncab\n")
+    assert done.returncode == 1
+    assert "from 1 to 7 tokens. Received 9" in done.stderr
+    assert done.stdout.startswith("cab\t")
+
+
+def test_the_card_tells_sizes_and_settings(bundle, text_model):
+    card = (bundle / "MODEL_CARD.md").read_text("utf-8")
+    assert card.startswith("# Speller\n") and "$" not in card
+    assert f"{text_model.count_params():,}" in card
+    assert "from 1 to 7 tokens" in card and "num_beams 2" in card
+    for language in ("Python", "Kotlin", "Swift", "C++"):
+        assert f"## {language}" in card
+
+
+def test_the_python_of_the_card_runs(bundle, monkeypatch, text_model):
+    card = (bundle / "MODEL_CARD.md").read_text("utf-8")
+    code = card.split("```python\n")[1].split("```")[0].replace("hello", "cab")
+    monkeypatch.chdir(bundle)
+    monkeypatch.syspath_prepend(str(bundle))
+    names: dict = {}
+    exec(code, names)
+    assert names["texts"][0] == text_model.generate("cab", num_beams=2)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler on this machine")
+def test_the_cpp_program_of_the_folder_compiles_and_agrees(bundle, text_model, tmp_path):
+    litert = Path(ai_edge_litert.__file__).parent
+    if not (litert / "libLiteRt.so").exists():
+        pytest.skip("ai-edge-litert has no libLiteRt.so for this platform")
+    program = tmp_path / "generate"
+    subprocess.run(
+        ["g++", "-std=c++17", "-Wall", "-Werror", bundle / "generate.cpp", "-o", program]
+        + ["-L", litert, "-l:libLiteRt.so", f"-Wl,-rpath,{litert}"],
+        check=True,
+    )
+    sources = ["cab", "a", "fadedad"]
+    expected = text_model.search(sources, GenerationSettings(2, 2))
+    for row, source in enumerate(sources):
+        ids = text_model.preprocessor.tokenize_source([source]).to_list()[0]
+        done = subprocess.run(
+            [program, bundle / "model.tflite", *map(str, ids)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = [line.split() for line in done.stdout.splitlines()]
+        assert [float(line[0]) for line in lines] == pytest.approx(
+            expected.log_probs[row].tolist(), abs=1e-3
+        )
+        received = [[int(token) for token in line[1:]] for line in lines]
+        assert received == [
+            ids[:length].tolist()
+            for ids, length in zip(expected.token_ids[row], expected.lengths[row], strict=True)
+        ]
+
+
+# Scripts with and without case, spaces beyond ASCII, letters that lower-case by context.
+LETTERS = st.one_of(
+    # NumPy, on the way to TensorFlow, cuts zeros at the end.
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+    st.sampled_from(
+        "AbÇŞİıΑΣςσДяԱֆႠაᎠꭰẞßǅŉ\u0130\u0345\u0301'·.:_1 \t\u00a0\u3000\u2028\x85\x1c"
+    ),
+    st.characters(min_codepoint=0x10570, max_codepoint=0x10595),
+)
+
+
+@pytest.fixture(scope="module")
+def runners(bundle):
+    """Tokenizers with the runner of a folder that describes each of them."""
+    sources = ["ab AB σς ΑΣ", "ß ẞ İ ǅ ı", "ა Დ 字 \u3000x"]
+    made = []
+    for tokenizer in (CharacterTokenizer, SymbolTokenizer):
+        for lowercase in (False, True):
+            preprocessor = TextPreprocessor.from_pairs(
+                sources,
+                ["a"] * 3,
+                tokenizer,
+                SymbolTokenizer,
+                max_source_length=1000,
+                lowercase_source=lowercase,
+            )
+            runner = LiteRTRunner(bundle)
+            runner.description["source"] |= {
+                "split": tokenizer.__name__,
+                "lowercase": lowercase,
+            }
+            runner.description["max_source_length"] = 1000
+            vocabulary = preprocessor.source_tokenizer.get_vocabulary()
+            runner._source_ids = {token: i for i, token in enumerate(vocabulary) if i >= 4}
+            made.append((runner, preprocessor))
+    return made
+
+
+@settings(deadline=None, max_examples=150)
+@given(text=st.text(LETTERS, max_size=12))
+def test_the_runner_splits_and_tokenizes_as_the_graph_does(text, runners):
+    for runner, preprocessor in runners:
+        assert runner.split(text) == preprocessor.source_tokenizer.split_text(text)
+        if runner.split(text):
+            expected = preprocessor.tokenize_source([text]).to_list()[0]
+            assert runner.tokenize(text) == expected
+
+
+def test_every_letter_is_lower_cased_as_in_the_graph(runners):
+    letters = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code <= 0xDFFF]
+    text = "a".join(letters)  # A letter between: no context for any of them.
+    runner, preprocessor = runners[1]
+    assert runner.split(text) == preprocessor.source_tokenizer.split_text(text)
+
+
+def test_text_spelled_like_a_special_token_is_unknown(runners):
+    runner, preprocessor = runners[2]
+    expected = preprocessor.tokenize_source(["[END] [PAD]"]).to_list()[0]
+    assert runner.tokenize("[END] [PAD]") == expected == [1, 1, 3]
+
+
+def test_a_tokenizer_that_the_runner_does_not_know_is_refused(bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "copy")
+    file = folder / "signatures.json"
+    file.write_text(file.read_text().replace("CharacterTokenizer", "WordPiece"))
+    with pytest.raises(ValueError, match="cannot split text as 'WordPiece'"):
+        LiteRTRunner(folder)

@@ -1,0 +1,461 @@
+"""The folder of TensorFlow Serving, and the client against servers that speak its protocols."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import grpc
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from google.protobuf import text_format
+from tensorflow_serving.apis import (
+    predict_pb2,
+    prediction_log_pb2,
+    prediction_service_pb2_grpc,
+)
+from tensorflow_serving.config import model_server_config_pb2
+
+from export import export_serving
+from export.serving import WARM_UP_FILE, replay_warm_up
+from keras_seq2seq.cli import main
+from keras_seq2seq.client import Client
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
+
+SEARCH = GenerationSettings(2, 2)
+
+
+@pytest.fixture(scope="module")
+def served(text_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("serving") / "serving"
+    written = export_serving(
+        text_model, path, SEARCH, model_name="speller", batch_sizes=(1, 2, 4)
+    )
+    assert written == path / "speller" / "1"
+    return path
+
+
+@pytest.fixture
+def quick_export(served, monkeypatch):
+    """Stands for the slow part: copies the SavedModel that exists."""
+
+    def copy(model, path, settings):
+        shutil.copytree(served / "speller" / "1", path)
+
+    monkeypatch.setattr("export.serving.export_saved_model", copy)
+    monkeypatch.setattr("export.serving.replay_warm_up", lambda path: 3)
+
+
+def tree(path):
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*"))
+
+
+def listed(path):
+    config = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((path / "models.config").read_text(), config)
+    return {entry.name: entry.base_path for entry in config.model_config_list.config}
+
+
+def test_the_folder_has_all_that_a_server_needs(served):
+    assert {path.name for path in served.iterdir()} == {
+        "batching_parameters.txt",
+        "compose.yaml",
+        "models.config",
+        "monitoring.config",
+        "speller",
+    }
+    assert [path.name for path in (served / "speller").iterdir()] == ["1"]
+    assert listed(served) == {"speller": "/models/speller"}
+    batching = (served / "batching_parameters.txt").read_text()
+    assert "max_batch_size { value: 4 }" in batching
+    assert batching.count("allowed_batch_sizes") == 3
+    compose = (served / "compose.yaml").read_text()
+    for name in ("models.config", "batching_parameters.txt", "monitoring.config"):
+        assert f"/models/{name}" in compose
+
+
+def test_there_is_a_warm_up_request_for_each_batch_size(served, text_model):
+    records = list(
+        tf.data.TFRecordDataset(
+            str(served / "speller" / "1" / WARM_UP_FILE)
+        ).as_numpy_iterator()
+    )
+    requests = [
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for record in records
+    ]
+    texts = [tf.make_ndarray(request.inputs["text"]) for request in requests]
+    assert [len(text) for text in texts] == [1, 2, 4]
+    source = texts[0][0].decode()
+    assert len(source) == text_model.preprocessor.max_source_length
+    assert text_model.preprocessor.count_unknown([source]) == {}
+    assert replay_warm_up(served / "speller" / "1") == 3
+
+
+def test_another_export_adds_a_version_and_changes_nothing_else(
+    served, text_model, quick_export, tmp_path
+):
+    path = shutil.copytree(served, tmp_path / "serving")
+    (path / "compose.yaml").write_text("mine")
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()}
+    assert export_serving(text_model, path, model_name="speller").name == "2"
+    (path / "speller" / "7").mkdir()
+    assert export_serving(text_model, path, model_name="speller").name == "8"
+    after = {file: file.stat().st_mtime_ns for file in before}
+    assert after == before
+    with pytest.raises(InputError, match="speller/2 exists"):
+        export_serving(text_model, path, model_name="speller", version=2)
+
+
+def test_a_second_model_joins_the_first_and_comments_stay(
+    served, text_model, quick_export, tmp_path
+):
+    path = shutil.copytree(served, tmp_path / "serving")
+    config = path / "models.config"
+    config.write_text("# ours\n" + config.read_text())
+    export_serving(text_model, path, model_name="other")
+    assert listed(path) == {"speller": "/models/speller", "other": "/models/other"}
+    assert config.read_text().startswith("# ours\n")
+
+
+def test_a_broken_models_config_is_refused_before_any_work(text_model, tmp_path):
+    (tmp_path / "models.config").write_text("models: [1, 2")
+    with pytest.raises(InputError, match="models.config cannot be read"):
+        export_serving(text_model, tmp_path)
+    assert tree(tmp_path) == ["models.config"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"model_name": "../up"}, "A model name may hold"),
+        ({"model_name": ""}, "A model name may hold"),
+        ({"version": 0}, "A version must be at least 1. Received: 0"),
+        ({"batch_sizes": ()}, "positive and increasing"),
+        ({"batch_sizes": (4, 2)}, "positive and increasing"),
+        ({"batch_sizes": (0, 2)}, "positive and increasing"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(text_model, tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
+        export_serving(text_model, tmp_path / "serving", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_exports_at_the_same_time_get_different_versions(
+    text_model, quick_export, served, tmp_path, monkeypatch
+):
+    gate = threading.Barrier(4)
+
+    def slow(model, path, settings):
+        shutil.copytree(served / "speller" / "1", path)
+        gate.wait(20)
+        visible = [p.name for p in path.parent.iterdir() if p.name.isdecimal()]
+        assert all(WARM_UP_FILE.parts[0] in os.listdir(path.parent / v) for v in visible)
+
+    monkeypatch.setattr("export.serving.export_saved_model", slow)
+    with futures.ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(export_serving, text_model, tmp_path / "s", model_name="m")
+            for _ in range(4)
+        ]
+        names = sorted(call.result().name for call in calls)
+    assert names == ["1", "2", "3", "4"]
+    assert sorted(os.listdir(tmp_path / "s" / "m")) == names
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), tf.errors.ResourceExhaustedError]
+)
+def test_a_disk_that_fills_up_leaves_the_earlier_version_alone(
+    served, text_model, tmp_path, monkeypatch, error
+):
+    path = shutil.copytree(served, tmp_path / "serving")
+    before = tree(path)
+
+    def fill(model, folder, settings):
+        folder.mkdir()
+        (folder / "saved_model.pb").write_bytes(b"half")
+        raise error if isinstance(error, OSError) else error(None, None, "No space left")
+
+    monkeypatch.setattr("export.serving.export_saved_model", fill)
+    with pytest.raises(InputError, match="cannot be written: .*No space left"):
+        export_serving(text_model, path, model_name="speller")
+    assert tree(path) == before
+    with pytest.raises(InputError, match="cannot be written"):
+        export_serving(text_model, tmp_path / "new" / "serving")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_failed_warm_up_is_found_before_the_version_is_visible(
+    served, text_model, quick_export, tmp_path, monkeypatch
+):
+    def fail(path):
+        raise tf.errors.InvalidArgumentError(None, None, "a bad request")
+
+    monkeypatch.setattr("export.serving.replay_warm_up", fail)
+    with pytest.raises(InputError, match="a bad request"):
+        export_serving(text_model, tmp_path / "serving")
+    assert not list(tmp_path.iterdir())
+
+
+# The client, against servers that answer as TensorFlow Serving does.
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """The gRPC service, with the SavedModel in this process."""
+
+    def __init__(self, path):
+        self.loaded = tf.saved_model.load(str(path))
+        self.delay = 0.0
+
+    def run(self, signature, texts):
+        time.sleep(self.delay)
+        return self.loaded.signatures[signature](text=tf.constant(texts))
+
+    def Predict(self, request, context):  # noqa: N802
+        if request.model_spec.name != "speller" or request.model_spec.version.value not in (
+            0,
+            1,
+        ):
+            context.abort(
+                grpc.StatusCode.NOT_FOUND,
+                f"Servable not found for request: Latest({request.model_spec.name})",
+            )
+        texts = tf.make_ndarray(request.inputs["text"]).tolist()
+        try:
+            outputs = self.run(request.model_spec.signature_name, texts)
+        except tf.errors.InvalidArgumentError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        response = predict_pb2.PredictResponse()
+        for name, tensor in outputs.items():
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(tensor.numpy()))
+        return response
+
+
+@pytest.fixture(scope="module")
+def service(served):
+    return PredictionService(served / "speller" / "1")
+
+
+@pytest.fixture(scope="module")
+def grpc_url(service):
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"grpc://127.0.0.1:{port}/speller"
+    server.stop(None)
+
+
+@pytest.fixture(scope="module")
+def rest_url(service):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):  # noqa: N802
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, answer = 200, {}
+            if self.path not in (
+                "/v1/models/speller:predict",
+                "/v1/models/speller/versions/1:predict",
+            ):
+                status, answer = 404, {"error": "Servable not found for request"}
+            else:
+                try:
+                    outputs = service.run(body["signature_name"], body["inputs"]["text"])
+                    answer = {"outputs": {k: plain(v.numpy()) for k, v in outputs.items()}}
+                except tf.errors.InvalidArgumentError as error:
+                    status, answer = 400, {"error": error.message}
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/models/speller"
+    server.shutdown()
+
+
+def plain(array):
+    values = array.tolist()
+
+    def decode(value):
+        if isinstance(value, list):
+            return [decode(item) for item in value]
+        return value.decode() if isinstance(value, bytes) else value
+
+    return decode(values)
+
+
+@pytest.fixture(params=["rest_url", "grpc_url"])
+def url(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_client_gets_what_the_model_gives(url, text_model, pairs):
+    sources = pairs.sources[:10]
+    expected = text_model.search(sources, SEARCH)
+    for address in (url, f"{url}/versions/1", f"{url}/"):
+        answers = Client(address).generate(sources)
+        assert [answer.texts for answer in answers] == text_model.texts(expected)
+        log_probs = [value for answer in answers for value in answer.log_probs]
+        assert log_probs == pytest.approx(expected.log_probs.ravel().tolist(), abs=1e-4)
+        assert not any(answer.error for answer in answers)
+
+
+def test_a_source_that_does_not_fit_has_an_error_and_the_other_its_answer(url, text_model):
+    answers = Client(url).generate(["", "cab", "\u00e9" * 100_000])
+    assert answers[0].error == "the source is empty; give it text" and not answers[0].texts
+    assert answers[1].texts[0] == text_model.generate("cab", num_beams=2)
+    assert answers[2].error == "the source has 100000 tokens; this model takes at most 7"
+
+
+def test_no_sources_no_request(url):
+    assert Client(url).generate([]) == []
+
+
+def test_a_model_that_the_server_lacks_is_told(url):
+    with pytest.raises(InputError, match="(404|NOT_FOUND): Servable not found"):
+        Client(url.replace("speller", "other")).generate(["cab"])
+
+
+def test_a_version_that_the_server_lacks_is_told(url):
+    with pytest.raises(InputError, match="(404|NOT_FOUND): Servable not found"):
+        Client(f"{url}/versions/9").generate(["cab"])
+
+
+def test_an_answer_that_comes_too_late_is_told(url, service):
+    service.delay = 1.0
+    try:
+        with pytest.raises(InputError, match=r"gave no answer within 0.2 s"):
+            Client(url, timeout_seconds=0.2).generate(["cab"])
+    finally:
+        service.delay = 0.0
+    time.sleep(1.0)  # The server ends what it began.
+
+
+@pytest.mark.parametrize("form", ["http://127.0.0.1:{}/v1/models/m", "grpc://127.0.0.1:{}/m"])
+def test_a_server_that_is_not_there_is_told(form):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(InputError, match="cannot be reached: .*Is the server running"):
+        Client(form.format(port)).generate(["cab"])
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:8501", "http://host/", "grpc://host", "ftp://host/v1/models/m", ""]
+)
+def test_a_url_of_another_form_is_refused(address):
+    with pytest.raises(InputError, match="A URL must look like http://localhost:8501"):
+        Client(address)
+
+
+def test_a_time_out_must_be_positive():
+    with pytest.raises(InputError, match="above 0 s. Received: 0"):
+        Client("grpc://host/m", 0)
+
+
+def serve_once(answer: bytes):
+    """A server that gives one answer to whatever comes."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def run():
+        connection, _ = listening.accept()
+        with connection:
+            received = b""
+            while b'"cab"' not in received:
+                received += connection.recv(65536)
+            connection.sendall(answer)
+
+    threading.Thread(target=run, daemon=True).start()
+    return f"http://127.0.0.1:{listening.getsockname()[1]}/v1/models/m"
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "does not answer as TensorFlow Serving"),
+        (b"HTTP/1.1 200 OK\r\n\r\n[1]", "does not answer as TensorFlow Serving"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": {"y": [1]}}', "not as a model of this package"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": [[1]]}', "not as a model of this package"),
+        (b"HTTP/1.1 500 Oh\r\n\r\nbroken", "answers 500: broken"),
+        (b"", "cannot be reached"),
+    ],
+)
+def test_a_server_of_another_kind_is_told(answer, message):
+    with pytest.raises(InputError, match=message):
+        Client(serve_once(answer)).generate(["cab"])
+
+
+def test_the_command_prints_as_generate_does(url, text_model):
+    result = CliRunner().invoke(main, ["request", url, "cab", "fee", "--scores"])
+    assert result.exit_code == 0, result.output
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    texts = text_model.texts(text_model.search(["cab", "fee"], SEARCH))
+    assert [row[2] for row in rows] == [text for row in texts for text in row]
+    result = CliRunner().invoke(main, ["request", url], input="cab\n\n")
+    assert result.exit_code == 1
+    assert result.stderr == "'': the source is empty; give it text\n"
+    assert result.stdout.startswith("cab\t")
+
+
+def test_the_command_tells_a_server_that_is_not_there_in_one_line():
+    result = CliRunner().invoke(main, ["request", "http://127.0.0.1:9/v1/models/m", "cab"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.large
+@pytest.mark.skipif(
+    shutil.which("tensorflow_model_server") is None,
+    reason="no tensorflow_model_server on this machine",
+)
+def test_the_real_server_answers_by_both_protocols(served, text_model, tmp_path):
+    def free_port():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return free.getsockname()[1]
+
+    ports = free_port(), free_port()
+    config = (served / "models.config").read_text().replace("/models/", f"{served}/")
+    (tmp_path / "models.config").write_text(config)
+    server = subprocess.Popen(
+        [
+            "tensorflow_model_server",
+            f"--port={ports[0]}",
+            f"--rest_api_port={ports[1]}",
+            f"--model_config_file={tmp_path / 'models.config'}",
+            "--enable_batching=true",
+            f"--batching_parameters_file={served / 'batching_parameters.txt'}",
+            f"--monitoring_config_file={served / 'monitoring.config'}",
+        ]
+    )
+    expected = [text_model.generate("cab", num_beams=2)]
+    try:
+        for address in (
+            f"grpc://127.0.0.1:{ports[0]}/speller",
+            f"http://127.0.0.1:{ports[1]}/v1/models/speller",
+        ):
+            client = Client(address)
+            for attempt in range(60):
+                try:
+                    answers = client.generate(["cab"])
+                    break
+                except InputError:
+                    if attempt == 59:
+                        raise
+                    time.sleep(1)
+            assert [answer.texts[0] for answer in answers] == expected
+    finally:
+        server.terminate()
+        server.wait(30)
