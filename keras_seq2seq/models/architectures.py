@@ -102,24 +102,56 @@ def recurrent(
     )
 
 
-def lstm(preprocessor: Any, **settings: Any) -> Seq2Seq:
+def lstm(
+    preprocessor: Any,
+    *,
+    embedding_dim: int = 128,
+    hidden_dim: int = 256,
+    num_layers: int = 1,
+    dropout: float = 0.1,
+    recurrent_dropout: float = 0.0,
+) -> Seq2Seq:
     """The fixed-vector model: the LSTM encoder's final states seed an LSTM decoder.
 
     Reference: [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215).
 
-    Args: as `recurrent`, without `bidirectional`, `attention` and `input_feeding`.
+    Args: as `recurrent`.
     """
-    return recurrent(preprocessor, bidirectional=False, attention="none", **settings)
+    return recurrent(
+        preprocessor,
+        embedding_dim=embedding_dim,
+        hidden_dim=hidden_dim,
+        num_layers=num_layers,
+        bidirectional=False,
+        attention="none",
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+    )
 
 
-def lstm_attention(preprocessor: Any, **settings: Any) -> Seq2Seq:
+def lstm_attention(
+    preprocessor: Any,
+    *,
+    embedding_dim: int = 128,
+    hidden_dim: int = 256,
+    num_layers: int = 1,
+    dropout: float = 0.1,
+    recurrent_dropout: float = 0.0,
+) -> Seq2Seq:
     """A bidirectional LSTM encoder and an LSTM decoder with Luong attention (`"general"`).
 
     Reference: [Luong et al., 2015](https://arxiv.org/abs/1508.04025).
 
     Args: as `recurrent`.
     """
-    return recurrent(preprocessor, **settings)
+    return recurrent(
+        preprocessor,
+        embedding_dim=embedding_dim,
+        hidden_dim=hidden_dim,
+        num_layers=num_layers,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+    )
 
 
 def transformer(
@@ -219,7 +251,7 @@ def _rnn(embedding_dim: int, hidden_dim: int, num_layers: int) -> Preset:
         "hidden_dim": hidden_dim,
         "num_layers": num_layers,
     }
-    return Preset("lstm_attention", sizes)
+    return Preset("recurrent", sizes)
 
 
 def _transformer(
