@@ -26,11 +26,7 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, peak: float, warmup_steps: int):
         super().__init__()
-        if not peak > 0 or warmup_steps < 1:
-            raise ValueError(
-                "`peak` must be above 0 and `warmup_steps` at least 1. Received: "
-                f"peak={peak}, warmup_steps={warmup_steps}."
-            )
+        _check(peak, warmup_steps)
         self.peak = peak
         self.warmup_steps = warmup_steps
 
@@ -43,7 +39,41 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps}
 
 
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then constant: `rate(s) = peak * min(1, (s + 1) / warmup_steps)`.
+
+    Args:
+        peak: float. The rate from step `warmup_steps` on.
+        warmup_steps: int, at least 1.
+
+    Raises:
+        ValueError: If `peak` is not above 0 or `warmup_steps` is below 1.
+    """
+
+    def __init__(self, peak: float, warmup_steps: int):
+        super().__init__()
+        _check(peak, warmup_steps)
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        warm = (keras.ops.cast(step, "float32") + 1) / self.warmup_steps
+        return self.peak * keras.ops.minimum(warm, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup_steps": self.warmup_steps}
+
+
 def noam(hidden_dim: int, warmup_steps: int, scale: float = 1.0) -> InverseSquareRoot:
     """`scale * hidden_dim^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`, equation 3 of Vaswani
     et al. (2017), as an `InverseSquareRoot`."""
     return InverseSquareRoot(scale * (hidden_dim * warmup_steps) ** -0.5, warmup_steps)
+
+
+def _check(peak: float, warmup_steps: int) -> None:
+    if not peak > 0 or warmup_steps < 1:
+        raise ValueError(
+            "`peak` must be above 0 and `warmup_steps` at least 1. Received: "
+            f"peak={peak}, warmup_steps={warmup_steps}."
+        )

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from keras_seq2seq.schedules import InverseSquareRoot, noam
+from keras_seq2seq.schedules import InverseSquareRoot, LinearWarmup, noam
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,20 @@ def test_noam_is_the_paper_s_equation(step):
     assert float(noam(512, 4000)(step - 1)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_optimizer_takes_it_and_gives_it_back():
-    optimizer = keras.optimizers.Adam(InverseSquareRoot(0.1, 10))
+@pytest.mark.parametrize("step, expected", [(0, 0.5), (2, 1.5), (3, 2.0), (100, 2.0)])
+def test_it_rises_and_stays(step, expected):
+    assert float(LinearWarmup(2.0, 4)(step)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", [InverseSquareRoot, LinearWarmup])
+def test_an_optimizer_takes_it_and_gives_it_back(schedule):
+    optimizer = keras.optimizers.Adam(schedule(0.1, 10))
     copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert float(copy.learning_rate) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("schedule", [InverseSquareRoot, LinearWarmup])
 @pytest.mark.parametrize("arguments", [(0.0, 4), (1.0, 0)])
-def test_values_out_of_range_are_refused(arguments):
+def test_values_out_of_range_are_refused(schedule, arguments):
     with pytest.raises(ValueError, match="`peak` must be above 0 and `warmup_steps`"):
-        InverseSquareRoot(*arguments)
+        schedule(*arguments)

@@ -1,11 +1,14 @@
 """Keras callbacks of a run; each can be used alone with any `fit`."""
 
-import json
 import math
 import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
@@ -66,6 +69,112 @@ class StopOnInvalidLoss(keras.callbacks.Callback):
             )
 
 
+class SeedEveryEpoch(keras.callbacks.Callback):
+    """Makes what is drawn at random in an epoch depend on `seed` and the epoch alone.
+
+    Sets the seed generators of the model (dropout) when an epoch begins. They are no
+    weights, so Keras saves them nowhere: without this a resumed `fit` with an
+    `initial_epoch` drops other values than one that was never interrupted.
+
+    Args:
+        seed: int, at least 0.
+    """
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        weights = {id(weight) for weight in self.model.weights}
+        states = [v for v in self.model.variables if id(v) not in weights]
+        seeds = np.random.default_rng([self.seed, epoch]).integers(2**31, size=len(states))
+        for state, seed in zip(states, seeds, strict=True):
+            state.assign(np.array([seed, 0]))
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Shows the moving average of the weights to all that looks at the model between epochs.
+
+    For an optimizer with `use_ema=True`. Validation and the callbacks after this one (put it
+    first) see the averaged weights at the end of an epoch; training goes on from the raw
+    ones; after `fit` the model has the average. Unlike `keras.callbacks.SwapEMAWeights` it
+    changes no bit of the raw weights, keeps the average when training is stopped early, and
+    lets a checkpoint hold both (`training_weights`).
+
+    Raises:
+        ValueError: When training begins, if the optimizer averages no weights.
+
+    Example:
+
+    ```python
+    model.compile(keras.optimizers.Adam(1e-3, use_ema=True, ema_momentum=0.999))
+    model.fit(..., callbacks=[AveragedWeights(), keras.callbacks.ModelCheckpoint(...)])
+    ```
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._raw: list[np.ndarray] | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        optimizer = self.model.optimizer
+        if not getattr(optimizer, "inner_optimizer", optimizer).use_ema:
+            raise ValueError("AveragedWeights needs an optimizer with `use_ema=True`.")
+        self._raw = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._hide()
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._show()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._show()
+
+    @contextmanager
+    def training_weights(self) -> Iterator[None]:
+        """Inside it the model has the raw weights, as training needs them."""
+        shown = self._raw is not None
+        self._hide()
+        yield
+        if shown:
+            self._show()
+
+    def _show(self) -> None:
+        if self._raw is None:
+            variables = self.model.trainable_variables
+            self._raw = [keras.ops.convert_to_numpy(v) for v in variables]
+            self.model.optimizer.finalize_variable_values(variables)
+
+    def _hide(self) -> None:
+        if self._raw is not None:
+            for variable, raw in zip(self.model.trainable_variables, self._raw, strict=True):
+                variable.assign(raw)
+            self._raw = None
+
+
+class Warmup(keras.callbacks.Callback):
+    """Grows a learning rate linearly to its peak: `peak * (step + 1) / warmup_steps`.
+
+    For a learning rate that something else lowers later, such as `ReduceLROnPlateau`; else
+    use a schedule. The steps are the optimizer's, so a resumed run goes on where it was.
+
+    Args:
+        peak: float. The learning rate after `warmup_steps` updates.
+        warmup_steps: int. 0 leaves the learning rate alone.
+    """
+
+    def __init__(self, peak: float, warmup_steps: int):
+        super().__init__()
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        step = int(self.model.optimizer.iterations)
+        if step < self.warmup_steps:
+            self.model.optimizer.learning_rate = self.peak * (step + 1) / self.warmup_steps
+
+
 class RunState(keras.callbacks.Callback):
     """Saves everything needed to resume after each epoch, and the best model.
 
@@ -76,25 +185,37 @@ class RunState(keras.callbacks.Callback):
     Args:
         run: `RunDirectory`.
         monitor: string. The metric that chooses the best epoch; lower is better.
+        average: `AveragedWeights`, optional, of the same `fit`: the checkpoint has the raw
+            weights, the models have the average.
+        keep: Callable, optional: history -> numbers (from 1) of the epochs whose models stay
+            in `epochs/`. Defaults to none.
     """
 
-    def __init__(self, run: RunDirectory, monitor: str = SEQUENCE_ERROR_RATE):
+    def __init__(
+        self,
+        run: RunDirectory,
+        monitor: str = SEQUENCE_ERROR_RATE,
+        average: AveragedWeights | None = None,
+        keep: Callable[[list[dict[str, float]]], list[int]] | None = None,
+    ):
         super().__init__()
         self.run = run
         self.monitor = monitor
+        self.average = average
+        self.keep = keep
         self.record_file = run.checkpoint / "record.json"
         self.history: list[dict[str, float]] = []
+        if self.record_file.exists():
+            self.history = run.read_json(self.record_file)["history"]
+            # A kill can fall between the record and the history file.
+            run.write_history(self.history)
 
-    def restore(self, model: keras.Model) -> int:
-        """Loads the last checkpoint into a compiled model; returns the next epoch (from 0)."""
-        if not self.record_file.exists():
-            return 0
-        record = json.loads(self.record_file.read_text("utf-8"))
-        model.load_weights(self.run.checkpoint / record["weights"])
-        self.history = record["history"]
-        # A kill can fall between the record and the history file.
-        self.run.write_history(self.history)
-        return len(self.history)
+    def restore(self, model: keras.Model) -> None:
+        """Loads the last checkpoint, if there is one, into a compiled model."""
+        if self.history:
+            model.load_weights(
+                self.run.checkpoint / self.run.read_json(self.record_file)["weights"]
+            )
 
     @property
     def best_epoch(self) -> int:
@@ -106,15 +227,24 @@ class RunState(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **metrics})
         if self.best_epoch == epoch:
             write_atomically(self.run.model_file, self.model.save)
+        kept = self.keep(self.history) if self.keep else []
+        if epoch + 1 in kept:
+            self.run.epochs.mkdir(exist_ok=True)
+            write_atomically(self.run.epoch_file(epoch + 1), self.model.save)
         self.run.checkpoint.mkdir(exist_ok=True)
         weights = self.run.checkpoint / f"epoch_{epoch + 1:04d}.weights.h5"
-        write_atomically(weights, self.model.save_weights)
+        with self.average.training_weights() if self.average else nullcontext():
+            write_atomically(weights, self.model.save_weights)
         record = {"weights": weights.name, "history": self.history}
         self.run.write_json(self.record_file, record)
-        for old in self.run.checkpoint.glob("*.weights.h5"):
-            if old != weights:
-                old.unlink()
+        self._remove_others(self.run.checkpoint.glob("*.weights.h5"), [weights])
+        self._remove_others(self.run.epochs.glob("*.keras"), map(self.run.epoch_file, kept))
         self.run.write_history(self.history)
+
+    @staticmethod
+    def _remove_others(files: Iterable[Path], kept: Iterable[Path]) -> None:
+        for file in set(files) - set(kept):
+            file.unlink()
 
     def finish(self) -> None:
         """Removes the checkpoint: the finished run needs only its best model."""

@@ -36,17 +36,57 @@ class TrainingConfig:
 
     epochs: int = setting(20, "Passes over the training data at most.")
     batch_size: int = setting(64, "Pairs a batch.")
+    batch_tokens: int = setting(
+        0, "Tokens a batch, padding included, of its longer side; 0 to use --batch-size."
+    )
     num_buckets: int = setting(8, "Length buckets at most.")
-    learning_rate: float = setting(1e-3, "Peak learning rate of Adam.")
-    warmup_steps: int = setting(200, "Steps over which the learning rate grows to its peak.")
+    precision: str = setting(
+        "float32",
+        "What layers compute in; weights are float32.",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+    )
+
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "sgd"))
+    learning_rate: float = setting(1e-3, "Peak learning rate.")
+    beta_2: float = setting(0.999, "Decay of Adam's second moment; 0.98 is the Transformer's.")
+    weight_decay: float = setting(
+        0.0, "Decoupled weight decay, biases and norms excluded; with adam it is AdamW."
+    )
+    warmup_steps: int = setting(
+        200, "Updates over which the learning rate grows to its peak; 0 for none."
+    )
     schedule: str = setting(
         "cosine",
-        "Learning rate after the peak.",
-        choices=("cosine", "inverse_square_root", "constant"),
+        "Learning rate after the peak; plateau: lower when --monitor improves no more.",
+        choices=("cosine", "inverse_square_root", "constant", "plateau"),
     )
+    plateau_factor: float = setting(
+        0.5, "What --schedule plateau multiplies the learning rate with."
+    )
+    plateau_patience: int = setting(
+        2, "Epochs without a better result before --schedule plateau lowers the rate."
+    )
+    clipnorm: float = setting(1.0, "Largest norm of a weight's gradient; 0 for no limit.")
+    global_clipnorm: float = setting(
+        0.0, "Largest norm of all gradients together, in place of --clipnorm; 0 for no limit."
+    )
+    gradient_accumulation: int = setting(1, "Batches whose gradients make one update.")
     label_smoothing: float = setting(0.0, "Share of probability spread over all tokens.")
-    clipnorm: float = setting(1.0, "Largest norm of a weight's gradient.")
+    ema: float = setting(
+        0.0, "Momentum of a moving average of the weights to evaluate and keep; 0 for none."
+    )
+
+    monitor: str = setting(
+        "sequence_error_rate",
+        "Validation metric that chooses the best epoch and stops the run; lower is better.",
+        choices=("sequence_error_rate", "token_error_rate", "loss"),
+    )
     patience: int = setting(5, "Epochs without a better result before the run stops.")
+    average: int = setting(
+        0,
+        "Epochs whose mean weights are the model, if it beats the best epoch; 0 for none.",
+    )
+    average_of: str = setting("best", "Which epochs --average takes.", choices=("best", "last"))
     validation_sources: int = setting(
         1000, "Sources held out to choose the best epoch, when no validation file is given."
     )
@@ -70,11 +110,15 @@ class TrainingConfig:
                     f"{option_name(name)} must be at least {lowest}. "
                     f"Received: {getattr(self, name)}."
                 )
-        for name in ("dropout", "label_smoothing"):
+        for name in ("dropout", "label_smoothing", "beta_2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(
                     f"{option_name(name)} must be in [0, 1). Received: {getattr(self, name)}."
                 )
+        if not 0 < self.plateau_factor < 1:
+            raise InputError(
+                f"--plateau-factor must be in (0, 1). Received: {self.plateau_factor}."
+            )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."
@@ -98,9 +142,15 @@ _LOWEST = {
     "max_target_length": 0,
     "epochs": 1,
     "batch_size": 1,
+    "batch_tokens": 0,
     "num_buckets": 1,
     "warmup_steps": 0,
     "clipnorm": 0,
+    "global_clipnorm": 0,
+    "weight_decay": 0,
+    "gradient_accumulation": 1,
+    "plateau_patience": 1,
+    "average": 0,
     "patience": 1,
     "validation_sources": 1,
     "validation_decoded": 0,

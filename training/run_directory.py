@@ -5,7 +5,8 @@ config.json         settings and fingerprint of the training data
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
-model.keras         the best epoch by the task metric; complete, with tokenizers
+model.keras         the best epoch by the monitored metric; complete, with tokenizers
+epochs/             models of the epochs that `--average` takes, such as epoch_0003.keras
 history.jsonl       one line of metrics an epoch
 metrics.json        summary of the finished run
 evaluation.json     error rates of the last `evaluate`
@@ -55,7 +56,12 @@ class RunDirectory:
         self.validation_file = self.path / "validation.tsv"
         self.test_file = self.path / "test.tsv"
         self.checkpoint = self.path / "checkpoint"
+        self.epochs = self.path / "epochs"
         self.logs = self.path / "logs"
+
+    def epoch_file(self, epoch: int) -> Path:
+        """The model of an epoch (from 1), if it is kept."""
+        return self.epochs / f"epoch_{epoch:04d}.keras"
 
     def begin(self, config: TrainingConfig, train: Pairs, validation: Pairs) -> None:
         """Creates the folder for these settings and data, or accepts it to resume.

@@ -16,19 +16,23 @@ from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, v
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
-from keras_seq2seq.schedules import InverseSquareRoot
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
+from .averaging import average_models, epochs_to_average
 from .callbacks import (
     SEQUENCE_ERROR_RATE,
     TOKEN_ERROR_RATE,
+    AveragedWeights,
     DecodedErrorRates,
     RunState,
+    SeedEveryEpoch,
     StopOnInvalidLoss,
 )
 from .config import TrainingConfig
+from .evaluation import evaluate
+from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
-from .run_directory import RunDirectory
+from .run_directory import RunDirectory, write_atomically
 
 TOKENIZERS = {"characters": CharacterTokenizer, "symbols": SymbolTokenizer}
 
@@ -59,23 +63,6 @@ def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2S
         return build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
     except ValueError as error:
         raise InputError(str(error)) from error
-
-
-def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """Adam with clipped gradients; a cosine decays to a hundredth of the peak."""
-    learning_rate: Any = config.learning_rate
-    if config.schedule == "inverse_square_root":
-        learning_rate = InverseSquareRoot(config.learning_rate, max(1, config.warmup_steps))
-    if config.schedule == "cosine":
-        warmup = min(config.warmup_steps, total_steps // 2)
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else config.learning_rate,
-            decay_steps=max(1, total_steps - warmup),
-            alpha=0.01,
-            warmup_target=config.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    return keras.optimizers.Adam(learning_rate, clipnorm=config.clipnorm or None)
 
 
 def train(
@@ -110,16 +97,25 @@ def train(
     if splits.test is not None:
         run.write_pairs(run.test_file, splits.test)
 
-    model = build_model(config, preprocessor)
-    state = RunState(run)
+    with precision(config.precision):
+        model = build_model(config, preprocessor)
+    monitor = f"val_{config.monitor}"
+    average = AveragedWeights() if config.ema else None
+
+    def to_average(history: list[dict[str, float]]) -> list[int]:
+        return epochs_to_average(history, config.average, config.average_of, monitor)
+
+    state = RunState(run, monitor, average, to_average)
+    initial_epoch = len(state.history)
     data = training_data(
         preprocessor,
         train_pairs.sources,
         train_pairs.targets,
         batch_size=config.batch_size,
+        batch_tokens=config.batch_tokens or None,
         num_buckets=config.num_buckets,
         seed=config.seed,
-        initial_epoch=len(run.history),
+        initial_epoch=initial_epoch,
     )
     # Compiling the whole step for every bucket's shape costs more than it saves on a CPU.
     model.compile(
@@ -128,22 +124,29 @@ def train(
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)
-    initial_epoch = state.restore(model)
     _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)
 
+    decoded = _head(validation, config.validation_decoded)
+    held_out = validation_data(preprocessor, validation.sources, validation.targets)
     early_stopping = keras.callbacks.EarlyStopping(
-        SEQUENCE_ERROR_RATE, patience=config.patience, mode="min"
+        monitor, patience=config.patience, mode="min"
     )
+    plateau = plateau_callbacks(config, monitor)
     progress = ProgressBar(console, (config.token_name, config.sequence_name))
     callbacks = [
+        *([average] if average else []),
+        SeedEveryEpoch(config.seed),
         StopOnInvalidLoss(),
-        DecodedErrorRates(_head(validation, config.validation_decoded)),
+        DecodedErrorRates(decoded),
         early_stopping,
+        *plateau,
         keras.callbacks.TensorBoard(run.logs, update_freq="epoch"),
         progress,
         state,
     ]
-    stopped = _replay(early_stopping, model, state.history)
+    stopped = _replay([early_stopping, *plateau], model, state.history)
+    # After the replay, which lowers the learning rate of a plateau by what it is now.
+    state.restore(model)
     begin = time.perf_counter()
     if initial_epoch < config.epochs and not stopped:
         try:
@@ -152,9 +155,7 @@ def train(
                 steps_per_epoch=data.steps,
                 epochs=config.epochs,
                 initial_epoch=initial_epoch,
-                validation_data=validation_data(
-                    preprocessor, validation.sources, validation.targets
-                ),
+                validation_data=held_out,
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
@@ -177,11 +178,25 @@ def train(
         "resumed_from_epoch": initial_epoch,
         "machine": describe_machine(),
     }
+    if config.average:
+        paths = [run.epoch_file(epoch) for epoch in to_average(state.history)]
+        model.set_weights(average_models(paths).get_weights())
+        averaged: dict[str, Any] = {
+            "epochs": to_average(state.history),
+            **_measure(model, decoded, held_out),
+        }
+        averaged["kept"] = averaged[monitor] < best[monitor]
+        if averaged["kept"]:
+            write_atomically(run.model_file, model.save)
+            summary["validation_token_error_rate"] = averaged[TOKEN_ERROR_RATE]
+            summary["validation_sequence_error_rate"] = averaged[SEQUENCE_ERROR_RATE]
+        summary["average"] = averaged
     run.write_json(run.metrics_file, summary)
     state.finish()
     console.print(
         f"Best epoch {best['epoch']} of {len(state.history)}: {config.sequence_name} error "
         f"rate {100 * best[SEQUENCE_ERROR_RATE]:.2f} % on validation. "
+        f"{_describe_average(summary)}"
         f"{format_seconds(seconds)}. Model: {run.model_file}",
         highlight=False,
         soft_wrap=True,
@@ -277,16 +292,42 @@ def _head(pairs: Pairs, num_sources: int) -> Pairs:
     return Pairs([source for source, _ in rows], [target for _, target in rows])
 
 
-def _replay(callback: keras.callbacks.EarlyStopping, model: keras.Model, history) -> bool:
-    """Brings early stopping to where it was when the run was killed; whether it stops."""
-    callback.set_model(model)
+def _replay(
+    callbacks: list[keras.callbacks.Callback],
+    model: keras.Model,
+    history: list[dict[str, float]],
+) -> bool:
+    """Brings callbacks to where they were when the run was killed; whether one stops it."""
     model.stop_training = False
-    callback.on_train_begin()
-    for metrics in history:
-        callback.on_epoch_end(int(metrics["epoch"]) - 1, metrics)
-    # `fit` calls `on_train_begin` once more, which would forget all of it.
-    callback.on_train_begin = lambda logs=None: None
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_train_begin()
+        for metrics in history:
+            callback.on_epoch_end(int(metrics["epoch"]) - 1, dict(metrics))
+        # `fit` calls `on_train_begin` once more, which would forget all of it.
+        callback.on_train_begin = lambda logs=None: None
     return model.stop_training
+
+
+def _measure(model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset) -> dict[str, float]:
+    """The validation metrics that an epoch has."""
+    rates, _, _ = evaluate(model, decoded)
+    return {
+        "val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"],
+        TOKEN_ERROR_RATE: rates.token_error_rate,
+        SEQUENCE_ERROR_RATE: rates.sequence_error_rate,
+    }
+
+
+def _describe_average(summary: dict[str, Any]) -> str:
+    if "average" not in summary:
+        return ""
+    averaged = summary["average"]
+    return (
+        f"Average of {len(averaged['epochs'])} epochs: "
+        f"{100 * averaged[SEQUENCE_ERROR_RATE]:.2f} %, "
+        f"{'kept' if averaged['kept'] else 'not better'}. "
+    )
 
 
 def _say_what_begins(

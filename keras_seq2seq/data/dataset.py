@@ -33,7 +33,11 @@ class Buckets:
 
 
 def make_buckets(
-    source_lengths: np.ndarray, target_lengths: np.ndarray, batch_size: int, num_buckets: int
+    source_lengths: np.ndarray,
+    target_lengths: np.ndarray,
+    batch_size: int,
+    num_buckets: int,
+    batch_tokens: int | None = None,
 ) -> Buckets:
     """Cuts the pairs, ordered by the longer of both sides, into buckets of equal count.
 
@@ -48,19 +52,30 @@ def make_buckets(
         target_lengths: `(pairs,)`, int, likewise.
         batch_size: int. Pairs a batch.
         num_buckets: int. Buckets at most; pairs of equal length share one.
+        batch_tokens: int. In place of `batch_size`: tokens a batch at most, padding
+            included, of the longer side of its bucket; one pair at least.
+
+    Raises:
+        ValueError: If `batch_tokens` is below 1.
     """
+    if batch_tokens is not None and batch_tokens < 1:
+        raise ValueError(f"`batch_tokens` must be at least 1. Received: {batch_tokens}.")
     longer = np.maximum(source_lengths, target_lengths)
     quantiles = np.quantile(
         longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"
     )
     index = np.searchsorted(np.unique(quantiles), longer)
     count = int(index.max()) + 1
-    return Buckets(
-        np.array([source_lengths[index == bucket].max() for bucket in range(count)]),
-        np.array([target_lengths[index == bucket].max() for bucket in range(count)]),
-        index,
-        np.full(count, batch_size),
+    source_longest, target_longest = (
+        np.array([lengths[index == bucket].max() for bucket in range(count)])
+        for lengths in (source_lengths, target_lengths)
     )
+    batch_sizes = (
+        np.full(count, batch_size)
+        if batch_tokens is None
+        else np.maximum(1, batch_tokens // np.maximum(source_longest, target_longest))
+    )
+    return Buckets(source_longest, target_longest, index, batch_sizes)
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,7 @@ def training_data(
     targets: list[str],
     *,
     batch_size: int = 64,
+    batch_tokens: int | None = None,
     num_buckets: int = 8,
     seed: int = 0,
     initial_epoch: int = 0,
@@ -98,6 +114,7 @@ def training_data(
         sources: Source strings.
         targets: Target strings.
         batch_size: int. Pairs a batch. Defaults to 64.
+        batch_tokens: int. Tokens a batch at most (`make_buckets`), in place of `batch_size`.
         num_buckets: int. Length buckets at most. Defaults to 8.
         seed: int. Defaults to 0.
         initial_epoch: int. The epoch to begin with. Defaults to 0.
@@ -114,6 +131,7 @@ def training_data(
         target_ids.row_lengths().numpy(),
         batch_size,
         num_buckets,
+        batch_tokens,
     )
     count = len(sources)
     index = tf.constant(buckets.index, tf.int64)

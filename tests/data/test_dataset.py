@@ -235,3 +235,30 @@ def test_validation_order_is_the_same_every_time(preprocessor):
     data = validation_data(preprocessor, SOURCES, TARGETS, batch_size=25)
     first, second = ([arrays(batch)[0].tolist() for batch in islice(data, 3)] for _ in range(2))
     assert first == second
+
+
+@settings(max_examples=50)
+@given(LENGTHS, st.integers(1, 200), st.integers(1, 6))
+def test_a_batch_stays_within_its_tokens_and_wastes_less_than_a_pair(
+    lengths, batch_tokens, num_buckets
+):
+    source, target = np.array(lengths).T
+    buckets = make_buckets(source, target, 64, num_buckets, batch_tokens)
+    longer = np.maximum(buckets.source_lengths, buckets.target_lengths)
+    assert (buckets.batch_sizes >= 1).all()
+    assert ((buckets.batch_sizes * longer <= batch_tokens) | (buckets.batch_sizes == 1)).all()
+    assert ((buckets.batch_sizes + 1) * longer > batch_tokens).all()
+
+
+def test_batches_of_tokens_hold_every_pair(preprocessor):
+    data = training_data(preprocessor, SOURCES, TARGETS, batch_tokens=60, num_buckets=4)
+    (epoch,) = epochs(data)
+    assert pairs_of(preprocessor, epoch) == Counter(zip(SOURCES, TARGETS, strict=True))
+    sizes = [len(encoder) * len(encoder[0]) for encoder, *_ in epoch]
+    assert max(sizes) <= 60 and len(epoch) == data.steps
+    assert len({len(encoder) for encoder, *_ in epoch}) > 2
+
+
+def test_no_token_in_a_batch_is_refused():
+    with pytest.raises(ValueError, match="`batch_tokens` must be at least 1. Received: 0"):
+        make_buckets(np.array([1]), np.array([1]), 1, 1, 0)

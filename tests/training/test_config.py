@@ -18,9 +18,15 @@ LOWEST = {
     "max_target_length": 0,
     "epochs": 1,
     "batch_size": 1,
+    "batch_tokens": 0,
     "num_buckets": 1,
     "warmup_steps": 0,
     "clipnorm": 0,
+    "global_clipnorm": 0,
+    "weight_decay": 0,
+    "gradient_accumulation": 1,
+    "plateau_patience": 1,
+    "average": 0,
     "patience": 1,
     "validation_sources": 1,
     "validation_decoded": 0,
@@ -36,10 +42,19 @@ def test_the_lowest_value_is_accepted_and_one_less_refused(name, lowest):
         TrainingConfig().replace(**{name: lowest - 1})
 
 
+@pytest.mark.parametrize("name", ["dropout", "label_smoothing", "beta_2", "ema"])
 @pytest.mark.parametrize("value", [-0.1, 1, 1.5, math.nan])
-def test_a_dropout_outside_its_range_is_refused(value):
-    with pytest.raises(InputError, match=rf"--dropout must be in \[0, 1\). Received: {value}"):
-        TrainingConfig(dropout=value)
+def test_a_share_outside_its_range_is_refused(name, value):
+    expected = rf"{option_name(name)} must be in \[0, 1\). Received: {value}"
+    with pytest.raises(InputError, match=expected):
+        TrainingConfig().replace(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.5, math.nan])
+def test_a_plateau_factor_that_lowers_nothing_is_refused(value):
+    expected = rf"--plateau-factor must be in \(0, 1\). Received: {value}"
+    with pytest.raises(InputError, match=expected):
+        TrainingConfig(plateau_factor=value)
 
 
 @pytest.mark.parametrize("value", [0, 0.999])
@@ -64,7 +79,11 @@ def test_a_clipnorm_that_is_no_number_is_refused():
         ("architecture", "lstm, lstm_attention, transformer"),
         ("source_tokenizer", "characters, symbols"),
         ("target_tokenizer", "characters, symbols"),
-        ("schedule", "cosine, inverse_square_root, constant"),
+        ("precision", "float32, mixed_float16, mixed_bfloat16"),
+        ("optimizer", "adam, sgd"),
+        ("schedule", "cosine, inverse_square_root, constant, plateau"),
+        ("monitor", "sequence_error_rate, token_error_rate, loss"),
+        ("average_of", "best, last"),
     ],
 )
 def test_an_unknown_choice_is_refused_and_the_valid_ones_named(name, choices):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, read_pairs, split_by_source
+from keras_seq2seq.data import Pairs, read_pairs, split_by_source, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
@@ -41,6 +41,25 @@ def run_to(path, config, splits):
     output = io.StringIO()
     summary = train(config, splits, RunDirectory(path), Console(file=output, width=200))
     return summary, output.getvalue()
+
+
+def assert_same_weights(path, other):
+    first, second = (load_model(run / "model.keras").get_weights() for run in (path, other))
+    for weight, same in zip(first, second, strict=True):
+        np.testing.assert_array_equal(weight, same)
+
+
+def interrupt_before(monkeypatch, stop):
+    """Ends a run as Ctrl-C does, when the epoch `stop` (from 0) begins."""
+    import training.trainer as trainer
+
+    class Stop(trainer.StopOnInvalidLoss):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch, logs)
+            if epoch == stop:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "StopOnInvalidLoss", Stop)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +105,7 @@ def test_the_same_seed_gives_the_same_numbers(finished, splits, tmp_path):
     path, _, _ = finished
     run_to(tmp_path / "second", CONFIG, splits)
     assert RunDirectory(tmp_path / "second").history == RunDirectory(path).history
-    first = load_model(path / "model.keras").get_weights()
-    second = load_model(tmp_path / "second" / "model.keras").get_weights()
-    for weight, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(weight, other)
+    assert_same_weights(path, tmp_path / "second")
 
 
 @pytest.mark.large
@@ -143,9 +159,8 @@ def test_a_run_killed_in_the_middle_resumes_and_ends_alike(finished, splits, tmp
     assert f"Resuming after epoch {done}" in output
     assert summary["resumed_from_epoch"] == done
     history, uninterrupted = RunDirectory(path).history, RunDirectory(finished[0]).history
-    assert history[:done] == uninterrupted[:done]
-    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
-    assert history[-1]["val_sequence_error_rate"] < 0.5
+    assert history == uninterrupted
+    assert_same_weights(path, finished[0])
     assert not list(path.rglob(".unfinished-*"))
 
 
@@ -177,24 +192,100 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_model(
 
 @pytest.mark.large
 def test_early_stopping_counts_on_over_a_resume(splits, tmp_path, monkeypatch):
-    import training.trainer as trainer
-
     config = CONFIG.replace(epochs=6, patience=2, learning_rate=1e-9, dropout=0.0)
     path = tmp_path / "run"
-
-    class Stop(trainer.StopOnInvalidLoss):
-        def on_epoch_begin(self, epoch, logs=None):
-            super().on_epoch_begin(epoch, logs)
-            if epoch == 2:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(trainer, "StopOnInvalidLoss", Stop)
+    interrupt_before(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         run_to(path, config, splits)
     monkeypatch.undo()
     summary, _ = run_to(path, config, splits)
     # Nothing is learned, so the first epoch is the best and two more are allowed.
     assert (summary["best_epoch"], summary["epochs"]) == (1, 3)
+
+
+SMALL = TrainingConfig(
+    architecture="lstm",
+    embedding_dim=8,
+    hidden_dim=12,
+    dropout=0.2,
+    epochs=4,
+    batch_tokens=300,
+    num_buckets=2,
+    learning_rate=1e-2,
+    warmup_steps=3,
+)
+FEATURES = {
+    "average of best, accumulated": {
+        "ema": 0.9,
+        "gradient_accumulation": 3,
+        "average": 2,
+        "global_clipnorm": 1.0,
+    },
+    # At this rate no epoch is better than the one before, so the rate falls every time.
+    "plateau": {"schedule": "plateau", "plateau_patience": 1, "monitor": "sequence_error_rate"},
+    "mixed precision": {
+        "precision": "mixed_float16",
+        "schedule": "plateau",
+        "monitor": "loss",
+        "average": 3,
+        "average_of": "last",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def small_splits():
+    return split_by_source(spelled_pairs(200), validation_sources=20)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", FEATURES)
+def test_an_interrupted_run_of_every_feature_ends_bit_by_bit_alike(
+    name, small_splits, tmp_path, monkeypatch
+):
+    config = SMALL.replace(**FEATURES[name])
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    expected, _ = run_to(whole, config, small_splits)
+    with monkeypatch.context() as context:
+        interrupt_before(context, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run_to(halves, config, small_splits)
+    summary, _ = run_to(halves, config, small_splits)
+    assert summary["resumed_from_epoch"] == 2
+    assert RunDirectory(halves).history == RunDirectory(whole).history
+    assert summary.get("average") == expected.get("average")
+    assert_same_weights(whole, halves)
+    rates = [epoch.get("learning_rate") for epoch in RunDirectory(whole).history]
+    if name == "plateau":
+        assert rates[-1] < rates[0]
+    if config.average:
+        epochs = expected["average"]["epochs"]
+        names = sorted(path.name for path in (whole / "epochs").iterdir())
+        assert names == [f"epoch_{epoch:04d}.keras" for epoch in epochs]
+        best = RunDirectory(whole).history[expected["best_epoch"] - 1]
+        monitor = f"val_{config.monitor}"
+        assert expected["average"]["kept"] == (expected["average"][monitor] < best[monitor])
+
+
+@pytest.mark.large
+def test_the_model_of_a_run_with_ema_is_the_average_that_was_measured(small_splits, tmp_path):
+    config = SMALL.replace(ema=0.9, monitor="loss", epochs=2)
+    path = tmp_path / "run"
+    summary, _ = run_to(path, config, small_splits)
+    run = RunDirectory(path)
+    model = load_model(run.model_file)
+    model.compile(jit_compile=False)
+    data = validation_data(
+        model.preprocessor, small_splits.validation.sources, small_splits.validation.targets
+    )
+    loss = model.evaluate(data, verbose=0, return_dict=True)["loss"]
+    best = run.history[summary["best_epoch"] - 1]
+    assert loss == pytest.approx(best["val_loss"], rel=1e-6)
+    run_to(tmp_path / "raw", config.replace(ema=0.0), small_splits)
+    # Training is not touched: the losses of the epochs are those of a run without.
+    raw = RunDirectory(tmp_path / "raw").history
+    assert [epoch["loss"] for epoch in run.history] == [epoch["loss"] for epoch in raw]
+    assert all(a["val_loss"] != b["val_loss"] for a, b in zip(run.history, raw, strict=True))
 
 
 def test_pairs_that_are_too_long_are_counted(preprocessor):
