@@ -6,6 +6,7 @@ from .parity import compare, print_parity
 from .saved_model import export_saved_model
 from .serving import export_serving
 from .tflite import export_tflite
+from .web import export_web
 
 __all__ = [
     "LiteRTRunner",
@@ -14,5 +15,6 @@ __all__ = [
     "export_saved_model",
     "export_serving",
     "export_tflite",
+    "export_web",
     "print_parity",
 ]

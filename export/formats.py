@@ -13,6 +13,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .saved_model import export_saved_model
 from .serving import export_serving
 from .tflite import export_tflite
+from .web import export_web
 
 # `(model, new path, settings, model name)`.
 Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str], Any]
@@ -32,6 +33,9 @@ EXPORTERS: dict[str, Exporter] = {
     "tflite_float16": _tflite("float16"),
     "tflite_int8": _tflite("int8"),
     "serving": lambda model, path, settings, name: export_serving(
+        model, path, settings, model_name=name
+    ),
+    "web": lambda model, path, settings, name: export_web(
         model, path, settings, model_name=name
     ),
 }
@@ -75,4 +79,8 @@ def export_formats(
             f"Written: {written} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True
         )
         if name == "serving":
-            console.print(f"Start the server: docker compose -f {path}/compose.yaml up")
+            console.print(
+                f"Start the server: docker compose -f {path}/compose.yaml up", soft_wrap=True
+            )
+        if name == "web":
+            console.print(f"See it: python -m http.server -d {path}", soft_wrap=True)

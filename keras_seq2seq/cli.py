@@ -23,7 +23,7 @@ console = Console()
 _PATH = click.Path(path_type=Path)
 
 # What `export` can write; names of the folders too. The first three if none is asked for.
-FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving")
+FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
 DEFAULT_FORMATS = FORMATS[:3]
 
 
@@ -335,6 +335,7 @@ def export(
     saved_model: strings in and out, for TensorFlow Serving. tflite: ids in and out, builtin
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
     a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
+    web: a page that generates in the browser.
 
     \b
     Examples:

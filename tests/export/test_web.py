@@ -1,0 +1,164 @@
+"""The page generates in a headless browser what the Keras model generates."""
+
+import functools
+import html
+import http.server
+import json
+import random
+import re
+import shutil
+import subprocess
+import threading
+from urllib.parse import quote
+
+import pytest
+
+from export.web import LITERTJS_VERSION, PAGE, export_web
+from keras_seq2seq.data import TextPreprocessor
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+
+SEARCH = GenerationSettings(2, 2)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def litertjs(tmp_path_factory):
+    """LiteRT.js from npm."""
+    if not (CHROMIUM and shutil.which("npm")):
+        pytest.skip("no headless browser (chromium) or no npm on this machine")
+    folder = tmp_path_factory.mktemp("npm")
+    done = subprocess.run(
+        ["npm", "install", "--prefix", folder, f"@litertjs/core@{LITERTJS_VERSION}"],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"npm cannot install @litertjs/core {LITERTJS_VERSION} here")
+    return folder / "node_modules" / "@litertjs"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder and the address at which it is served."""
+    folder = tmp_path_factory.mktemp("site")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Handler, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def look(url):
+    """The page's body after its scripts have run."""
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"]
+        + ["--virtual-time-budget=60000", "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout[done.stdout.index("<body") :]
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", ["text_model", "transformer_model"])
+def test_the_page_generates_and_draws_what_the_model_does(name, request, site, litertjs):
+    model = request.getfixturevalue(name)
+    folder, address = site
+    export_web(model, folder / name, SEARCH, model_name="A <model>", litertjs=litertjs)
+    body = look(f"{address}/{name}/?q=cab")
+    assert "<h1>A &lt;model&gt;</h1>" in body
+    items = re.findall(r"<li[^>]*>(.*?) <small[^>]*>(.*?)</small>", body)
+    expected = model.search(["cab"], SEARCH)
+    texts = model.texts(expected)[0]
+    assert [html.unescape(text) for text, _ in items] == texts
+    log_probs = [float(value) for _, value in items]
+    assert log_probs == pytest.approx(expected.log_probs[0].tolist(), abs=2e-3)
+    weights = [float(value) for value in re.findall(r'<td title="(.*?)"', body)]
+    alignment = model.align(["cab"], texts[:1])[0, :, :4]
+    shown = alignment[: len(weights) // 4]
+    assert len(shown) >= expected.lengths[0, 0]
+    assert weights == pytest.approx(shown.ravel().tolist(), abs=2e-3)
+    body = look(f"{address}/{name}/?q={quote('abcabcabc')}")
+    assert "must have from 1 to 7 tokens. Received 9." in body and "<li" not in body
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
+def test_the_page_tokenizes_as_the_graph_does(tmp_path):
+    module = tmp_path / "node_modules" / "@litertjs" / "core"
+    module.mkdir(parents=True)
+    # The runtime is not needed to tokenize.
+    (module / "package.json").write_text('{"type": "module", "main": "index.js"}')
+    (module / "index.js").write_text("export let loadLiteRt, loadAndCompile, Tensor;")
+    shutil.copyfile(PAGE / "seq2seq.js", tmp_path / "seq2seq.mjs")
+    letters = (
+        "AbÇŞİıΑΣςσДяԱֆႠაᎠꭰẞßǅŉ\u0345\u0301'·.:_1 \t\u00a0\u3000\u2028\x85\x1c字😀\U00010570"
+    )
+    random.seed(1)
+    texts = ["".join(random.choices(letters, k=random.randint(1, 12))) for _ in range(500)]
+    texts += ["[END] [PAD]", "x"]
+    texts += [
+        "a".join(chr(c) for c in range(1, 0x3000)),
+        "".join(map(chr, range(0xE000, 0x1F000))),
+    ]
+    cases = []
+    for tokenizer in (CharacterTokenizer, SymbolTokenizer):
+        for lowercase in (False, True):
+            preprocessor = TextPreprocessor.from_pairs(
+                [letters, "ab ΑΣ"],
+                ["a", "b"],
+                tokenizer,
+                SymbolTokenizer,
+                max_source_length=100_000,
+                lowercase_source=lowercase,
+            )
+            source = preprocessor.source_tokenizer
+            description = {
+                "max_source_length": 100_000,
+                "source": {
+                    "split": tokenizer.__name__,
+                    "lowercase": lowercase,
+                    "unknown": 1,
+                    "append": 3,
+                    "vocabulary": source.get_vocabulary(),
+                },
+            }
+            kept = [text for text in texts if source.split_text(text)]
+            ids = preprocessor.tokenize_source(kept).to_list()
+            cases.append({"description": description, "texts": kept, "ids": ids})
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    (tmp_path / "run.mjs").write_text(
+        """
+        import { readFileSync } from "node:fs";
+        import { Tokenizer } from "./seq2seq.mjs";
+        for (const { description, texts, ids } of JSON.parse(readFileSync("cases.json"))) {
+          const tokenizer = new Tokenizer(description);
+          texts.forEach((text, i) => {
+            const received = tokenizer.tokenize(tokenizer.split(text));
+            if (JSON.stringify(received) !== JSON.stringify(ids[i])) {
+              throw new Error(`${JSON.stringify(text.slice(0, 80))}: ${received} ${ids[i]}`);
+            }
+          });
+        }
+        """
+    )
+    done = subprocess.run(
+        ["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_sampling_and_a_folder_without_litertjs_are_refused(text_model, tmp_path):
+    with pytest.raises(InputError, match="Sampling cannot be exported to a web page"):
+        export_web(text_model, tmp_path / "page", GenerationSettings(sample=True))
+    with pytest.raises(InputError, match="has no core/wasm. Run `npm install"):
+        export_web(text_model, tmp_path / "page", litertjs=tmp_path)
+    assert not list(tmp_path.iterdir())
