@@ -123,6 +123,11 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option("--data", type=_PATH, help="Data of the recipe.")
 @click.option(
+    "--preset",
+    help="Architecture and sizes by name: {rnn,transformer}_{tiny,small,base}; other options "
+    "change them.",
+)
+@click.option(
     "--validation",
     "validation_file",
     type=_PATH,
@@ -140,6 +145,7 @@ def train(
     run_dir: Path,
     recipe: str | None,
     data: Path | None,
+    preset: str | None,
     validation_file: Path | None,
     test_file: Path | None,
     **settings: Any,
@@ -156,7 +162,7 @@ def train(
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
     """
     _load_tensorflow()
-    given = _given(settings)
+    given = {**_preset_settings(preset), **_given(settings)}
     if recipe is not None:
         if files:
             raise InputError("Give either files or --recipe, not both.")
@@ -170,6 +176,17 @@ def train(
     from keras_seq2seq.training.trainer import train as train_run
 
     train_run(config, splits, RunDirectory(run_dir), console)
+
+
+def _preset_settings(name: str | None) -> dict[str, Any]:
+    """The settings of a preset; none for `None`."""
+    if name is None:
+        return {}
+    from keras_seq2seq.models import PRESETS
+
+    if name not in PRESETS:
+        raise InputError(f"--preset must be one of {', '.join(PRESETS)}. Received: {name!r}.")
+    return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
 
 
 def _read_splits(

@@ -15,13 +15,50 @@ class TrainingConfig:
     architecture: str = setting(
         "lstm_attention",
         "Model to build.",
-        choices=("lstm", "lstm_attention", "transformer"),
+        choices=("lstm", "lstm_attention", "recurrent", "transformer"),
     )
     embedding_dim: int = setting(128, "Size of an embedding; a Transformer has --hidden-dim.")
     hidden_dim: int = setting(256, "Units of a recurrent layer, or width of a Transformer.")
     num_layers: int = setting(1, "Layers of the encoder, and of the decoder.")
     num_heads: int = setting(4, "Attention heads of a Transformer.")
     dropout: float = setting(0.1, "Share of the values dropped in training.")
+
+    cell: str = setting(
+        "lstm", "Cell of a recurrent model.", choices=("lstm", "gru", "simple_rnn")
+    )
+    bidirectional: bool = setting(True, "The encoder of a recurrent model reads both ways.")
+    attention: str = setting(
+        "general",
+        "Attention of a recurrent model.",
+        choices=("none", "dot", "general", "concat", "additive", "location", "monotonic"),
+    )
+    input_feeding: str = setting(
+        "none",
+        "What a recurrent decoder reads of its last attention.",
+        choices=("none", "attention", "context"),
+    )
+    residual: bool = setting(False, "Residual connections of a recurrent model.")
+    recurrent_dropout: float = setting(0.0, "Share of the recurrent state dropped in training.")
+    intermediate_dim: int = setting(
+        0, "Width inside a Transformer's feed-forward layers; 0 for 4 times --hidden-dim."
+    )
+    positions: str = setting(
+        "sinusoidal",
+        "Positions of a Transformer.",
+        choices=("sinusoidal", "learned", "rotary", "relative", "none"),
+    )
+    normalize_first: bool = setting(True, "A Transformer normalizes before its sublayers.")
+    tie_output: bool = setting(False, "Logits from the target embeddings.")
+    share_embeddings: bool = setting(
+        False, "Source and target of a Transformer share embeddings; needs one vocabulary."
+    )
+    scheduled_sampling: str = setting(
+        "none",
+        "Share of given tokens that the decoder reads in training.",
+        choices=("none", "constant", "linear", "exponential", "inverse_sigmoid"),
+    )
+    sampling_steps: int = setting(1000, "Updates that set the speed of --scheduled-sampling.")
+    sampling_floor: float = setting(0.0, "Smallest share of given tokens.")
 
     source_tokenizer: str = setting(
         "characters", "How sources are split.", choices=("characters", "symbols")
@@ -110,11 +147,15 @@ class TrainingConfig:
                     f"{option_name(name)} must be at least {lowest}. "
                     f"Received: {getattr(self, name)}."
                 )
-        for name in ("dropout", "label_smoothing", "beta_2", "ema"):
+        for name in ("dropout", "recurrent_dropout", "label_smoothing", "beta_2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(
                     f"{option_name(name)} must be in [0, 1). Received: {getattr(self, name)}."
                 )
+        if not 0 <= self.sampling_floor <= 1:
+            raise InputError(
+                f"--sampling-floor must be in [0, 1]. Received: {self.sampling_floor}."
+            )
         if not 0 < self.plateau_factor < 1:
             raise InputError(
                 f"--plateau-factor must be in (0, 1). Received: {self.plateau_factor}."
@@ -132,7 +173,24 @@ class TrainingConfig:
         return dataclasses.replace(self, **changes)
 
 
+# Fields that only some architectures have; another one refuses them.
+MODEL_SETTINGS = (
+    "cell",
+    "bidirectional",
+    "attention",
+    "input_feeding",
+    "residual",
+    "recurrent_dropout",
+    "intermediate_dim",
+    "positions",
+    "normalize_first",
+    "tie_output",
+    "share_embeddings",
+)
+
 _LOWEST = {
+    "intermediate_dim": 0,
+    "sampling_steps": 1,
     "embedding_dim": 1,
     "hidden_dim": 1,
     "num_layers": 1,

@@ -14,8 +14,10 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, validation_data
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.layers import ScheduledSampling
 from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
+from keras_seq2seq.settings import option_name
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 from .averaging import average_models, epochs_to_average
@@ -28,7 +30,7 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .config import TrainingConfig
+from .config import MODEL_SETTINGS, TrainingConfig
 from .evaluation import evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
@@ -59,10 +61,23 @@ def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2S
     build = ARCHITECTURES[config.architecture]
     settings = config.to_dict()
     arguments = inspect.signature(build).parameters
+    defaults = TrainingConfig().to_dict()
+    for name in MODEL_SETTINGS:
+        if name not in arguments and settings[name] != defaults[name]:
+            raise InputError(
+                f"{option_name(name)} does not apply to --architecture {config.architecture}. "
+                f"Received: {settings[name]!r}. (--architecture recurrent has all settings of "
+                "recurrent models.)"
+            )
     try:
-        return build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
+        model = build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
     except ValueError as error:
         raise InputError(str(error)) from error
+    if config.scheduled_sampling != "none":
+        model.scheduled_sampling = ScheduledSampling(
+            config.scheduled_sampling, config.sampling_steps, config.sampling_floor, config.seed
+        )
+    return model
 
 
 def train(

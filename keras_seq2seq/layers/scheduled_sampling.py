@@ -60,7 +60,12 @@ class ScheduledSampling(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.step_count = self.add_weight(
-            (), "zeros", dtype="float32", trainable=False, name="step_count"
+            (),
+            "zeros",
+            dtype="float32",
+            trainable=False,
+            autocast=False,  # Half precision cannot count beyond 2048.
+            name="step_count",
         )
         self.built = True
 

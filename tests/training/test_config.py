@@ -76,7 +76,7 @@ def test_a_clipnorm_that_is_no_number_is_refused():
 @pytest.mark.parametrize(
     ("name", "choices"),
     [
-        ("architecture", "lstm, lstm_attention, transformer"),
+        ("architecture", "lstm, lstm_attention, recurrent, transformer"),
         ("source_tokenizer", "characters, symbols"),
         ("target_tokenizer", "characters, symbols"),
         ("precision", "float32, mixed_float16, mixed_bfloat16"),
