@@ -80,14 +80,29 @@ class LiteRTRunner:
         ids = [self._source_ids.get(piece, source["unknown"]) for piece in pieces]
         return [*ids, source["append"]]
 
-    def detokenize(self, token_ids: Sequence[int]) -> str:
-        """Target text up to the end token."""
+    def detokenize(
+        self,
+        token_ids: Sequence[int],
+        source_tokens: Sequence[str] = (),
+        alignments: np.ndarray | None = None,
+    ) -> str:
+        """Target text up to the end token.
+
+        Args:
+            token_ids: `(length,)`.
+            source_tokens: Source tokens as strings; with `alignments` alone.
+            alignments: `(length, source_length)`, optional: an unknown token is written as
+                the source token with the most attention.
+        """
         target = self.description["target"]
         pieces = []
-        for token_id in token_ids:
+        for time, token_id in enumerate(token_ids):
             if token_id == target["end"]:
                 break
-            if token_id not in (target["padding"], target["start"]):
+            if token_id == target["unknown"] and alignments is not None:
+                best = int(alignments[time, : len(source_tokens)].argmax())
+                pieces.append(source_tokens[best])
+            elif token_id not in (target["padding"], target["start"]):
                 pieces.append(self.target_vocabulary[token_id])
         return target["separator"].join(pieces)
 
@@ -95,7 +110,12 @@ class LiteRTRunner:
         """Target texts, the best first, and the raw outputs of `serving_default`."""
         ids = np.array([self.tokenize(text)], np.int32)
         outputs = self._generate(encoder_token_ids=ids)
-        return [self.detokenize(row) for row in outputs["token_ids"][0]], outputs
+        rows = outputs["token_ids"][0]
+        if not self.description["generation"]["replace_unknown"]:
+            return [self.detokenize(row) for row in rows], outputs
+        pieces = self.split(text)
+        aligned = zip(rows, outputs["alignments"][0], strict=True)
+        return [self.detokenize(row, pieces, weights) for row, weights in aligned], outputs
 
 
 def _lower(text: str) -> str:

@@ -19,8 +19,8 @@ def export_saved_model(
     """Writes the model, its tokenizers and its decoding loop as a SavedModel.
 
     It runs with `tensorflow` alone, without Keras and this package; the vocabularies are in
-    `assets/`. Signatures: `serving_default`, `score`, `encode`, `decode_step`, as in
-    `export.signatures`.
+    `assets/`. Signatures: `serving_default`, `generate`, `score`, `encode` and `decode_step`,
+    as in `export.signatures`.
 
     Args:
         model: Model with a preprocessor.
@@ -39,7 +39,11 @@ def export_saved_model(
         for table in tokenizer.tables:
             archive.track(table)
     for name, function in signatures.functions().items():
-        archive.add_endpoint(name, function)
+        if function.input_signature is None:
+            archive.add_endpoint(name, function)
+        else:
+            # Given like this, Keras keeps the defaults of the arguments.
+            archive.add_endpoint(name, function.python_function, list(function.input_signature))
 
     def write(folder: Path) -> None:
         archive.write_out(str(folder), verbose=False)

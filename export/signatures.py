@@ -4,9 +4,15 @@ An artefact is a contract. The names below are those of the inputs and outputs o
 SavedModel and of the `.tflite` file; a client is written against them.
 
 serving_default, text   in   text: string (B,)
-                        out  text, log_probs, scores, length: (B, H); error: string (B,)
+                        out  text, log_probs, scores, length: (B, H);
+                             token_ids, token_log_probs: (B, H, L); alignments: (B, H, L, S);
+                             error: string (B,)
+generate                in   text; prefix: string (B,) or (1,); max_length: int32 ();
+                             of a beam search n_best: int32 () and length_penalty: float32 ();
+                             of sampling n_best, temperature: float32 () and seed: int32 ()
+                        out  as serving_default
 serving_default, ids    in   encoder inputs by name
-                        out  token_ids: (B, H, L); length, log_probs, scores: (B, H)
+                        out  as above without text
 score                   in   source, target: string (B,)
                         out  log_probs: (B,); token_log_probs: (B, T); error: string (B,)
 encode                  in   as serving_default
@@ -14,12 +20,14 @@ encode                  in   as serving_default
 decode_step             in   token: int32 (B,); the state by name
                         out  logits: (B, V); alignment: (B, S); the entries that changed
 
-`B` batch, `H` hypotheses (best first), `L` the model's maximum length, `T` target length.
-`length` counts tokens before the end token; `log_probs` is `log P(target | source)`;
-hypotheses are ordered by `scores`. `error` says why a source has no answer; it is empty where
-there is one.
+`B` batch, `H` hypotheses (best first), `L` the greatest length with the end token, `S` and `T`
+source and target length. `length` counts tokens before the end token; `log_probs` is
+`log P(target | source)`, the sum of `token_log_probs`; hypotheses are ordered by `scores`.
+`alignments` is there where the settings record them. `error` says why a source has
+no answer; it is empty where there is one.
 """
 
+import dataclasses
 from typing import Any
 
 import tensorflow as tf
@@ -66,17 +74,22 @@ class IdSignatures:
             for tensor in self.model.decoder_model.inputs
         }
 
-    def search(self, inputs: dict[str, tf.Tensor]) -> Hypotheses:
-        return self.model.generate_ids(inputs, self.settings)
-
     def generate(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        hypotheses = self.search(inputs)
-        return {
+        return self.outputs(self.model.generate_ids(inputs, self.settings))
+
+    def outputs(self, hypotheses: Hypotheses) -> dict[str, tf.Tensor]:
+        """The hypotheses under the names of the contract."""
+        outputs = {
             "token_ids": hypotheses.token_ids,
             "length": hypotheses.lengths,
             "log_probs": hypotheses.log_probs,
             "scores": hypotheses.scores,
+            "token_log_probs": hypotheses.token_log_probs,
         }
+        # A client that gets ids needs the alignments to replace unknown tokens itself.
+        if self.settings.alignments or self.settings.replace_unknown:
+            outputs["alignments"] = hypotheses.alignments
+        return outputs
 
     def encode(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return _named(self.model.encode(inputs))
@@ -94,7 +107,7 @@ class TextSignatures(IdSignatures):
     are fed back, fails.
     """
 
-    NAMES = ("serving_default", "score", "encode", "decode_step")
+    NAMES = ("serving_default", "generate", "score", "encode", "decode_step")
 
     def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         def strings(name: str) -> tf.TensorSpec:
@@ -102,6 +115,7 @@ class TextSignatures(IdSignatures):
 
         return {
             "serving_default": _signature(self.generate_text, {"text": strings("text")}),
+            "generate": self.request_signature(),
             "score": _signature(
                 self.score, {"source": strings("source"), "target": strings("target")}
             ),
@@ -111,15 +125,144 @@ class TextSignatures(IdSignatures):
 
     def generate_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs, error = self.fitting_inputs(text)
-        hypotheses = self.search(inputs)
-        tokenizer = self.model.preprocessor.target_tokenizer
-        outputs = {
-            "text": tokenizer.detokenize(hypotheses.token_ids),
-            "length": hypotheses.lengths,
-            "log_probs": hypotheses.log_probs,
-            "scores": hypotheses.scores,
+        least, most = self.model.length_range(inputs, self.settings)
+        error = _first(error, _length_error(least, most))
+        hypotheses = self.model.generate_ids(inputs, self.settings)
+        return _answered(self.text_outputs(text, hypotheses), error)
+
+    def text_outputs(self, text: tf.Tensor, hypotheses: Hypotheses) -> dict[str, tf.Tensor]:
+        sources = text if self.settings.replace_unknown else None
+        return {
+            "text": self.model.detokenize(hypotheses, sources),
+            **self.outputs(hypotheses),
         }
-        return _answered(outputs, error)
+
+    def request_signature(self) -> Any:
+        """The `tf.function` of `generate`: inputs that a request may leave out.
+
+        The defaults are those of the settings; a SavedModel keeps them in its graph.
+        """
+        settings = self.settings
+        no_prefix = tf.constant([""])
+        max_length = tf.constant(self.model.check_settings(settings) - 1)
+        n_best = tf.constant(settings.num_hypotheses)
+        length_penalty = tf.constant(settings.length_penalty, tf.float32)
+        temperature = tf.constant(settings.temperature, tf.float32)
+        seed = tf.constant(settings.seed)
+
+        def greedy(text, prefix=no_prefix, max_length=max_length):
+            return self.generate_request(text, prefix, {"max_length": max_length})
+
+        def beam(
+            text,
+            prefix=no_prefix,
+            max_length=max_length,
+            n_best=n_best,
+            length_penalty=length_penalty,
+        ):
+            request = {"max_length": max_length, "length_penalty": length_penalty}
+            return self.generate_request(text, prefix, request, n_best)
+
+        def sample(
+            text,
+            prefix=no_prefix,
+            max_length=max_length,
+            n_best=n_best,
+            temperature=temperature,
+            seed=seed,
+        ):
+            request = {"max_length": max_length, "temperature": temperature, "seed": seed}
+            return self.generate_request(text, prefix, request, n_best)
+
+        function = sample if settings.sample else beam if settings.num_beams > 1 else greedy
+        spec = [
+            tf.TensorSpec([self.batch_size], tf.string, "text"),
+            tf.TensorSpec([None], tf.string, "prefix"),
+            *(
+                tf.TensorSpec([], default.dtype)
+                for default in (function.__defaults__ or ())[1:]
+            ),
+        ]
+        return tf.function(function, input_signature=spec, autograph=False)
+
+    def generate_request(
+        self,
+        text: tf.Tensor,
+        prefix: tf.Tensor,
+        request: dict[str, tf.Tensor],
+        n_best: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """`generate_text` with what a request changes.
+
+        A scalar that is out of range fails the request; a prefix that does not fit is the
+        `error` of its source.
+        """
+        settings = self.settings
+        if not settings.sample:
+            # All that the beam holds; the request says how many of them come out.
+            settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
+        checks = self.check_request(settings, request, n_best)
+        with tf.control_dependencies(checks):
+            inputs, error = self.fitting_inputs(tf.identity(text))
+        tokenizer = self.model.preprocessor.target_tokenizer
+        prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, tf.shape(text)))
+        least, most = self.model.length_range(inputs, settings, request["max_length"])
+        is_unknown = tf.cast(prefix_ids == tokenizer.unknown_token_id, tf.int32)
+        is_long = tf.cast(prefix_ids.row_lengths(), tf.int32) > most
+        error = _first(
+            error,
+            _length_error(least, most),
+            tf.where(
+                tf.reduce_sum(is_unknown, axis=1) > 0,
+                "the prefix has a token that the target vocabulary lacks",
+                "",
+            ),
+            tf.where(is_long, "the prefix has more tokens than the target may have", ""),
+        )
+        hypotheses = self.model.generate_ids(
+            inputs, settings, prefix_ids=prefix_ids, request=request
+        )
+        if n_best is not None:
+            hypotheses = Hypotheses(
+                *(None if tensor is None else tensor[:, :n_best] for tensor in hypotheses)
+            )
+        return _answered(self.text_outputs(text, hypotheses), error)
+
+    def check_request(
+        self,
+        settings: GenerationSettings,
+        request: dict[str, tf.Tensor],
+        n_best: tf.Tensor | None,
+    ) -> list[Any]:
+        """Operations that fail a request whose scalars are out of range."""
+        longest = self.model.check_settings(settings) - 1
+        max_length = request["max_length"]
+        checks = [
+            _require(
+                (max_length >= 1) & (max_length <= longest),
+                f"max_length must be from 1 to {longest}",
+            )
+        ]
+        if n_best is not None:
+            most = settings.num_hypotheses
+            checks.append(
+                _require((n_best >= 1) & (n_best <= most), f"n_best must be from 1 to {most}")
+            )
+        if "length_penalty" in request:
+            penalty = request["length_penalty"]
+            checks.append(_require(tf.math.is_finite(penalty), "length_penalty must be finite"))
+            if settings.length_rule != "reward":
+                checks.append(_require(penalty >= 0, "length_penalty must be at least 0"))
+        if "temperature" in request:
+            temperature = request["temperature"]
+            checks += [
+                _require(
+                    (temperature > 0) & tf.math.is_finite(temperature),
+                    "temperature must be above 0",
+                ),
+                _require(request["seed"] >= 0, "seed must be at least 0"),
+            ]
+        return checks
 
     def encode_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs, error = self.fitting_inputs(text)
@@ -164,12 +307,32 @@ class TextSignatures(IdSignatures):
 
 def _answered(outputs: dict[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
     """The outputs with `error`; rows with an error say that no hypothesis exists."""
-    nothing = {tf.string: "", tf.float32: -1e9}
+    nothing = {"text": "", "log_probs": -1e9, "scores": -1e9}
     for name, tensor in outputs.items():
         fits = tf.reshape(error == "", [-1] + [1] * (len(tensor.shape) - 1))
-        none = tf.constant(nothing.get(tensor.dtype, 0), tensor.dtype)
+        none = tf.constant(nothing.get(name, 0), tensor.dtype)
         outputs[name] = tf.where(fits, tensor, none)
     return outputs | {"error": error}
+
+
+def _require(holds: tf.Tensor, message: str) -> Any:
+    """An operation that fails the request unless it holds."""
+    return tf.debugging.Assert(holds, [message])
+
+
+def _first(error: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
+    """Of each row the first error that is not empty."""
+    for other in others:
+        error = tf.where(error == "", other, error)
+    return error
+
+
+def _length_error(least: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
+    numbers = [tf.strings.as_string(number) for number in (least, most)]
+    message = tf.strings.join(
+        ["the target would need at least ", numbers[0], " and at most ", numbers[1], " tokens"]
+    )
+    return tf.where(least > most, message, "")
 
 
 def describe(
@@ -195,6 +358,7 @@ def describe(
             "start": target.start_token_id,
             "end": target.end_token_id,
             "padding": target.pad_token_id,
+            "unknown": target.unknown_token_id,
         },
     }
 

@@ -65,6 +65,14 @@ def test_serving_default_gives_what_the_model_gives(saved_model, model, pairs):
 
 
 @pytest.mark.large
+def test_inputs_with_defaults_may_be_left_out(saved_model, model, pairs):
+    """What a request may change has its default in the graph, so the C API needs no more."""
+    sources = pairs.sources[:5]
+    expected = model.texts(model.search(sources, SEARCH))
+    assert call(saved_model, "generate", text=sources)["text"] == expected
+
+
+@pytest.mark.large
 def test_score_gives_what_the_model_gives(saved_model, model, pairs):
     sources, targets = pairs.sources[:10], pairs.targets[:10]
     outputs = call(saved_model, "score", source=sources, target=targets)

@@ -115,7 +115,8 @@ def test_a_loop_written_by_hand_over_the_step_gives_the_greedy_result(
 
 
 def test_names_shapes_and_dtypes_are_the_contract(signatures):
-    assert set(signatures) == {"serving_default", "score", "encode", "decode_step"}
+    names = {"serving_default", "generate", "score", "encode", "decode_step"}
+    assert set(signatures) == names
     serving = signatures["serving_default"]
     assert serving.structured_input_signature[1] == {
         "text": tf.TensorSpec([None], tf.string, "text")
@@ -127,7 +128,145 @@ def test_names_shapes_and_dtypes_are_the_contract(signatures):
         "log_probs": tf.float32,
         "scores": tf.float32,
         "error": tf.string,
+        "token_ids": tf.int32,
+        "token_log_probs": tf.float32,
     }
+    _, inputs = signatures["generate"].structured_input_signature
+    assert {name: (spec.dtype, spec.shape.rank) for name, spec in inputs.items()} == {
+        "text": (tf.string, 1),
+        "prefix": (tf.string, 1),
+        "max_length": (tf.int32, 0),
+        "n_best": (tf.int32, 0),
+        "length_penalty": (tf.float32, 0),
+    }
+
+
+class Session:
+    """A SavedModel as its graph: what is not fed has the graph's own default.
+
+    `tf.saved_model.load` wants every input.
+    """
+
+    def __init__(self, path, signature):
+        self.session = tf.compat.v1.Session(graph=tf.Graph())
+        with self.session.graph.as_default():
+            meta_graph = tf.compat.v1.saved_model.load(self.session, ["serve"], str(path))
+        self.signature = meta_graph.signature_def[signature]
+
+    def __call__(self, **inputs):
+        fetches = {name: info.name for name, info in self.signature.outputs.items()}
+        feeds = {self.signature.inputs[name].name: value for name, value in inputs.items()}
+        outputs = self.session.run(fetches, feeds)
+        outputs["text"] = [[text.decode() for text in row] for row in outputs["text"]]
+        return outputs
+
+
+@pytest.fixture(scope="module")
+def generate(saved_model):
+    return Session(saved_model, "generate")
+
+
+REQUESTS = [
+    {},
+    {"max_length": 4},
+    {"n_best": 3, "length_penalty": 2.0},
+    {"prefix": ["AA BB"]},
+    {"prefix": ["", "CC", "AA AA"], "n_best": 1},
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=str)
+def test_a_request_may_change_settings_and_leave_out_inputs(generate, text_model, request_):
+    sources = ["cab", "fee", "d"]
+    settings = dict(request_)
+    settings["num_hypotheses"] = settings.pop("n_best", 2)
+    prefixes = settings.pop("prefix", ["", "", ""])
+    expected = text_model.search(
+        sources,
+        GenerationSettings(3, 2, 0.5),
+        prefixes=prefixes * 3 if len(prefixes) == 1 else prefixes,
+        **settings,
+    )
+    received = generate(text=sources, **request_)
+    assert received["text"] == text_model.texts(expected)
+    np.testing.assert_allclose(received["scores"], expected.scores, atol=1e-4)
+    np.testing.assert_array_equal(received["length"], expected.lengths)
+
+
+@pytest.mark.parametrize(
+    "request_, message",
+    [
+        ({"max_length": 0}, "max_length must be from 1 to 12"),
+        ({"max_length": 13}, "max_length must be from 1 to 12"),
+        ({"n_best": 4}, "n_best must be from 1 to 3"),
+        ({"length_penalty": -0.5}, "length_penalty must be at least 0"),
+        ({"length_penalty": float("nan")}, "length_penalty must be finite"),
+    ],
+    ids=str,
+)
+def test_a_request_out_of_range_fails_with_a_message(generate, request_, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        generate(text=["cab"], **request_)
+
+
+def test_a_prefix_that_does_not_fit_is_the_error_of_its_source(generate):
+    prefixes = ["AA", "XX", "AA AA AA"]
+    outputs = generate(text=["cab", "fee", "d"], prefix=prefixes, max_length=2)
+    first, second, third = (error.decode() for error in outputs["error"])
+    assert first == "" and outputs["text"][0][0].startswith("AA")
+    assert second == "the prefix has a token that the target vocabulary lacks"
+    assert third == "the prefix has more tokens than the target may have"
+    assert outputs["text"][1:] == [["", ""]] * 2
+
+
+@pytest.fixture(scope="module")
+def sampler(text_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "sampler"
+    settings = GenerationSettings(sample=True, num_hypotheses=3, seed=4, top_k=4)
+    export_saved_model(text_model, path, settings)
+    return path, settings
+
+
+@pytest.mark.large
+def test_samples_are_those_of_the_model_and_a_request_changes_the_seed(sampler, text_model):
+    path, settings = sampler
+    sources = ["cab", "fee"]
+    expected = text_model.texts(text_model.search(sources, settings))
+    assert Session(path, "serving_default")(text=sources)["text"] == expected
+    generate = Session(path, "generate")
+    assert generate(text=sources)["text"] == expected
+    for changes in ({"seed": 9}, {"temperature": 0.5, "seed": 2}):
+        expected = text_model.texts(text_model.search(sources, settings, **changes))
+        assert generate(text=sources, **changes)["text"] == expected
+    with pytest.raises(tf.errors.InvalidArgumentError, match="temperature must be above 0"):
+        generate(text=sources, temperature=0.0)
+
+
+@pytest.mark.large
+def test_every_rule_and_output_is_in_the_export(transformer_model, pairs, tmp_path):
+    settings = GenerationSettings(
+        num_beams=4,
+        num_hypotheses=3,
+        num_beam_groups=2,
+        coverage_penalty=0.3,
+        length_penalty=0.7,
+        length_rule="gnmt",
+        max_length_ratio=1.5,
+        min_length_ratio=0.5,
+        no_repeat_ngram_size=2,
+        repetition_penalty=1.1,
+        suppress=["BB"],
+        bias={"AA": 0.5},
+        alignments=True,
+        replace_unknown=True,
+    )
+    export_saved_model(transformer_model, tmp_path / "model", settings)
+    sources = pairs.sources[:12]
+    expected = transformer_model.search(sources, settings)
+    outputs = Session(tmp_path / "model", "serving_default")(text=sources)
+    assert outputs["text"] == transformer_model.texts(expected, sources)
+    for name in ("token_ids", "scores", "log_probs", "token_log_probs", "alignments"):
+        np.testing.assert_allclose(outputs[name], getattr(expected, name), atol=1e-4)
 
 
 def test_vocabularies_are_assets(saved_model, text_model):

@@ -14,6 +14,25 @@ from keras_seq2seq.settings import GenerationSettings
 
 SEARCHES = [GenerationSettings(), GenerationSettings(3, 2, 0.5)]
 
+EVERYTHING = GenerationSettings(
+    num_beams=4,
+    num_hypotheses=3,
+    num_beam_groups=2,
+    coverage_penalty=0.3,
+    length_rule="reward",
+    length_penalty=0.2,
+    max_length_ratio=1.5,
+    min_length_ratio=0.5,
+    no_repeat_ngram_size=2,
+    repetition_penalty=1.1,
+    suppress=("BB",),
+    bias={"[UNK]": 2.0},
+    replace_unknown=True,
+)
+CONSTRAINED = GenerationSettings(
+    num_beams=2, num_hypotheses=2, allowed=("AA", "AA CC", "FF EE DD"), alignments=True
+)
+
 
 @pytest.fixture(scope="module", params=SEARCHES, ids=["greedy", "beam"])
 def exported(request, text_model, tmp_path_factory):
@@ -36,6 +55,23 @@ def test_the_whole_loop_is_that_of_the_model(exported, text_model, pairs):
         np.testing.assert_array_equal(outputs["length"][0], expected.lengths[row])
         np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[row], atol=1e-4)
         np.testing.assert_allclose(outputs["scores"][0], expected.scores[row], atol=1e-4)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(
+    "name, search", [("transformer_model", EVERYTHING), ("text_model", CONSTRAINED)]
+)
+def test_every_search_rule_and_output_converts(request, pairs, tmp_path, name, search):
+    model = request.getfixturevalue(name)
+    export_tflite(model, tmp_path / "device", search)
+    runner = LiteRTRunner(tmp_path / "device")
+    for source in pairs.sources[:6]:
+        expected = model.search([source], search)
+        texts, outputs = runner.generate(source)
+        copied = [source] if search.replace_unknown else None
+        assert texts == model.texts(expected, copied)[0]
+        for key in ("token_ids", "scores", "log_probs", "token_log_probs", "alignments"):
+            np.testing.assert_allclose(outputs[key], getattr(expected, key), atol=1e-4)
 
 
 @pytest.mark.large
