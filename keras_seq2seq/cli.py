@@ -87,23 +87,45 @@ def _options_of(settings: type) -> Callable:
 
     def decorate(command: Callable) -> Callable:
         for item in reversed(dataclasses.fields(settings)):
-            choices = item.metadata["choices"]
-            is_flag = isinstance(item.default, bool)
+            choices, default = item.metadata["choices"], item.default
             name = item.metadata["option"] or option_name(item.name)
+            kind: dict[str, Any] = {
+                "type": click.Choice(choices) if choices else _type_of(item)
+            }
+            if isinstance(default, tuple):
+                kind = {"multiple": True, "callback": _items_of(item)}
+            shown = " May be given several times." if isinstance(default, tuple) else ""
             command = click.option(
-                f"{name}/--no-{name[2:]}" if is_flag else name,
+                f"{name}/--no-{name[2:]}" if isinstance(default, bool) else name,
                 item.name,
                 default=None,
-                type=click.Choice(choices) if choices else _type_of(item.default),
-                help=f"{item.metadata['help']} [default: {item.default}]",
+                help=f"{item.metadata['help']}{shown or f' [default: {default}]'}",
+                **kind,
             )(command)
         return command
 
     return decorate
 
 
-def _type_of(default: Any) -> type:
-    return int if default is None else type(default)
+def _type_of(item: dataclasses.Field) -> type:
+    if item.default is not None:
+        return type(item.default)
+    return float if "float" in str(item.type) else int
+
+
+def _items_of(item: dataclasses.Field) -> Callable:
+    """A callback: the texts of an option, or the lines of the files it names -> a tuple."""
+
+    def convert(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
+        if not texts:
+            return None
+        if item.metadata["lines"]:
+            from keras_seq2seq.data.readers import read_lines
+
+            texts = tuple(line for text in texts for line in read_lines(Path(text)))
+        return tuple(item.metadata["item"](text) for text in texts)
+
+    return convert
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -245,12 +267,14 @@ def evaluate(run: Any, files: tuple[Path, ...], **options: Any) -> None:
 @click.argument("texts", nargs=-1)
 @click.option("--file", "file", type=_PATH, help="One source a line.")
 @click.option("--scores", is_flag=True, help="Print the log probability in front.")
+@click.option("--prefix", help="What every target begins with.")
 @_options_of(GenerationSettings)
 def generate(
     run: Any,
     texts: tuple[str, ...],
     file: Path | None,
     scores: bool,
+    prefix: str | None,
     **options: Any,
 ) -> None:
     """Generate a target for each of TEXTS, or each line of --file or standard input.
@@ -271,12 +295,12 @@ def generate(
     settings = GenerationSettings(**_given(options))
     model.check_settings(settings)  # Bad settings fail before anybody types.
     if lines is not None:
-        _print_hypotheses(model, lines, scores, settings)
+        _print_hypotheses(model, lines, scores, settings, prefix)
         return
     click.echo("Type a source and press Enter; an empty line ends.", err=True)
     while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
         try:
-            _print_hypotheses(model, [line], scores, settings)
+            _print_hypotheses(model, [line], scores, settings, prefix)
         except InputError as error:
             _print_error(error)
 
@@ -293,18 +317,49 @@ def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None
 
 
 def _print_hypotheses(
-    model: Any, lines: list[str], scores: bool, settings: GenerationSettings
+    model: Any,
+    lines: list[str],
+    scores: bool,
+    settings: GenerationSettings,
+    prefix: str | None = None,
 ) -> None:
-    hypotheses = model.search(lines, settings)
+    hypotheses = model.search(lines, settings, prefixes=prefix)
     unknown = model.preprocessor.count_unknown(lines)
     if unknown:
         shown = ", ".join(f"{token!r} ({count})" for token, count in unknown.items())
         click.echo(f"unknown to the model: {shown}", err=True)
+    copied = lines if settings.replace_unknown else None
     for line, texts, log_probs in zip(
-        lines, model.texts(hypotheses), hypotheses.log_probs, strict=True
+        lines, model.texts(hypotheses, copied), hypotheses.log_probs, strict=True
     ):
         for text, log_prob in zip(texts, log_probs, strict=True):
             click.echo("\t".join([line, *([f"{log_prob:.4f}"] if scores else []), text]))
+
+
+@main.command()
+@_run_argument
+@click.argument("files", nargs=-1, required=True, type=_PATH)
+@click.option("--tokens", is_flag=True, help="Print the log probability of every token too.")
+def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
+    """Log probability of given targets: FILES is one TSV, or two parallel text files.
+
+    One line a pair comes out: source, tab, target, tab, log P(target | source); with
+    --tokens another tab and one number a token, the last for the end.
+
+    \b
+    Example:
+      keras-seq2seq score runs/demo pairs.tsv --tokens
+    """
+    from keras_seq2seq.data import read_pairs, read_parallel
+
+    if len(files) > 2:
+        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
+    pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+    log_probs = run.load_model().token_log_probs(pairs.sources, pairs.targets)
+    for source, target, parts in zip(pairs.sources, pairs.targets, log_probs, strict=True):
+        each = " ".join(f"{part:.4f}" for part in parts)
+        total = f"{parts.sum():.4f}"
+        click.echo("\t".join([source, target, total, *([each] if tokens else [])]))
 
 
 @main.command()

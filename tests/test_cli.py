@@ -87,6 +87,33 @@ def test_generate_n_best_with_scores_from_standard_input_and_file(run_dir, tmp_p
     assert again.stdout == result.stdout
 
 
+def test_generate_with_a_prefix_suppressed_and_allowed_targets(run_dir, tmp_path):
+    result = invoke("generate", run_dir, "cab", "--prefix", "FF AA")
+    assert result.exit_code == 0 and result.stdout.startswith("cab\tFF AA")
+    result = invoke("generate", run_dir, "cab", "--suppress", "AA", "--suppress", "BB")
+    assert not {"AA", "BB"} & set(result.stdout.split())
+    result = invoke("generate", run_dir, "cab", "--bias", "DD=1000", "--max-length", 3)
+    assert result.stdout == "cab\tDD DD DD\n"
+    allowed = tmp_path / "allowed.txt"
+    allowed.write_text("EE FF\nCC\n")
+    result = invoke("generate", run_dir, "cab", "fee", "--allowed", allowed)
+    targets = {line.split("\t")[1] for line in result.stdout.splitlines()}
+    assert targets <= {"EE FF", "CC"}
+
+
+def test_score_prints_totals_and_tokens(run_dir, text_model, tsv, pairs):
+    result = invoke("score", run_dir, tsv, "--tokens")
+    assert result.exit_code == 0, result.output
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[:2] for row in rows] == [
+        [*pair] for pair in zip(pairs.sources, pairs.targets, strict=True)
+    ]
+    expected = text_model.score(pairs.sources, pairs.targets)
+    for (_, target, total, tokens), log_prob in zip(rows, expected, strict=True):
+        assert float(total) == pytest.approx(log_prob, abs=1e-3)
+        assert len(tokens.split()) == len(target.split()) + 1
+
+
 def test_generate_counts_what_is_unknown(run_dir):
     result = invoke("generate", run_dir, "caz", "zap")
     assert result.exit_code == 0
@@ -179,6 +206,8 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
         (["--sample", "--beam-size", "2", "cab"], "exclude each other"),
         (["--top-p", "0", "cab"], "--top-p must be in (0, 1]. Received: 0.0"),
         (["--min-length", "5", "--max-length", "2", "cab"], "must not exceed"),
+        (["cab", "--bias", "AA"], "Expected a token, an equals sign and a number"),
+        (["cab", "--suppress-id", "x"], "Expected a token id"),
         (["--length-penalty", "-1", "cab"], "length penalty must be at least 0"),
         ([""], "Source 1 of 1 is empty"),
         (["cab", "abcdefabc"], "Source 2 of 2 has 9 tokens; this model takes at most 7"),
@@ -239,7 +268,8 @@ def test_a_wrong_flag_has_status_2(tmp_path, arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "generate", "export", "parity", "demo"]
+    "command",
+    ["train", "evaluate", "generate", "score", "attention", "export", "parity", "demo"],
 )
 def test_every_command_has_help_with_an_example(command):
     result = invoke(command, "--help")
