@@ -1,26 +1,23 @@
-"""Whether the artefacts say what the Keras model says: tokens, scores, milliseconds."""
+"""Whether the artefacts say what the Keras model says: tokens, scores, error rates, time."""
 
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.settings import GenerationSettings
 
-from .litert_runner import LiteRTRunner
+from .engines import Engine, keras_engine, open_artefact, peak_megabytes
 
 SCORE_TOLERANCE = 1e-4
-
-# One source -> its target texts and their log probabilities, the best first.
-Generate = Callable[[str], tuple[list[str], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -29,21 +26,32 @@ class ParityRow:
 
     Attributes:
         engine: Name of the engine and its artefact.
-        quantization: `"float32"` or `"int8"`.
+        quantization: `"float32"`, `"float16"` or `"int8"`.
+        threads: Threads of LiteRT; 0 for TensorFlow's own choice.
         search: The search, such as `"beam 4"`.
         sources: Number of sources, one request each.
         agreement: Share of the sources with the same target texts in the same order.
         largest_score_difference: Of the log probabilities where the texts agree.
-        milliseconds: Median of a source.
+        milliseconds: Median of a source; with it the 90th and 99th percentile.
+        token_error_rate: Against the references; NaN without.
+        sequence_error_rate: Likewise.
+        peak_megabytes: Resident memory of a process that runs the artefact alone; NaN if
+            not measured.
     """
 
     engine: str
     quantization: str
+    threads: int
     search: str
     sources: int
     agreement: float
     largest_score_difference: float
     milliseconds: float
+    milliseconds_p90: float
+    milliseconds_p99: float
+    token_error_rate: float = math.nan
+    sequence_error_rate: float = math.nan
+    peak_megabytes: float = math.nan
 
     @property
     def passes(self) -> bool:
@@ -54,7 +62,13 @@ class ParityRow:
 
 
 def compare(
-    model: Seq2Seq, artefacts: Sequence[Path], sources: Sequence[str]
+    model: Seq2Seq,
+    artefacts: Sequence[Path],
+    sources: Sequence[str],
+    *,
+    references: Sequence[Sequence[str]] | None = None,
+    threads: Sequence[int] = (1,),
+    memory: bool = False,
 ) -> list[ParityRow]:
     """Runs every source, one a request, through the model and each artefact.
 
@@ -62,55 +76,93 @@ def compare(
         model: The Keras model that the artefacts were made of.
         artefacts: Folders of `export_saved_model` or `export_tflite`.
         sources: Source strings.
+        references: The right targets of each source, for error rates.
+        threads: Numbers of threads for LiteRT, a row each.
+        memory: Whether to run each artefact once more, in a process of its own, for its
+            peak memory.
 
     Returns:
         For each search that occurs a row of the Keras model, then rows of its artefacts.
 
     Raises:
-        InputError: If there is no source, or an artefact is none of ours.
+        InputError: If there is no source, a number of threads is below 1, or an artefact is
+            none of ours.
     """
     if not sources:
         raise InputError("Parity needs at least one source.")
+    if not threads or min(threads) < 1:
+        raise InputError(f"A number of threads must be at least 1. Received: {list(threads)}.")
     model.preprocessor.check_sources(sources)
-    opened = [_open(path) for path in artefacts]
+    opened = [engine for path in artefacts for engine in open_artefact(path, threads)]
     rows = []
-    for search in dict.fromkeys(search for _, _, search, _ in opened):
-        expected, milliseconds = _run(_keras(model, search), sources)
-        name = search.description
-        rows.append(
-            ParityRow("Keras model", "float32", name, len(sources), 1.0, 0.0, milliseconds)
-        )
-        for engine, quantization, settings, generate in opened:
-            if settings == search:
-                received, milliseconds = _run(generate, sources)
-                agreement, difference = _differences(expected, received)
-                rows.append(
-                    ParityRow(
-                        engine,
-                        quantization,
-                        name,
-                        len(sources),
-                        agreement,
-                        difference,
-                        milliseconds,
-                    )
+    for search in dict.fromkeys(engine.settings for engine in opened):
+        reference = keras_engine(model, search)
+        expected = None
+        for engine in [reference, *(engine for engine in opened if engine.settings == search)]:
+            results, times = _run(engine, sources)
+            expected = expected or results
+            agreement, difference = _agreement(expected, results)
+            p50, p90, p99 = (float(np.percentile(times, share)) for share in (50, 90, 99))
+            token_errors, sequence_errors = _error_rates(model, results, references)
+            rows.append(
+                ParityRow(
+                    engine=engine.name,
+                    quantization=engine.quantization,
+                    threads=engine.threads,
+                    search=search.description,
+                    sources=len(sources),
+                    agreement=agreement,
+                    largest_score_difference=difference,
+                    milliseconds=p50,
+                    milliseconds_p90=p90,
+                    milliseconds_p99=p99,
+                    token_error_rate=token_errors,
+                    sequence_error_rate=sequence_errors,
+                    peak_megabytes=peak_megabytes(engine, sources) if memory else math.nan,
                 )
+            )
     return rows
 
 
 def parity_table(rows: Sequence[ParityRow]) -> Table:
-    """The rows as a table for people."""
-    table = Table("engine", "weights", "search", "same tokens", "score diff.", "ms each", "")
-    for row in rows:
-        table.add_row(
-            row.engine,
-            row.quantization,
-            row.search,
-            f"{100 * row.agreement:.1f} %",
-            f"{row.largest_score_difference:.1e}",
-            f"{row.milliseconds:.2f}",
-            "ok" if row.passes else "DIFFERS",
+    """The rows as a table for people; columns that nothing was measured for are left out."""
+    columns = [
+        ("engine", lambda row: row.engine),
+        ("weights", lambda row: row.quantization),
+        ("search", lambda row: row.search),
+        ("same tokens", lambda row: f"{100 * row.agreement:.1f} %"),
+        ("score diff.", lambda row: f"{row.largest_score_difference:.1e}"),
+        (
+            "ms p50/p90/p99",
+            lambda row: (
+                f"{row.milliseconds:.2f} {row.milliseconds_p90:.2f} {row.milliseconds_p99:.2f}"
+            ),
+        ),
+    ]
+    if any(row.threads > 1 for row in rows):
+        columns.insert(3, ("threads", lambda row: str(row.threads or "")))
+    if not all(math.isnan(row.token_error_rate) for row in rows):
+        columns.append(
+            (
+                "token/sequence errors",
+                lambda row: (
+                    f"{100 * row.token_error_rate:.2f} {100 * row.sequence_error_rate:.2f} %"
+                ),
+            )
         )
+    if not all(math.isnan(row.peak_megabytes) for row in rows):
+        columns.append(
+            (
+                "peak MB",
+                lambda row: (
+                    "" if math.isnan(row.peak_megabytes) else f"{row.peak_megabytes:.0f}"
+                ),
+            )
+        )
+    columns.append(("", lambda row: "ok" if row.passes else "DIFFERS"))
+    table = Table(*(name for name, _ in columns))
+    for row in rows:
+        table.add_row(*(text(row) for _, text in columns))
     return table
 
 
@@ -120,36 +172,50 @@ def print_parity(
     sources: Sequence[str],
     console: Console,
     json_file: Path | None = None,
+    *,
+    references: Sequence[Sequence[str]] | None = None,
+    threads: Sequence[int] = (1,),
+    memory: bool = False,
 ) -> bool:
-    """Runs `compare`, prints the table and writes it as JSON.
+    """Runs `compare`, prints the table and writes it as JSON (`null` where not measured).
 
     Returns:
         Whether every float32 artefact gives the same tokens, and scores within 1e-4.
     """
     with console.status(f"{len(sources)} sources through every engine"):
-        rows = compare(model, artefacts, sources)
+        rows = compare(
+            model, artefacts, sources, references=references, threads=threads, memory=memory
+        )
     console.print(parity_table(rows))
     console.print(f"{len(sources)} sources, one a request.", highlight=False)
     if json_file:
-        content = [{**asdict(row), "passes": row.passes} for row in rows]
+        content = [
+            {
+                name: None if isinstance(value, float) and math.isnan(value) else value
+                for name, value in {**asdict(row), "passes": row.passes}.items()
+            }
+            for row in rows
+        ]
         json_file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
         console.print(f"Written: {json_file}", highlight=False, soft_wrap=True)
     return all(row.passes for row in rows)
 
 
-def _run(
-    generate: Generate, sources: Sequence[str]
-) -> tuple[list[tuple[list[str], np.ndarray]], float]:
-    generate(sources[0])  # Tracing and allocation are not part of a source's time.
+Results = list[tuple[list[str], np.ndarray]]
+
+
+def _run(engine: Engine, sources: Sequence[str]) -> tuple[Results, list[float]]:
+    """The results, and the milliseconds of each."""
+    engine.generate(sources[0])  # Tracing and allocation are not part of a source's time.
     results, times = [], []
     for source in sources:
         begin = time.perf_counter()
-        results.append(generate(source))
-        times.append(time.perf_counter() - begin)
-    return results, 1000 * float(np.median(times))
+        results.append(engine.generate(source))
+        times.append(1000 * (time.perf_counter() - begin))
+    return results, times
 
 
-def _differences(expected, received) -> tuple[float, float]:
+def _agreement(expected: Results, received: Results) -> tuple[float, float]:
     same = [
         np.max(np.abs(log_probs - other_log_probs))
         for (texts, log_probs), (other_texts, other_log_probs) in zip(
@@ -160,57 +226,14 @@ def _differences(expected, received) -> tuple[float, float]:
     return len(same) / len(expected), float(max(same, default=float("nan")))
 
 
-def _keras(model: Seq2Seq, search: GenerationSettings) -> Generate:
-    def generate(source: str):
-        hypotheses = model.search([source], search)
-        return model.texts(hypotheses)[0], hypotheses.log_probs[0]
-
-    return generate
-
-
-def _open(path: Path) -> tuple[str, str, GenerationSettings, Generate]:
-    """Name, quantization, search and function of an artefact."""
-    if (path / "saved_model.pb").exists():
-        description_file = path / "assets.extra" / "signatures.json"
-        name, generate = path.name, _saved_model
-    elif (path / "model.tflite").exists():
-        description_file = path / "signatures.json"
-        name, generate = path.name, _litert
-    else:
-        raise InputError(
-            f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make one "
-            "with `keras-seq2seq export`."
-        )
-    if not description_file.exists():
-        raise InputError(f"{path} was not exported by this package: no signatures.json.")
-    description = json.loads(description_file.read_text("utf-8"))
-    settings = GenerationSettings(**description["generation"])
-    return name, description["quantization"], settings, generate(path)
-
-
-def _saved_model(path: Path) -> Generate:
-    loaded = tf.saved_model.load(str(path))
-    serving = loaded.signatures["serving_default"]
-
-    def generate(source: str):
-        # Keeps `loaded`, which owns the vocabularies, alive.
-        outputs = loaded and serving(text=tf.constant([source]))
-        texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()[0]]
-        return texts, outputs["log_probs"].numpy()[0]
-
-    return generate
-
-
-def _litert(path: Path) -> Generate:
-    try:
-        runner = LiteRTRunner(path)
-    except ImportError as error:
-        raise InputError(
-            "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
-        ) from error
-
-    def generate(source: str):
-        texts, outputs = runner.generate(source)
-        return texts, outputs["log_probs"][0]
-
-    return generate
+def _error_rates(
+    model: Seq2Seq, results: Results, references: Sequence[Sequence[str]] | None
+) -> tuple[float, float]:
+    if references is None:
+        return math.nan, math.nan
+    split = model.preprocessor.target_tokenizer.split_text
+    rates = error_rates(
+        [split(texts[0]) for texts, _ in results],
+        [[split(text) for text in answers] for answers in references],
+    )
+    return rates.token_error_rate, rates.sequence_error_rate

@@ -430,13 +430,25 @@ def export(
     type=_PATH,
     help="Sources, one a line; else the run's test sources.",
 )
+@click.option("--pairs", type=_PATH, help="TSV of pairs instead: adds error rates.")
 @click.option("--count", default=1000, show_default=True, help="Sources at most.")
+@click.option(
+    "--threads",
+    multiple=True,
+    type=int,
+    default=(1,),
+    help="Threads of LiteRT; several times for a row each.  [default: 1]",
+)
+@click.option("--memory", is_flag=True, help="Peak memory, in a process of each artefact.")
 @click.option("--json", "json_file", type=_PATH, help="Write the table as JSON too.")
 def parity(
     run: Any,
     artefacts: tuple[Path, ...],
     file: Path | None,
+    pairs: Path | None,
     count: int,
+    threads: tuple[int, ...],
+    memory: bool,
     json_file: Path | None,
 ) -> None:
     """Compare ARTEFACTS with the model of RUN_DIR on the same sources.
@@ -444,16 +456,32 @@ def parity(
     Exit status 1 if a float32 artefact differs in a token, or by more than 1e-4 in a score.
 
     \b
-    Example:
+    Examples:
       keras-seq2seq parity runs/demo exports/demo/saved_model exports/demo/tflite
+      keras-seq2seq parity runs/demo exports/demo/tflite* --threads 1 --threads 2 --memory
     """
     if count < 1:
         raise InputError(f"--count must be at least 1. Received: {count}.")
-    from keras_seq2seq.data import read_lines
+    if file and pairs:
+        raise InputError("Give either --file or --pairs, not both.")
+    from keras_seq2seq.data import read_lines, read_pairs
     from keras_seq2seq.export import print_parity
 
-    sources = read_lines(file) if file else list(run.test_pairs().references())
-    if not print_parity(run.load_model(), artefacts, sources[:count], console, json_file):
+    sources, references = read_lines(file) if file else None, None
+    if sources is None:
+        answers = (read_pairs(pairs) if pairs else run.test_pairs()).references()
+        sources, references = list(answers), list(answers.values())[:count]
+    agrees = print_parity(
+        run.load_model(),
+        artefacts,
+        sources[:count],
+        console,
+        json_file,
+        references=references,
+        threads=threads,
+        memory=memory,
+    )
+    if not agrees:
         sys.exit(1)
 
 

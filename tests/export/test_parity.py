@@ -1,13 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from export import compare, export_formats, print_parity
+from export.parity import parity_table
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
-FORMATS = ["saved_model", "tflite", "tflite_int8"]
+FORMATS = ["saved_model", "tflite", "tflite_float16", "tflite_int8"]
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +22,67 @@ def exports(text_model, tmp_path_factory):
 
 @pytest.mark.large
 def test_float32_artefacts_agree_in_every_token(text_model, exports, pairs, tmp_path):
-    sources = list(pairs.references())[:100]
+    answers = pairs.references()
+    sources, references = list(answers)[:40], list(answers.values())[:40]
     console = Console(quiet=True)
     paths = [exports / name for name in FORMATS]
-    assert print_parity(text_model, paths, sources, console, tmp_path / "parity.json")
+    assert print_parity(
+        text_model,
+        paths,
+        sources,
+        console,
+        tmp_path / "parity.json",
+        references=references,
+        threads=(1, 2),
+        memory=True,
+    )
     rows = json.loads((tmp_path / "parity.json").read_text())
-    assert [row["quantization"] for row in rows] == ["float32"] * 3 + ["int8"]
-    for row in rows[:3]:
+    described = [(row["engine"], row["quantization"], row["threads"]) for row in rows]
+    assert described == [
+        ("Keras model", "float32", 0),
+        ("saved_model", "float32", 0),
+        ("tflite", "float32", 1),
+        ("tflite", "float32", 2),
+        ("tflite_float16", "float16", 1),
+        ("tflite_float16", "float16", 2),
+        ("tflite_int8", "int8", 1),
+        ("tflite_int8", "int8", 2),
+    ]
+    for row in rows[:4]:
         assert row["agreement"] == 1
         assert row["largest_score_difference"] < 1e-4
-        assert row["sources"] == 100 and row["milliseconds"] > 0
+        assert row["sources"] == 40
+        # The same texts make the same errors.
+        assert row["token_error_rate"] == rows[0]["token_error_rate"] > 0
+        assert row["sequence_error_rate"] == rows[0]["sequence_error_rate"]
+    for row in rows:
+        p50, p90, p99 = (row[f"milliseconds{end}"] for end in ("", "_p90", "_p99"))
+        assert 0 < p50 <= p90 <= p99
+    assert rows[0]["peak_megabytes"] is None
+    if Path("/proc/self/status").exists():
+        assert all(row["peak_megabytes"] > 10 for row in rows[1:])
+        assert rows[2]["peak_megabytes"] < rows[1]["peak_megabytes"]  # No TensorFlow.
+
+
+def test_error_rates_are_those_of_the_texts(text_model, exports):
+    answers = [[text] for text in text_model.generate(["cab", "fee"], num_beams=2)]
+    rows = compare(text_model, [exports / "tflite"], ["cab", "fee"], references=answers)
+    assert [row.token_error_rate for row in rows] == [0.0, 0.0]
+    answers[1] = ["XX"]
+    rows = compare(text_model, [exports / "tflite"], ["cab", "fee"], references=answers)
+    assert [row.sequence_error_rate for row in rows] == [0.5, 0.5]
+
+
+def test_the_table_leaves_out_what_was_not_measured(text_model, exports):
+    rows = compare(text_model, [exports / "tflite"], ["cab"])
+    headers = [column.header for column in parity_table(rows).columns]
+    assert "peak MB" not in headers and "threads" not in headers
+    assert not any("errors" in header for header in headers)
+
+
+def test_a_number_of_threads_below_one_is_refused(text_model, exports):
+    with pytest.raises(InputError, match="threads must be at least 1. Received: \\[0\\]"):
+        compare(text_model, [exports / "tflite"], ["cab"], threads=[0])
 
 
 @pytest.mark.large
@@ -37,7 +90,7 @@ def test_float32_artefacts_agree_in_every_token(text_model, exports, pairs, tmp_
 def test_a_transformer_agrees_too(transformer_model, pairs, tmp_path, search):
     export_formats(transformer_model, tmp_path, FORMATS[:2], search, Console(quiet=True))
     paths = [tmp_path / name for name in FORMATS[:2]]
-    rows = compare(transformer_model, paths, list(pairs.references())[:50])
+    rows = compare(transformer_model, paths, list(pairs.references())[:20])
     assert all(row.passes for row in rows), rows
 
 

@@ -1,0 +1,172 @@
+"""Artefacts opened to generate, all with one interface, and what a process of each takes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.settings import GenerationSettings
+
+from .litert_runner import LiteRTRunner
+
+# One source -> its target texts and their log probabilities, the best first.
+Generate = Callable[[str], tuple[list[str], np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something that generates.
+
+    Attributes:
+        name: Name of the artefact.
+        quantization: `"float32"`, `"float16"` or `"int8"`.
+        settings: Its search.
+        generate: One source -> target texts and log probabilities.
+        threads: Threads of a LiteRT interpreter; 0 for TensorFlow's own choice.
+        command: Program that reads sources on standard input and needs the artefact alone;
+            empty for the Keras model.
+    """
+
+    name: str
+    quantization: str
+    settings: GenerationSettings
+    generate: Generate
+    threads: int = 0
+    command: tuple[str, ...] = ()
+
+
+def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
+    """The engines of an artefact: for LiteRT one for each number of threads.
+
+    Raises:
+        InputError: If it is none that this package wrote.
+    """
+    if (path / "saved_model.pb").exists():
+        description_file = path / "assets.extra" / "signatures.json"
+    elif (path / "model.tflite").exists():
+        description_file = path / "signatures.json"
+    else:
+        raise InputError(
+            f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make one "
+            "with `keras-seq2seq export`."
+        )
+    if not description_file.exists():
+        raise InputError(f"{path} was not exported by this package: no signatures.json.")
+    description = json.loads(description_file.read_text("utf-8"))
+    settings = GenerationSettings(**description["generation"])
+    quantization = description["quantization"]
+    if description_file.parent != path:
+        command = (sys.executable, "-c", SAVED_MODEL_PROGRAM, str(path))
+        generate = _saved_model(path)
+        return [Engine(path.name, quantization, settings, generate, 0, command)]
+    return [
+        Engine(
+            path.name,
+            quantization,
+            settings,
+            _litert(path, count),
+            count,
+            (sys.executable, "-c", LITERT_PROGRAM, str(path), str(count)),
+        )
+        for count in threads
+    ]
+
+
+def keras_engine(model: Seq2Seq, search: GenerationSettings) -> Engine:
+    """The Keras model itself."""
+
+    def generate(source: str):
+        hypotheses = model.search([source], search)
+        return model.texts(hypotheses)[0], hypotheses.log_probs[0]
+
+    return Engine("Keras model", "float32", search, generate)
+
+
+# Each reads sources on standard input and prints the peak of its resident memory: of the
+# program alone, which `getrusage` does not give (it keeps what the parent had).
+_PEAK = """
+try:
+    lines = open("/proc/self/status").read().splitlines()
+    print([line.split()[1] for line in lines if line.startswith("VmHWM")][0])
+except OSError:
+    print("nan")
+"""
+SAVED_MODEL_PROGRAM = (
+    """
+import sys
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+for line in sys.stdin:
+    model.signatures["serving_default"](text=tf.constant([line.rstrip("\\n")]))
+"""
+    + _PEAK
+)
+LITERT_PROGRAM = (
+    """
+import sys
+sys.path.insert(0, sys.argv[1])
+from litert_runner import LiteRTRunner
+runner = LiteRTRunner(sys.argv[1], int(sys.argv[2]))
+for line in sys.stdin:
+    runner.generate(line.rstrip("\\n"))
+"""
+    + _PEAK
+)
+
+
+def peak_megabytes(engine: Engine, sources: Sequence[str]) -> float:
+    """The most resident memory of a new process that runs the artefact alone, in MB.
+
+    NaN for the Keras model, and where the system has no `/proc`.
+
+    Raises:
+        InputError: If the process fails.
+    """
+    if not engine.command:
+        return float("nan")
+    done = subprocess.run(
+        engine.command,
+        input="".join(f"{source}\n" for source in sources).encode(),
+        capture_output=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+    )
+    if done.returncode:
+        raise InputError(f"{engine.name} fails on its own: {done.stderr.decode()[-300:]}")
+    return float(done.stdout.split()[-1]) * 1024 / 1e6
+
+
+def _saved_model(path: Path) -> Generate:
+    loaded = tf.saved_model.load(str(path))
+    serving = loaded.signatures["serving_default"]
+
+    def generate(source: str):
+        # Keeps `loaded`, which owns the vocabularies, alive.
+        outputs = loaded and serving(text=tf.constant([source]))
+        texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()[0]]
+        return texts, outputs["log_probs"].numpy()[0]
+
+    return generate
+
+
+def _litert(path: Path, threads: int) -> Generate:
+    try:
+        runner = LiteRTRunner(path, threads)
+    except ImportError as error:
+        raise InputError(
+            "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
+        ) from error
+
+    def generate(source: str):
+        texts, outputs = runner.generate(source)
+        return texts, outputs["log_probs"][0]
+
+    return generate
