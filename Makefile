@@ -24,7 +24,7 @@ types: $(VENV)/test.installed
 
 unit: $(VENV)/test.installed
 	@echo "== Tests (about 10 minutes on 2 cores)"
-	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --durations=15
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 $(VENV)/%.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
