@@ -78,6 +78,11 @@ class Part:
 
 def _deserialize(value: Any) -> Any:
     if isinstance(value, dict) and "class_name" in value:
+        # A part records no dtype policy and takes the one that is set when it is made; so
+        # must a layer in its configuration, else half of a model trained in mixed precision
+        # would come back in it.
+        config = {k: v for k, v in value.get("config", {}).items() if k != "dtype"}
+        value = {**value, "config": config}
         return keras.saving.deserialize_keras_object(value)
     return value
 
