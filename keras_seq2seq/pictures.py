@@ -1,5 +1,6 @@
 """Pictures for people: PNG or SVG, by the ending of the file name."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.fonts import families_for
+from keras_seq2seq.settings import GenerationSettings
 
 FORMATS = (".png", ".svg")
 
@@ -35,8 +38,7 @@ def plot_attention(
         [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473), figure 3.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: a picture must end in {' or '.join(FORMATS)}.")
+    check_format(path)
     weights = np.asarray(weights)
     if weights.shape != (len(target_tokens), len(source_tokens)):
         raise ValueError(
@@ -44,6 +46,12 @@ def plot_attention(
             f"Received: shape {weights.shape}, {len(target_tokens)} target and "
             f"{len(source_tokens)} source tokens."
         )
+    # A space would be an empty label.
+    source_tokens, target_tokens = (
+        [token.replace(" ", "␣") for token in tokens]
+        for tokens in (source_tokens, target_tokens)
+    )
+    families = families_for([*source_tokens, *target_tokens, title])
     # The object interface: no global state, no display.
     from matplotlib.figure import Figure
 
@@ -52,8 +60,8 @@ def plot_attention(
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(source_tokens)), source_tokens)
-    axes.set_yticks(range(len(target_tokens)), target_tokens)
+    axes.set_xticks(range(len(source_tokens)), source_tokens, fontfamily=families)
+    axes.set_yticks(range(len(target_tokens)), target_tokens, fontfamily=families)
     axes.tick_params(length=0, labelsize=11)
     axes.xaxis.tick_top()
     axes.set_xlabel("source")
@@ -65,19 +73,22 @@ def plot_attention(
     for spine in axes.spines.values():
         spine.set_visible(False)
     if title:
-        axes.set_title(title, fontsize=13, pad=12)
+        axes.set_title(title, fontsize=13, pad=12, fontfamily=families)
     figure.colorbar(image, ax=axes, label="attention weight", shrink=0.85)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
 
-def draw_attention(model: Any, source: str, path: str | Path) -> str:
+def draw_attention(
+    model: Any, source: str, path: str | Path, settings: GenerationSettings | None = None
+) -> str:
     """Generates the target of a source and draws where the model looked for each token.
 
     Args:
-        model: `Seq2Seq` with attention and a preprocessor.
+        model: `Seq2Seq` or `Ensemble` with attention and a preprocessor.
         source: Source string.
         path: File to write, `.png` or `.svg`.
+        settings: `GenerationSettings`. Defaults to greedy search.
 
     Returns:
         The generated target.
@@ -85,13 +96,26 @@ def draw_attention(model: Any, source: str, path: str | Path) -> str:
     Raises:
         InputError: If the model has no attention, or the format is unknown.
     """
-    target = model.generate(source)
+    check_format(Path(path))
+    settings = dataclasses.replace(settings or GenerationSettings(), alignments=True)
+    hypotheses = model.search([source], settings)
+    target = model.texts(hypotheses, [source] if settings.replace_unknown else None)[0][0]
     preprocessor = model.preprocessor
+    sources = [*preprocessor.source_tokenizer.split_text(source), "end"]
+    length = int(hypotheses.lengths[0, 0])
+    name = preprocessor.target_tokenizer.id_to_token
+    targets = [name(int(token_id)) for token_id in hypotheses.token_ids[0, 0, :length]]
     plot_attention(
-        model.align([source], [target])[0],
-        [*preprocessor.source_tokenizer.split_text(source), "end"],
-        [*preprocessor.target_tokenizer.split_text(target), "end"],
+        hypotheses.alignments[0, 0, : length + 1, : len(sources)],
+        sources,
+        [*targets, "end"],
         path,
         title=f"{source} → {target}",
     )
     return target
+
+
+def check_format(path: Path) -> None:
+    """Raises `InputError` if the ending is none of a picture."""
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: a picture must end in {' or '.join(FORMATS)}.")

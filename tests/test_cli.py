@@ -120,8 +120,71 @@ def test_generate_counts_what_is_unknown(run_dir):
     assert result.stderr == "unknown to the model: 'z' (2), 'p' (1)\n"
 
 
+def test_generate_as_json_with_everything(run_dir, text_model):
+    options = ["--json", "--alignments", "--prefix", "AA", "--beam-size", 2, "--n-best", 2]
+    result = invoke("generate", run_dir, "cab", *options)
+    content = json.loads(result.stdout)
+    assert content["source"] == "cab" and len(content["hypotheses"]) == 2
+    best = content["hypotheses"][0]
+    assert best["target"] == text_model.generate("cab", num_beams=2, prefixes="AA")
+    assert best["tokens"] == [*best["target"].split(), "[END]"]
+    assert sum(best["token_log_probs"]) == pytest.approx(best["log_prob"], abs=1e-3)
+    assert [len(row) for row in best["alignments"]] == [4] * len(best["tokens"])
+
+
+def test_generate_prints_alignments(run_dir, text_model):
+    source, target, pairs = invoke("generate", run_dir, "cab", "--alignments").stdout.split(
+        "\t"
+    )
+    weights = text_model.align([source], [target])[0][:-1, :3]
+    expected = [f"{best}-{time}" for time, best in enumerate(weights.argmax(-1))]
+    assert pairs.split() == expected
+
+
+def test_generate_with_lists_and_files(run_dir, text_model, tmp_path):
+    (tmp_path / "allowed.txt").write_text("AA\nBB CC\n")
+    result = invoke("generate", run_dir, "cab", "--allowed", tmp_path / "allowed.txt")
+    assert result.stdout in ("cab\tAA\n", "cab\tBB CC\n")
+    (tmp_path / "prefixes.txt").write_text("AA\n\n")
+    options = ["--suppress", "EE", "--suppress", "FF", "--bias", "BB=2.5"]
+    result = invoke(
+        "generate", run_dir, "cab", "fee", "--prefixes", tmp_path / "prefixes.txt", *options
+    )
+    expected = text_model.generate(
+        ["cab", "fee"], prefixes=["AA", ""], suppress=["EE", "FF"], bias={"BB": 2.5}
+    )
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == expected
+
+
+def test_score_prints_log_probs_of_tokens(run_dir, text_model, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("cab\tCC AA BB\nfee\tFF\n")
+    plain = invoke("score", run_dir, tmp_path / "pairs.tsv").stdout.splitlines()
+    expected = text_model.score(["cab", "fee"], ["CC AA BB", "FF"])
+    assert plain == [
+        f"cab\tCC AA BB\t{expected[0]:.4f}",
+        f"fee\tFF\t{expected[1]:.4f}",
+    ]
+    first, _ = invoke("score", run_dir, tmp_path / "pairs.tsv", "--tokens").stdout.splitlines()
+    tokens = [part.rsplit(":", 1) for part in first.split("\t")[3].split()]
+    assert [name for name, _ in tokens] == ["CC", "AA", "BB", "[END]"]
+    assert sum(float(log_prob) for _, log_prob in tokens) == pytest.approx(
+        expected[0], abs=1e-3
+    )
+
+
+def test_score_refuses_no_file(run_dir):
+    assert "Expected one TSV or two" in one_line_error(invoke("score", run_dir))
+
+
+def test_a_picture_of_the_search(run_dir, tmp_path):
+    picture = tmp_path / "tree.svg"
+    result = invoke("tree", run_dir, "cab", picture, "--beam-size", 3)
+    assert result.exit_code == 0, result.output
+    assert picture.stat().st_size > 1000
+
+
 def test_generate_asks_on_a_terminal(run_dir, text_model, monkeypatch):
-    monkeypatch.setattr("keras_seq2seq.cli._source_lines", lambda texts, file: None)
+    monkeypatch.setattr("keras_seq2seq.cli_generate._source_lines", lambda texts, file: None)
     result = invoke("generate", run_dir, input="cab\ntoolongaword\nfee\n\n")
     assert result.exit_code == 0
     assert f"cab\t{text_model.generate('cab')}" in result.stdout
@@ -213,6 +276,16 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
         (["cab", "abcdefabc"], "Source 2 of 2 has 9 tokens; this model takes at most 7"),
         (["--file", "nowhere.txt"], "nowhere.txt: no such file"),
         (["cab", "--file", "nowhere.txt"], "either texts or --file"),
+        (["cab", "--prefix", "AA XX"], "prefix 'AA XX' has the token 'XX'"),
+        (["cab", "--prefix", "AA", "--prefixes", "x"], "either --prefix or --prefixes"),
+        (["cab", "--suppress", "XX"], "'XX' is no token of the target vocabulary"),
+        (["cab", "--suppress-id", "AA"], "Expected a token id, a number such as 17"),
+        (["cab", "--bias", "AA"], "Expected a token, an equals sign and a number"),
+        (["cab", "--bias-id", "AA=1"], "Expected a token id, a number such as 17"),
+        (["cab", "--allowed", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["cab", "--beam-size", "4", "--beam-groups", "3"], "must divide the beam size"),
+        (["cab", "--coverage-penalty", "0.2"], "ranks the hypotheses of a beam search"),
+        (["cab", "--min-length-ratio", "9"], "would need at least 27 and at most 12"),
     ],
 )
 def test_generation_refuses_bad_input(run_dir, arguments, message):
@@ -230,10 +303,12 @@ def test_standard_input_that_is_not_utf8_is_refused(run_dir):
 
 
 @pytest.mark.parametrize(
-    "command", [["evaluate"], ["generate"], ["export"], ["parity"], ["attention"]]
+    "command",
+    [["evaluate"], ["generate"], ["export"], ["parity"], ["attention"], ["tree"], ["score"]],
 )
 def test_a_run_without_a_model_is_refused(tmp_path, command):
     extra = {"export": ["out"], "parity": ["out"], "attention": ["a", "a.png"]}
+    extra["tree"] = extra["attention"]
     arguments = [*command, tmp_path / "nowhere", *extra.get(command[0], [])]
     assert "holds no trained model" in one_line_error(invoke(*arguments))
 
@@ -269,7 +344,7 @@ def test_a_wrong_flag_has_status_2(tmp_path, arguments):
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "generate", "score", "attention", "export", "parity", "demo"],
+    "train evaluate generate export parity demo score tree attention".split(),
 )
 def test_every_command_has_help_with_an_example(command):
     result = invoke(command, "--help")

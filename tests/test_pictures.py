@@ -1,8 +1,18 @@
+import warnings
+
+import fontTools.fontBuilder
+import fontTools.pens.ttGlyphPen
+import matplotlib
+import matplotlib.font_manager
 import numpy as np
 import pytest
 
+from keras_seq2seq.decoding import Node, SearchTree
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.fonts import families_for
 from keras_seq2seq.pictures import draw_attention, plot_attention
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tree_picture import draw_search_tree, plot_search_tree
 
 
 @pytest.mark.parametrize("suffix, start", [(".png", b"\x89PNG"), (".svg", b"<?xml")])
@@ -16,6 +26,90 @@ def test_a_picture_of_a_generated_target(text_model, tmp_path):
     path = tmp_path / "attention.svg"
     assert draw_attention(text_model, "cab", path) == text_model.generate("cab")
     assert path.stat().st_size > 1000
+
+
+def test_a_picture_shows_where_the_search_looked(text_model, tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        "keras_seq2seq.pictures.plot_attention",
+        lambda weights, sources, targets, path, title: drawn.update(
+            weights=weights, sources=sources, targets=targets
+        ),
+    )
+    target = draw_attention(text_model, "cab", tmp_path / "a.png", GenerationSettings(3))
+    assert drawn["sources"] == ["c", "a", "b", "end"]
+    assert drawn["targets"] == [*target.split(), "end"]
+    expected = text_model.align(["cab"], [target])[0]
+    np.testing.assert_allclose(drawn["weights"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix, start", [(".png", b"\x89PNG"), (".svg", b"<?xml")])
+def test_a_picture_of_a_search(text_model, tmp_path, suffix, start):
+    path = tmp_path / "folder" / f"tree{suffix}"
+    draw_search_tree(text_model, "cab", path, GenerationSettings(num_beams=3))
+    assert path.read_bytes().startswith(start)
+
+
+def test_a_search_is_drawn_with_every_hypothesis(tmp_path):
+    nodes = [
+        Node(-1, -1, 0, 0.0),
+        Node(5, 0, 1, -0.5),
+        Node(6, 0, 1, -1.5),
+        Node(1, 1, 2, -0.75, rank=0, score=-0.75),
+        Node(7, 1, 2, -2.25),
+    ]
+    path = tmp_path / "tree.svg"
+    matplotlib.rcParams["svg.fonttype"] = "none"  # Text stays text.
+    try:
+        plot_search_tree(SearchTree(nodes, end_id=1), "token {}".format, path, title="words")
+    finally:
+        matplotlib.rcParams["svg.fonttype"] = "path"
+    text = path.read_text("utf-8")
+    for written in ("start", "token 5", "token 6", "token 7", "-2.25", "1. score -0.75"):
+        assert written in text
+
+
+def test_scripts_of_the_default_font_need_no_other():
+    assert families_for(["cab", "вода", "שלום", "سلام", "νερό"]) == ["DejaVu Sans"]
+
+
+@pytest.fixture
+def han_font(tmp_path):
+    """An installed font that has one Han character, which others may lack."""
+    name, character = "Test Han", "\U00030ede"
+    builder = fontTools.fontBuilder.FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "han"])
+    builder.setupCharacterMap({ord(character): "han"})
+    pen = fontTools.pens.ttGlyphPen.TTGlyphPen(None)
+    for point in ((0, 0), (0, 800), (800, 800), (800, 0)):
+        (pen.lineTo if point != (0, 0) else pen.moveTo)(point)
+    pen.closePath()
+    glyph = pen.glyph()
+    builder.setupGlyf({".notdef": glyph, "han": glyph})
+    builder.setupHorizontalMetrics({".notdef": (900, 0), "han": (900, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": name, "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "han.ttf")
+    manager = matplotlib.font_manager.fontManager
+    manager.addfont(tmp_path / "han.ttf")
+    yield name, character
+    manager.ttflist[:] = [entry for entry in manager.ttflist if entry.name != name]
+
+
+def test_another_installed_font_gives_what_the_default_lacks(han_font, tmp_path):
+    name, character = han_font
+    assert families_for(["cab", character]) == ["DejaVu Sans", name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_attention(np.eye(2), [character, "b"], ["a", "b"], tmp_path / "a.png", character)
+
+
+def test_characters_that_no_font_has_are_named(tmp_path):
+    message = r"No installed font has 𰻝 \(CJK UNIFIED IDEOGRAPH-30EDD\): drawn as a box"
+    with pytest.warns(UserWarning, match=message):
+        assert families_for(["a\U00030edd"]) == ["DejaVu Sans"]
 
 
 def test_another_format_is_refused_before_any_work(tmp_path):

@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.decoding import ALIGNMENT
+from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
 from keras_seq2seq.models.generation import TextGeneration
-from keras_seq2seq.models.id_generation import MEMORY_MASK
 from keras_seq2seq.models.parts import State
 from keras_seq2seq.models.seq2seq import Seq2Seq
 

@@ -22,6 +22,7 @@ from keras_seq2seq.decoding import (
     decode,
 )
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
 from keras_seq2seq.models.constraints import (
     allowed_ids,
     biases_of,
@@ -32,9 +33,6 @@ from keras_seq2seq.models.constraints import (
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Decoder, State
 from keras_seq2seq.settings import GenerationSettings, option_name
 from keras_seq2seq.special_tokens import END_ID, PAD_ID, START_ID, UNKNOWN_ID
-
-# The entry of a state that says where there is memory to attend to.
-MEMORY_MASK = "memory_mask"
 
 
 class IdGeneration:
