@@ -8,6 +8,7 @@ from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
 from keras_seq2seq.decoding.loop import Carry, Hypotheses
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
+from keras_seq2seq.decoding.top_k import best_continuations
 from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
 
 
@@ -123,22 +124,19 @@ class BeamSearch:
             Tokens, parents, how many of the chosen ended `(batch,)` int32, and the carry.
         """
         num_beams, vocabulary_size = self.num_beams, log_probs.shape[-1]
-        totals = carry["live_log_probs"][:, :, None] + log_probs
-        merits = totals if penalties is None else totals - penalties[:, None]
-
-        def flat(tensor):
-            return tf.reshape(tensor, [-1, num_beams * vocabulary_size])
-
-        num_candidates = num_beams * min(2, vocabulary_size)
-        merits, index = tf.math.top_k(flat(merits), num_candidates)
-        candidates = (
-            merits if penalties is None else tf.gather(flat(totals), index, batch_dims=1)
+        totals = carry["live_log_probs"]
+        merits, index = best_continuations(
+            totals,
+            log_probs if penalties is None else log_probs - penalties[:, None],
+            num_beams * min(2, vocabulary_size),
         )
         parents = index // vocabulary_size
         tokens = index - parents * vocabulary_size
         ends = tokens == self.end_id
-        # Of each candidate: its log probability, and that of its last token alone.
-        last = tf.gather(flat(log_probs), index, batch_dims=1)
+        # Of each candidate: the log probability of its last token alone, and of all of it.
+        flat = tf.reshape(log_probs, [-1, num_beams * vocabulary_size])
+        last = tf.gather(flat, index, batch_dims=1)
+        candidates = tf.gather(totals, parents, batch_dims=1) + last
 
         first = slice(None), slice(num_beams)
         cut = (time + 1 >= limits)[:, None]
