@@ -1,0 +1,118 @@
+"""KerasHub's BART in this package's loop: beam search, rules, and one exported artefact."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+from keras import ops
+
+from keras_seq2seq.models.generation import TextGeneration
+from keras_seq2seq.models.parts import State
+
+
+class BartGeneration(TextGeneration):
+    """Generates with a `keras_hub.models.BartSeq2SeqLM` through `encode` and `step`.
+
+    Works on token ids; KerasHub's own preprocessor makes them of strings.
+
+    Args:
+        model: The `BartSeq2SeqLM`.
+        max_length: int. Tokens to generate at most, the end token included.
+        start_id: int. The token before the first; BART's is its end token.
+        end_id: int. The token that ends a target.
+
+    Raises:
+        ValueError: If `max_length` is below 1 or above what the model's positions hold.
+
+    Example:
+
+    ```python
+    generation = BartGeneration(bart, max_length=20, start_id=2, end_id=2)
+    hypotheses = generation.decode(inputs, BeamSearch(4, end_id=2), 20, rules=[])
+    ```
+    """
+
+    def __init__(self, model: Any, max_length: int, start_id: int, end_id: int):
+        longest = model.backbone.max_sequence_length
+        if not 1 <= max_length <= longest:
+            raise ValueError(
+                f"`max_length` must be in [1, {longest}], the positions of the model. "
+                f"Received: max_length={max_length}."
+            )
+        self.model = model
+        self.weights = model.weights
+        self.alignment_model = None
+        self._preprocessor = None
+        self._max_length, self._start_id, self._end_id = max_length, start_id, end_id
+        self.decoder: Any = SimpleNamespace(
+            vocabulary_size=model.backbone.vocabulary_size, max_length=max_length
+        )
+
+    @property
+    def start_id(self) -> int:
+        return self._start_id
+
+    @property
+    def end_id(self) -> int:
+        return self._end_id
+
+    @property
+    def max_length(self) -> int:
+        return self._max_length
+
+    def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of the inputs of `encode`."""
+        return {
+            name: tf.TensorSpec((batch_size, None), dtype, name)
+            for name, dtype in (
+                ("encoder_token_ids", tf.int32),
+                ("encoder_padding_mask", tf.int32),
+            )
+        }
+
+    def encode(self, inputs: dict[str, Any]) -> State:
+        """`encoder_token_ids` and `encoder_padding_mask`, `(batch, source_length)` ->
+        the state: both caches, batch first, and the position."""
+        mask = inputs["encoder_padding_mask"]
+        hidden = self.model.call_encoder(inputs["encoder_token_ids"], mask)
+        # KerasHub fills the cache of the source with a pass over target tokens of any value.
+        tokens = ops.zeros((ops.shape(hidden)[0], self._max_length), "int32")
+        self_cache, cross_cache = self.model._initialize_cache(hidden, tokens)
+        *_, cross_cache = self.model.call_decoder_with_cache(
+            hidden, mask, tokens, self_cache, 0, cross_cache, 0
+        )
+        return {
+            "memory": hidden,
+            "memory_mask": mask,
+            "cross_cache": self._flat(cross_cache),
+            "self_cache": self._flat(self_cache),
+            "position": ops.zeros_like(tokens[:, 0]),
+        }
+
+    def step(self, token: Any, state: State) -> tuple[Any, State]:
+        """`(batch,)` token ids and state -> logits and the entries that changed."""
+        position = state["position"]
+        logits, _, self_cache, _ = self.model.call_decoder_with_cache(
+            state["memory"],
+            state["memory_mask"],
+            ops.convert_to_tensor(token, "int32")[:, None],
+            self._whole(state["self_cache"]),
+            position[0],  # All rows are at the same step.
+            self._whole(state["cross_cache"]),
+            None,
+        )
+        return logits[:, 0], {"self_cache": self._flat(self_cache), "position": position + 1}
+
+    # TFLite repeats tensors of five dimensions at most; KerasHub's caches have six.
+
+    def _flat(self, cache: Any) -> Any:
+        """`(batch, layers, 2, length, heads, dim)` -> `(batch, 2 layers, length, hidden)`."""
+        backbone = self.model.backbone
+        length = ops.shape(cache)[3]
+        return ops.reshape(cache, (-1, 2 * backbone.num_layers, length, backbone.hidden_dim))
+
+    def _whole(self, cache: Any) -> Any:
+        backbone = self.model.backbone
+        heads, length = backbone.num_heads, ops.shape(cache)[2]
+        shape = (-1, backbone.num_layers, 2, length, heads, backbone.hidden_dim // heads)
+        return ops.reshape(cache, shape)

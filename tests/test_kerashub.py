@@ -1,0 +1,142 @@
+"""KerasHub's BART through this package's loop gives what KerasHub gives."""
+
+import os
+import re
+from pathlib import Path
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from export.tflite import convert_signatures
+from keras_seq2seq.decoding import BeamSearch
+from keras_seq2seq.kerashub import BartGeneration
+
+DOC = Path(__file__).parent.parent / "docs" / "kerashub.md"
+LENGTH = 10
+
+
+@pytest.fixture(scope="module")
+def bart():
+    keras.utils.set_random_seed(2)
+    backbone = keras_hub.models.BartBackbone(
+        vocabulary_size=30,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        dropout=0.0,
+        max_sequence_length=24,
+    )
+    model = keras_hub.models.BartSeq2SeqLM(backbone, preprocessor=None)
+    for weight in model.weights:
+        # Far from the beginning's symmetry: the choices differ.
+        noise = keras.random.normal(weight.shape, stddev=0.3, seed=len(weight.path))
+        weight.assign(weight + noise)
+    model.compile(sampler="greedy")
+    return model
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    ids = np.random.default_rng(0).integers(4, 30, (6, 9)).astype("int32")
+    mask = (np.arange(9) < np.array([9, 5, 1, 7, 3, 8])[:, None]).astype("int32")
+    return {"encoder_token_ids": ids * mask, "encoder_padding_mask": mask}
+
+
+@pytest.fixture(scope="module")
+def generation(bart):
+    return BartGeneration(bart, max_length=LENGTH, start_id=2, end_id=2)
+
+
+def run(generation, inputs, beams=1):
+    function = tf.function(
+        lambda inputs: generation.decode(inputs, BeamSearch(beams, end_id=2), LENGTH, rules=[]),
+        autograph=False,
+    )
+    return function({name: tf.constant(value) for name, value in inputs.items()})
+
+
+def test_greedy_is_kerashubs_own(bart, generation, inputs):
+    decoder_token_ids = np.zeros((6, LENGTH + 1), "int32")
+    decoder_token_ids[:, 0] = 2
+    prompt = {
+        "decoder_token_ids": decoder_token_ids,
+        "decoder_padding_mask": (decoder_token_ids != 0).astype("int32"),
+    }
+    generated = bart.generate({**inputs, **prompt}, stop_token_ids=[2])
+    expected = np.asarray(generated["decoder_token_ids"])[:, 1:]
+    mask = np.asarray(generated["decoder_padding_mask"])[:, 1:]
+    received = run(generation, inputs)
+    np.testing.assert_array_equal(received.token_ids[:, 0], expected * mask)
+    assert len(np.unique(expected, axis=0)) > 1
+
+
+def test_the_steps_give_the_logits_of_the_whole_sequence(bart, generation, inputs):
+    tokens = np.random.default_rng(1).integers(4, 30, (6, 7)).astype("int32")
+    state = generation.encode(inputs)
+    hidden = bart.backbone(
+        {
+            **inputs,
+            "decoder_token_ids": tokens,
+            "decoder_padding_mask": np.ones_like(tokens),
+        }
+    )["decoder_sequence_output"]
+    expected = bart.backbone.token_embedding(hidden, reverse=True)
+    for position in range(7):
+        logits, changed = generation.step(tokens[:, position], state)
+        np.testing.assert_allclose(logits, expected[:, position], atol=1e-4)
+        state |= changed
+
+
+def test_a_beam_is_at_least_as_probable_as_greedy(generation, inputs):
+    greedy, beam = run(generation, inputs), run(generation, inputs, 8)
+    assert (beam.log_probs[:, 0].numpy() >= greedy.log_probs[:, 0].numpy() - 1e-5).all()
+
+
+@pytest.mark.large
+def test_it_converts_to_builtin_operations_of_litert(bart, generation, inputs):
+    def generate(**inputs):
+        hypotheses = generation.decode(inputs, BeamSearch(2, end_id=2), LENGTH, rules=[])
+        return {"token_ids": hypotheses.token_ids, "log_probs": hypotheses.log_probs}
+
+    function = tf.function(generate, autograph=False)
+    function.get_concrete_function(
+        **{
+            name: tf.TensorSpec((1, 9), spec.dtype, name)
+            for name, spec in generation.encoder_spec(1).items()
+        }
+    )
+    archive = keras.export.ExportArchive()
+    archive.track(bart)
+    content = convert_signatures(archive, {"serving_default": function}, "float32")
+    runner = Interpreter(model_content=content).get_signature_runner("serving_default")
+    expected = run(generation, inputs, 2)
+    for row in range(6):
+        outputs = runner(**{name: value[row : row + 1] for name, value in inputs.items()})
+        np.testing.assert_array_equal(outputs["token_ids"][0], expected.token_ids[row])
+        np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[row], atol=1e-4)
+
+
+@pytest.mark.large
+def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"<!-- tested -->\n```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    names: dict = {}
+    exec(compile(block, str(DOC), "exec"), names)
+    assert os.path.exists("bart/saved_model.pb")
+    ids = np.array([[5, 6, 7, 2]], "int32")
+    arguments = {"encoder_token_ids": ids, "encoder_padding_mask": np.ones_like(ids)}
+    serving = tf.saved_model.load("bart").signatures["serving_default"]
+    received = serving(**{name: tf.constant(value) for name, value in arguments.items()})
+    generate = tf.function(names["generate"], autograph=False)
+    expected = generate(**{name: tf.constant(value) for name, value in arguments.items()})
+    np.testing.assert_array_equal(received["token_ids"], expected["token_ids"])
+
+
+def test_a_length_that_the_positions_do_not_hold_is_refused(bart):
+    with pytest.raises(ValueError, match=r"in \[1, 24\].*Received: max_length=25"):
+        BartGeneration(bart, max_length=25, start_id=2, end_id=2)
