@@ -242,6 +242,14 @@ def test_a_model_without_attention_follows_ratios_and_prefixes(no_attention):
     assert text.startswith("AA") and len(text.split()) <= 3
 
 
+def test_lengths_that_contradict_each_other_leave_no_hypothesis(text_model):
+    """In a graph, where nothing can be refused; `search` refuses before."""
+    inputs = text_model.preprocessor.encoder_inputs(["cab"])
+    for num_beams in (1, 2):
+        settings = GenerationSettings(num_beams, max_length=5, min_length_ratio=3.0)
+        assert (text_model.generate_ids(inputs, settings).log_probs.numpy() < -5e8).all()
+
+
 def test_as_many_targets_as_sources_are_scored(text_model):
     with pytest.raises(InputError, match="2 sources, 1 targets"):
         text_model.score(["a", "b"], ["AA"])
