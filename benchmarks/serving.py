@@ -1,6 +1,6 @@
 """What a SavedModel costs to serve: size, loading, the first request, throughput, tokenization.
 
-    python benchmarks/serving.py exports/demo/serving/demo/1 --file words.txt --model runs/demo/model.keras
+    python benchmarks/serving.py exports/demo/saved_model --file words.txt --model MODEL.keras
 
 Requests go through TensorFlow's C API, the code that TensorFlow Serving runs; what a network
 and the server's own queue add is not in the figures. Each measurement of loading and of a

@@ -43,7 +43,7 @@ class BartGeneration(TextGeneration):
         self.weights = model.weights
         self.alignment_model = None
         self._preprocessor = None
-        self._max_length, self._start_id, self._end_id = max_length, start_id, end_id
+        self._longest, self._start_id, self._end_id = max_length, start_id, end_id
         self.decoder: Any = SimpleNamespace(
             vocabulary_size=model.backbone.vocabulary_size, max_length=max_length
         )
@@ -58,7 +58,7 @@ class BartGeneration(TextGeneration):
 
     @property
     def max_length(self) -> int:
-        return self._max_length
+        return self._longest
 
     def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
         """Shapes and dtypes of the inputs of `encode`."""
@@ -76,7 +76,7 @@ class BartGeneration(TextGeneration):
         mask = inputs["encoder_padding_mask"]
         hidden = self.model.call_encoder(inputs["encoder_token_ids"], mask)
         # KerasHub fills the cache of the source with a pass over target tokens of any value.
-        tokens = ops.zeros((ops.shape(hidden)[0], self._max_length), "int32")
+        tokens = ops.zeros((ops.shape(hidden)[0], self._longest), "int32")
         self_cache, cross_cache = self.model._initialize_cache(hidden, tokens)
         *_, cross_cache = self.model.call_decoder_with_cache(
             hidden, mask, tokens, self_cache, 0, cross_cache, 0
