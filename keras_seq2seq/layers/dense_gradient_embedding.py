@@ -27,6 +27,11 @@ class DenseGradientEmbedding(keras.layers.ReversibleEmbedding):
         vectors = ops.take(embeddings, ops.cast(inputs, "int32"), axis=0)
         return ops.cast(vectors, self.compute_dtype)
 
+    def compute_output_spec(
+        self, inputs: Any, reverse: bool = False, training: bool = False
+    ) -> Any:
+        return super().compute_output_spec(inputs, reverse=reverse)
+
 
 @ops.custom_gradient
 def _with_dense_gradient(tensor: Any) -> Any:

@@ -59,3 +59,12 @@ def test_a_tied_output_adds_its_gradient():
     counts = np.bincount(TOKEN_IDS.reshape(-1), minlength=5)[:, None]
     gradient = tape.gradient(loss, layer.embeddings.value)
     np.testing.assert_allclose(gradient, np.tile(counts + 1.0, (1, 4)), rtol=1e-6)
+
+
+def test_it_is_wired_onto_keras_inputs():
+    token_ids = keras.Input((None,), dtype="int32")
+    layer = DenseGradientEmbedding(5, 4)
+    vectors = layer(token_ids)
+    assert vectors.shape == (None, None, 4)
+    model = keras.Model(token_ids, layer(vectors, reverse=True))
+    assert model(TOKEN_IDS, training=True).shape == (2, 3, 5)
