@@ -47,6 +47,7 @@ def recurrent(
     dropout: float = 0.1,
     recurrent_dropout: float = 0.0,
     tie_output: bool = False,
+    encoder_layers: int = 0,
     time_reduction: int = 1,
     convolutions: int = 0,
     convolution_strides: int = 2,
@@ -71,6 +72,7 @@ def recurrent(
         recurrent_dropout: float. Defaults to 0.
         tie_output: bool. Logits from the target embeddings; needs `embedding_dim` equal to
             `hidden_dim`. Defaults to `False`.
+        encoder_layers: int. Layers of the encoder; 0 (default) for `num_layers`.
         time_reduction: int. As of `RecurrentEncoder`. Defaults to 1.
         convolutions: int. Layers of a `ConvolutionEmbedding` over the source. Defaults to 0.
         convolution_strides: int. Its strides. Defaults to 2.
@@ -102,7 +104,7 @@ def recurrent(
             encoder_dim,
             bidirectional=bidirectional,
             time_reduction=time_reduction,
-            **shared,
+            **{**shared, "num_layers": encoder_layers or num_layers},
         ),
         RecurrentDecoder(
             TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), embedding_dim),
@@ -182,6 +184,7 @@ def transformer(
     positions: str = "sinusoidal",
     tie_output: bool = False,
     share_embeddings: bool = False,
+    encoder_layers: int = 0,
     convolutions: int = 0,
     convolution_strides: int = 2,
     spec_augment: bool = False,
@@ -205,7 +208,8 @@ def transformer(
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
-        convolutions, convolution_strides, spec_augment, ctc_weight: As of `recurrent`.
+        encoder_layers, convolutions, convolution_strides, spec_augment, ctc_weight: As of
+            `recurrent`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
@@ -235,7 +239,7 @@ def transformer(
         TransformerEncoder(
             source,
             max_length=source.output_length(preprocessor.source_positions),
-            **shared,
+            **{**shared, "num_layers": encoder_layers or num_layers},
         ),
         TransformerDecoder(
             target,
