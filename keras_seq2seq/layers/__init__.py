@@ -9,6 +9,7 @@ from keras_seq2seq.layers.additive_attention import (
 from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
 from keras_seq2seq.layers.ctc import CTCLoss
+from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
@@ -26,6 +27,7 @@ __all__ = [
     "BahdanauAttention",
     "CTCLoss",
     "DeltaFeatures",
+    "DenseGradientEmbedding",
     "DotProductAttention",
     "FrameNormalization",
     "LearnedPositions",

@@ -101,13 +101,18 @@ def test_pictures_are_flattened():
     features = preprocessor.encoder_inputs(videos)["encoder_features"].numpy()
     np.testing.assert_array_equal(features.reshape(1, 2, 4, 5, 3)[0], videos[0])
     flat = videos[0].reshape(2, 60)
-    np.testing.assert_array_equal(preprocessor.encoder_inputs([flat])["encoder_features"], [flat])
+    np.testing.assert_array_equal(
+        preprocessor.encoder_inputs([flat])["encoder_features"], [flat]
+    )
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (np.zeros((4, 2)), r"array \(4, 2\): its frames have the shape \(2,\); .* takes \(3,\)"),
+        (
+            np.zeros((4, 2)),
+            r"array \(4, 2\): its frames have the shape \(2,\); .* takes \(3,\)",
+        ),
         (np.full((2, 3), np.nan), "holds NaN or infinity"),
         ("missing.npy", "missing.npy: no such file"),
         ("sound.wav", "must be one of .npy"),

@@ -75,7 +75,9 @@ def test_hidden_stretches_are_short_and_inside_the_utterance():
 
 def test_hidden_features_are_bands():
     layer = SpecAugment(time_masks=0, feature_masks=1, feature_width=3, seed=2)
-    hidden = np.asarray(layer(np.ones((100, 4, 8), "float32"), np.ones((100, 4)), training=True))
+    hidden = np.asarray(
+        layer(np.ones((100, 4, 8), "float32"), np.ones((100, 4)), training=True)
+    )
     hidden = hidden == 0
     assert (hidden.all(1) == hidden.any(1)).all()
     runs = [run for row in hidden[:, 0] for run in stretches(row)]

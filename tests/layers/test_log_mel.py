@@ -11,9 +11,7 @@ def reference(samples, rate=8000, mels=40, low=60.0, floor=1e-6):
     window, stride = rate // 40, rate // 100
     size = 2 ** int(np.ceil(np.log2(window)))
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    corners = np.linspace(
-        *(2595 * np.log10(1 + np.array([low, rate / 2]) / 700)), mels + 2
-    )
+    corners = np.linspace(*(2595 * np.log10(1 + np.array([low, rate / 2]) / 700)), mels + 2)
     bins = 2595 * np.log10(1 + np.fft.rfftfreq(size, 1 / rate) / 700)
     frames = []
     for begin in range(0, len(samples), stride):
