@@ -109,6 +109,11 @@ class TrainingConfig:
     )
     gradient_accumulation: int = setting(1, "Batches whose gradients make one update.")
     label_smoothing: float = setting(0.0, "Share of probability spread over all tokens.")
+    r_drop: float = setting(
+        0.0,
+        "Weight of the agreement of two passes under dropout; 0 for one pass. Above 0 an "
+        "epoch takes up to twice as long.",
+    )
     ema: float = setting(
         0.0, "Momentum of a moving average of the weights to evaluate and keep; 0 for none."
     )
@@ -250,6 +255,7 @@ _LOWEST = {
     "global_clipnorm": 0,
     "weight_decay": 0,
     "gradient_accumulation": 1,
+    "r_drop": 0,
     "plateau_patience": 1,
     "average": 0,
     "patience": 1,

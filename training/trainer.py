@@ -15,7 +15,7 @@ from rich.console import Console
 from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
-from keras_seq2seq.losses import SmoothedCrossentropy
+from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 from keras_seq2seq.settings import option_name
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
@@ -80,6 +80,13 @@ def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2S
     return model
 
 
+def build_loss(config: TrainingConfig) -> Any:
+    """The loss of a configuration, for `compile`."""
+    if config.r_drop:
+        return RDropCrossentropy(config.r_drop, config.label_smoothing)
+    return SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else "auto"
+
+
 def train(
     config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
 ) -> dict[str, Any]:
@@ -132,10 +139,12 @@ def train(
         seed=config.seed,
         initial_epoch=initial_epoch,
     )
+    if config.r_drop:
+        data = data.twice()
     # Compiling the whole step for every bucket's shape costs more than it saves on a CPU.
     model.compile(
         build_optimizer(config, config.epochs * data.steps),
-        SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else "auto",
+        build_loss(config),
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)

@@ -92,6 +92,15 @@ class TrainingData:
     steps: int
     buckets: Buckets
 
+    def twice(self) -> "TrainingData":
+        """Batches that hold their rows twice, one half after the other, for
+        `keras_seq2seq.losses.RDropCrossentropy`."""
+
+        def double(*batch):
+            return tf.nest.map_structure(lambda tensor: tf.concat([tensor] * 2, 0), batch)
+
+        return TrainingData(self.dataset.map(double), self.steps, self.buckets)
+
 
 def training_data(
     preprocessor: Any,

@@ -8,6 +8,7 @@ from keras_seq2seq.layers.additive_attention import (
 )
 from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
+from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
 from keras_seq2seq.layers.positions import (
     LearnedPositions,
@@ -21,6 +22,7 @@ from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
 __all__ = [
     "AttentionalRecurrence",
     "BahdanauAttention",
+    "DenseGradientEmbedding",
     "DotProductAttention",
     "LearnedPositions",
     "LocationSensitiveAttention",

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import MaskedConvolution
+from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution
 from keras_seq2seq.models.parts import (
     ENCODER_FEATURES,
     ENCODER_LENGTHS,
@@ -71,7 +71,7 @@ class TokenEmbedding(SourceEmbedding):
         if self._layer is None:
             # Of the size that gives unit variance to embeddings scaled by sqrt(D), and to
             # logits of a tied output.
-            self._layer = keras.layers.ReversibleEmbedding(
+            self._layer = DenseGradientEmbedding(
                 self.vocabulary_size,
                 self.embedding_dim,
                 tie_weights=True,
