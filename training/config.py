@@ -136,10 +136,29 @@ class TrainingConfig:
         0.0, "Momentum of a moving average of the weights to evaluate and keep; 0 for none."
     )
 
+    metric: str = setting(
+        "none",
+        "Score of generated texts, beside the error rates.",
+        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge"),
+    )
+    references: str = setting(
+        "source",
+        "What a target is right against: all targets that the data has for its source, or "
+        "that of its own pair.",
+        choices=("source", "pair"),
+    )
     monitor: str = setting(
         "sequence_error_rate",
-        "Validation metric that chooses the best epoch and stops the run; lower is better.",
-        choices=("sequence_error_rate", "token_error_rate", "loss"),
+        "Validation metric that chooses the best epoch and stops the run.",
+        choices=(
+            "sequence_error_rate",
+            "token_error_rate",
+            "loss",
+            "bleu",
+            "bleu_lowercase",
+            "chrf",
+            "rouge_l",
+        ),
     )
     patience: int = setting(5, "Epochs without a better result before the run stops.")
     average: int = setting(
@@ -183,6 +202,11 @@ class TrainingConfig:
             raise InputError(
                 f"--plateau-factor must be in (0, 1). Received: {self.plateau_factor}."
             )
+        if SCORES.get(self.monitor, self.metric) != self.metric:
+            raise InputError(
+                f"--monitor {self.monitor} needs --metric {SCORES[self.monitor]}. "
+                f"Received: --metric {self.metric}."
+            )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."
@@ -194,6 +218,25 @@ class TrainingConfig:
     def replace(self, **changes: Any) -> "TrainingConfig":
         """A copy with some settings changed."""
         return dataclasses.replace(self, **changes)
+
+
+# What can be monitored that is better when it is higher -> the metric that has it.
+SCORES = {
+    "bleu": "bleu",
+    "bleu_lowercase": "bleu_lowercase",
+    "chrf": "chrf",
+    "rouge_l": "rouge",
+}
+
+
+def cost(monitor: str, value: float) -> float:
+    """The value of a monitored metric as a number that is better when it is lower."""
+    return -value if monitor.removeprefix("val_") in SCORES else value
+
+
+def mode_of(monitor: str) -> str:
+    """What Keras calls the direction of a monitored metric: `"min"` or `"max"`."""
+    return "min" if cost(monitor, 1.0) > 0 else "max"
 
 
 # Fields that only some architectures have; another one refuses them.

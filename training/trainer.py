@@ -40,8 +40,8 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .config import MODEL_SETTINGS, TrainingConfig
-from .evaluation import evaluate
+from .config import MODEL_SETTINGS, TrainingConfig, cost, mode_of
+from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory, write_atomically
@@ -174,7 +174,7 @@ def train(
     decoded = _head(validation, config.validation_decoded)
     held_out = validation_data(preprocessor, validation.sources, validation.targets)
     early_stopping = keras.callbacks.EarlyStopping(
-        monitor, patience=config.patience, mode="min"
+        monitor, patience=config.patience, mode=mode_of(monitor)
     )
     plateau = plateau_callbacks(config, monitor)
     progress = ProgressBar(console, (config.token_name, config.sequence_name))
@@ -182,7 +182,7 @@ def train(
         *([average] if average else []),
         SeedEveryEpoch(config.seed),
         StopOnInvalidLoss(),
-        DecodedErrorRates(decoded),
+        DecodedErrorRates(decoded, None, config.metric, config.references),
         early_stopping,
         *plateau,
         keras.callbacks.TensorBoard(run.logs, update_freq="epoch"),
@@ -209,12 +209,18 @@ def train(
             progress.on_train_end()
     seconds = time.perf_counter() - begin
     best = state.history[state.best_epoch]
+    validation_scores = {
+        name.replace("val_", "validation_"): best[name]
+        for name in map("val_{}".format, SCORE_NAMES)
+        if name in best
+    }
     epochs_run = len(state.history) - initial_epoch
     summary = {
         "best_epoch": best["epoch"],
         "epochs": len(state.history),
         "validation_token_error_rate": best[TOKEN_ERROR_RATE],
         "validation_sequence_error_rate": best[SEQUENCE_ERROR_RATE],
+        **validation_scores,
         "parameters": model.count_params(),
         "training_pairs": len(train_pairs),
         "dropped_pairs": len(splits.train) - len(train_pairs),
@@ -228,9 +234,9 @@ def train(
         model.set_weights(average_models(paths).get_weights())
         averaged: dict[str, Any] = {
             "epochs": to_average(state.history),
-            **_measure(model, decoded, held_out),
+            **_measure(config, model, decoded, held_out),
         }
-        averaged["kept"] = averaged[monitor] < best[monitor]
+        averaged["kept"] = cost(monitor, averaged[monitor]) < cost(monitor, best[monitor])
         if averaged["kept"]:
             write_atomically(run.model_file, model.save)
             summary["validation_token_error_rate"] = averaged[TOKEN_ERROR_RATE]
@@ -353,13 +359,14 @@ def _replay(
     return model.stop_training
 
 
-def _measure(model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset) -> dict[str, float]:
+def _measure(
+    config: TrainingConfig, model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset
+) -> dict[str, float]:
     """The validation metrics that an epoch has."""
-    rates, _, _ = evaluate(model, decoded)
+    values = evaluate(model, decoded, None, config.metric, config.references).values
     return {
         "val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"],
-        TOKEN_ERROR_RATE: rates.token_error_rate,
-        SEQUENCE_ERROR_RATE: rates.sequence_error_rate,
+        **{f"val_{name}": value for name, value in values.items()},
     }
 
 
