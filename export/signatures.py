@@ -7,9 +7,9 @@ serving_default, text   in   text: string (B,)
                         out  text, log_probs, scores, length: (B, H);
                              token_ids, token_log_probs: (B, H, L); alignments: (B, H, L, S);
                              error: string (B,)
-generate                in   text; prefix: string (B,) or (1,); max_length: int32 ();
-                             of a beam search n_best: int32 () and length_penalty: float32 ();
-                             of sampling n_best, temperature: float32 () and seed: int32 ()
+generate                in   text; each with a default, (B,) or (1,): prefix: string;
+                             max_length, n_best, seed: int32; length_penalty, temperature:
+                             float32
                         out  as serving_default
 serving_default, ids    in   encoder inputs by name
                         out  as above without text
@@ -32,9 +32,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.client import AS_EXPORTED
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
+
+from .request_options import DTYPES, resolve
 
 
 class IdSignatures:
@@ -140,77 +143,55 @@ class TextSignatures(IdSignatures):
     def request_signature(self) -> Any:
         """The `tf.function` of `generate`: inputs that a request may leave out.
 
-        The defaults are those of the settings; a SavedModel keeps them in its graph.
+        A SavedModel keeps the defaults in its graph.
         """
-        settings = self.settings
-        no_prefix = tf.constant([""])
-        max_length = tf.constant(self.model.check_settings(settings) - 1)
-        n_best = tf.constant(settings.num_hypotheses)
-        length_penalty = tf.constant(settings.length_penalty, tf.float32)
-        temperature = tf.constant(settings.temperature, tf.float32)
-        seed = tf.constant(settings.seed)
+        unset = {n: tf.constant([AS_EXPORTED[n]], dtype) for n, dtype in DTYPES.items()}
 
-        def greedy(text, prefix=no_prefix, max_length=max_length):
-            return self.generate_request(text, prefix, {"max_length": max_length})
-
-        def beam(
+        def generate(
             text,
-            prefix=no_prefix,
-            max_length=max_length,
-            n_best=n_best,
-            length_penalty=length_penalty,
+            prefix=tf.constant([""]),  # noqa: B008
+            max_length=unset["max_length"],
+            n_best=unset["n_best"],
+            length_penalty=unset["length_penalty"],
+            temperature=unset["temperature"],
+            seed=unset["seed"],
         ):
-            request = {"max_length": max_length, "length_penalty": length_penalty}
-            return self.generate_request(text, prefix, request, n_best)
+            given = {
+                "max_length": max_length,
+                "n_best": n_best,
+                "length_penalty": length_penalty,
+                "temperature": temperature,
+                "seed": seed,
+            }
+            return self.generate_request(text, prefix, given)
 
-        def sample(
-            text,
-            prefix=no_prefix,
-            max_length=max_length,
-            n_best=n_best,
-            temperature=temperature,
-            seed=seed,
-        ):
-            request = {"max_length": max_length, "temperature": temperature, "seed": seed}
-            return self.generate_request(text, prefix, request, n_best)
-
-        function = sample if settings.sample else beam if settings.num_beams > 1 else greedy
         spec = [
             tf.TensorSpec([self.batch_size], tf.string, "text"),
             tf.TensorSpec([None], tf.string, "prefix"),
-            *(
-                tf.TensorSpec([], default.dtype)
-                for default in (function.__defaults__ or ())[1:]
-            ),
+            *(tf.TensorSpec([None], dtype) for dtype in DTYPES.values()),
         ]
-        return tf.function(function, input_signature=spec, autograph=False)
+        return tf.function(generate, input_signature=spec, autograph=False)
 
     def generate_request(
-        self,
-        text: tf.Tensor,
-        prefix: tf.Tensor,
-        request: dict[str, tf.Tensor],
-        n_best: tf.Tensor | None = None,
+        self, text: tf.Tensor, prefix: tf.Tensor, given: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """`generate_text` with what a request changes.
-
-        A scalar that is out of range fails the request; a prefix that does not fit is the
-        `error` of its source.
-        """
-        settings = self.settings
+        """`generate_text` with what each source changes; what does not fit is its `error`."""
+        settings, rows = self.settings, tf.shape(text)
+        longest = self.model.check_settings(settings) - 1
+        given = {name: tf.broadcast_to(value, rows) for name, value in given.items()}
+        options, wrong = resolve(settings, longest, given)
         if not settings.sample:
-            # All that the beam holds; the request says how many of them come out.
+            # All that the beam holds; each source says how many of them come out.
             settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
-        checks = self.check_request(settings, request, n_best)
-        with tf.control_dependencies(checks):
-            inputs, error = self.fitting_inputs(tf.identity(text))
+        inputs, error = self.fitting_inputs(text)
         tokenizer = self.model.preprocessor.target_tokenizer
-        prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, tf.shape(text)))
-        least, most = self.model.length_range(inputs, settings, request["max_length"])
+        prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, rows))
+        least, most = self.model.length_range(inputs, settings, options["max_length"])
         is_unknown = tf.cast(prefix_ids == tokenizer.unknown_token_id, tf.int32)
         is_long = tf.cast(prefix_ids.row_lengths(), tf.int32) > most
         error = _first(
             error,
+            wrong,
             _length_error(least, most),
             tf.where(
                 tf.reduce_sum(is_unknown, axis=1) > 0,
@@ -219,50 +200,21 @@ class TextSignatures(IdSignatures):
             ),
             tf.where(is_long, "the prefix has more tokens than the target may have", ""),
         )
+        n_best = options.pop("n_best")
+        request = {"max_length": options["max_length"]}
+        if settings.sample:
+            request["temperature"] = options["temperature"][:, None, None]
+            # One seed makes the noise of the whole batch.
+            request["seed"] = tf.reduce_max(options["seed"])
+        elif settings.num_beams > 1:
+            request["length_penalty"] = options["length_penalty"][:, None]
         hypotheses = self.model.generate_ids(
             inputs, settings, prefix_ids=prefix_ids, request=request
         )
-        if n_best is not None:
-            hypotheses = Hypotheses(
-                *(None if tensor is None else tensor[:, :n_best] for tensor in hypotheses)
-            )
-        return _answered(self.text_outputs(text, hypotheses), error)
-
-    def check_request(
-        self,
-        settings: GenerationSettings,
-        request: dict[str, tf.Tensor],
-        n_best: tf.Tensor | None,
-    ) -> list[Any]:
-        """Operations that fail a request whose scalars are out of range."""
-        longest = self.model.check_settings(settings) - 1
-        max_length = request["max_length"]
-        checks = [
-            _require(
-                (max_length >= 1) & (max_length <= longest),
-                f"max_length must be from 1 to {longest}",
-            )
-        ]
-        if n_best is not None:
-            most = settings.num_hypotheses
-            checks.append(
-                _require((n_best >= 1) & (n_best <= most), f"n_best must be from 1 to {most}")
-            )
-        if "length_penalty" in request:
-            penalty = request["length_penalty"]
-            checks.append(_require(tf.math.is_finite(penalty), "length_penalty must be finite"))
-            if settings.length_rule != "reward":
-                checks.append(_require(penalty >= 0, "length_penalty must be at least 0"))
-        if "temperature" in request:
-            temperature = request["temperature"]
-            checks += [
-                _require(
-                    (temperature > 0) & tf.math.is_finite(temperature),
-                    "temperature must be above 0",
-                ),
-                _require(request["seed"] >= 0, "seed must be at least 0"),
-            ]
-        return checks
+        outputs = self.text_outputs(text, hypotheses)
+        shown = tf.range(tf.reduce_max(n_best))[None] < n_best[:, None]
+        outputs = {name: tensor[:, : tf.shape(shown)[1]] for name, tensor in outputs.items()}
+        return _answered(_where(shown, outputs), error)
 
     def encode_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs, error = self.fitting_inputs(text)
@@ -307,17 +259,19 @@ class TextSignatures(IdSignatures):
 
 def _answered(outputs: dict[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
     """The outputs with `error`; rows with an error say that no hypothesis exists."""
+    return _where(error == "", outputs) | {"error": error}
+
+
+def _where(fits: tf.Tensor, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The outputs, but what says that there is none where `fits` (first axes) is false."""
     nothing = {"text": "", "log_probs": -1e9, "scores": -1e9}
+    result = {}
     for name, tensor in outputs.items():
-        fits = tf.reshape(error == "", [-1] + [1] * (len(tensor.shape) - 1))
+        axes = [1] * (len(tensor.shape) - len(fits.shape))
+        like = tf.reshape(fits, tf.concat([tf.shape(fits), tf.constant(axes, tf.int32)], 0))
         none = tf.constant(nothing.get(name, 0), tensor.dtype)
-        outputs[name] = tf.where(fits, tensor, none)
-    return outputs | {"error": error}
-
-
-def _require(holds: tf.Tensor, message: str) -> Any:
-    """An operation that fails the request unless it holds."""
-    return tf.debugging.Assert(holds, [message])
+        result[name] = tf.where(like, tensor, none)
+    return result
 
 
 def _first(error: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
@@ -348,12 +302,12 @@ def describe(
         "max_source_length": preprocessor.max_source_length,
         "max_target_length": preprocessor.max_target_length,
         "source": {
-            "split": type(source).__name__,
-            "lowercase": source.lowercase,
+            **source.description,
             "append": source.end_token_id,
             "unknown": source.unknown_token_id,
         },
         "target": {
+            **target.description,
             "separator": target.separator,
             "start": target.start_token_id,
             "end": target.end_token_id,
