@@ -136,6 +136,8 @@ class RunDirectory:
     @property
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
+        if not self.config_file.exists():
+            return "text"
         return self.config["settings"].get("source", "text")
 
     @property
@@ -200,5 +202,7 @@ def fingerprint(*parts: Pairs) -> str:
     for pairs in parts:
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
             digest.update(f"{source}\t{target}\n".encode())
+            if isinstance(source, Signal):
+                digest.update(source.array.tobytes())
         digest.update(b"\0")
     return digest.hexdigest()
