@@ -18,6 +18,7 @@ from keras_seq2seq.cli_options import (
     options_of,
     print_error,
     print_written,
+    read_data,
     run_argument,
 )
 from keras_seq2seq.cli_request import request
@@ -91,6 +92,11 @@ for command in (request, generate, score, attention, tree):
     type=PATH,
     help="TSV of test pairs for `evaluate`.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="With --source features or waveform: an entry that cannot be used is an error.",
+)
 @options_of(TrainingConfig)
 def train(
     files: tuple[Path, ...],
@@ -100,10 +106,13 @@ def train(
     preset: str | None,
     validation_file: Path | None,
     test_file: Path | None,
+    strict: bool,
     **settings: Any,
 ) -> None:
     """Train a model on FILES: one TSV (source, tab, target) or two parallel text files.
 
+    With --source features or waveform: a list of .npy or sound files with their texts (TSV,
+    metadata.csv, metadata.jsonl or a folder with one of these), and where the files are.
     UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
     given again.
 
@@ -112,6 +121,8 @@ def train(
       keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
+      keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
+      keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
     """
     load_tensorflow()
     changed = {**_preset_settings(preset), **given(settings)}
@@ -123,7 +134,7 @@ def train(
         splits = module.load(data)
     else:
         config = TrainingConfig(**changed)
-        splits = _read_splits(files, validation_file, test_file, config)
+        splits = _read_splits(files, validation_file, test_file, config, strict)
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
@@ -146,18 +157,20 @@ def _read_splits(
     validation_file: Path | None,
     test_file: Path | None,
     config: TrainingConfig,
+    strict: bool = False,
 ) -> Any:
-    from keras_seq2seq.data import Splits, read_pairs, read_parallel, split_by_source
+    from keras_seq2seq.data import Splits, split_by_source
 
     if len(files) not in (1, 2):
         raise InputError(
             f"Expected one TSV file, or two parallel files, or --recipe. Received {len(files)} "
             "files."
         )
-    pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
-    test = read_pairs(test_file) if test_file else None
+    source, folder = config.source, () if config.source == "text" else files[1:]
+    pairs = read_data(files, source, strict)
+    test = read_data((test_file, *folder), source, strict) if test_file else None
     if validation_file:
-        return Splits(pairs, read_pairs(validation_file), test)
+        return Splits(pairs, read_data((validation_file, *folder), source, strict), test)
     held_out = min(config.validation_sources, max(1, len(set(pairs.sources)) // 10))
     splits = split_by_source(pairs, validation_sources=held_out, seed=config.seed)
     return dataclasses.replace(splits, test=test)
@@ -168,7 +181,7 @@ def _read_splits(
 @click.argument("files", nargs=-1, type=PATH)
 @click.option(
     "--metric",
-    type=click.Choice(["none", "bleu", "bleu_lowercase", "chrf", "rouge"]),
+    type=click.Choice(["none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"]),
     help="Score of the texts.  [default: of the run]",
 )
 @click.option(
@@ -193,7 +206,6 @@ def evaluate(
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv --metric chrf
     """
-    from keras_seq2seq.data import read_pairs, read_parallel
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
     module = load_recipe(recipe) if recipe is not None else None
@@ -203,7 +215,7 @@ def evaluate(
         raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
     pairs = None
     if files:
-        pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+        pairs = read_data(files, run.source)
     settings = GenerationSettings(**given(options))
     result = evaluate_run(run, pairs, settings, metric)
     if module is not None:
@@ -302,12 +314,12 @@ def parity(
         raise InputError(f"--count must be at least 1. Received: {count}.")
     if file and pairs:
         raise InputError("Give either --file or --pairs, not both.")
-    from keras_seq2seq.data import read_lines, read_pairs
+    from keras_seq2seq.data import read_lines
     from keras_seq2seq.export import print_parity
 
     sources, references = read_lines(file) if file else None, None
     if sources is None:
-        answers = (read_pairs(pairs) if pairs else run.test_pairs()).references()
+        answers = (read_data([pairs], run.source) if pairs else run.test_pairs()).references()
         sources, references = list(answers), list(answers.values())[:count]
     agrees = print_parity(
         run.load_model(),

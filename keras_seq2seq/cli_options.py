@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,25 @@ def load_tensorflow() -> None:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def read_data(files: Sequence[Path], kind: str = "text", strict: bool = False) -> Any:
+    """The `Pairs` of one list, or of two files, by the kind of the sources; prints what is
+    left out."""
+    from keras_seq2seq.data import read_manifest, read_pairs, read_parallel
+
+    if len(files) not in (1, 2):
+        one = "one TSV or two parallel files"
+        if kind != "text":
+            one = "one list of files and texts, or a list and the folder of the files"
+        raise InputError(f"Expected {one}. Received {len(files)}.")
+    if kind == "text":
+        return read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+    folder = files[1] if len(files) == 2 else None
+    pairs, report = read_manifest(files[0], kind, folder=folder, strict=strict)
+    for line in report:
+        console.print(line, highlight=False, soft_wrap=True)
+    return pairs
 
 
 def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:

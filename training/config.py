@@ -139,7 +139,7 @@ class TrainingConfig:
     metric: str = setting(
         "none",
         "Score of generated texts, beside the error rates.",
-        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge"),
+        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"),
     )
     references: str = setting(
         "source",
