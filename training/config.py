@@ -12,6 +12,14 @@ from keras_seq2seq.settings import check_choices, option_name, setting
 class TrainingConfig:
     """Settings of a run. Every one is also an option of `keras-seq2seq train`."""
 
+    source: str = setting(
+        "text",
+        "What sources are: features are frames in .npy files, waveform is sound files.",
+        choices=("text", "features", "waveform"),
+    )
+    sample_rate: int = setting(
+        0, "Samples a second of a waveform, others are resampled; 0 for the first file's."
+    )
     architecture: str = setting(
         "lstm_attention",
         "Model to build.",
@@ -52,6 +60,15 @@ class TrainingConfig:
     share_embeddings: bool = setting(
         False, "Source and target of a Transformer share embeddings; needs one vocabulary."
     )
+    time_reduction: int = setting(
+        1, "Each encoder layer but the first of a recurrent model joins so many positions."
+    )
+    convolutions: int = setting(0, "Convolutions over the source in front of the encoder.")
+    convolution_strides: int = setting(2, "Positions that each convolution makes one of.")
+    spec_augment: bool = setting(
+        False, "Hide stretches and bands of features or sound in training (SpecAugment)."
+    )
+    ctc_weight: float = setting(0.0, "Weight of an auxiliary CTC loss on the encoder.")
     scheduled_sampling: str = setting(
         "none",
         "Share of given tokens that the decoder reads in training.",
@@ -234,9 +251,19 @@ MODEL_SETTINGS = (
     "normalize_first",
     "tie_output",
     "share_embeddings",
+    "time_reduction",
+    "convolutions",
+    "convolution_strides",
+    "spec_augment",
+    "ctc_weight",
 )
 
 _LOWEST = {
+    "sample_rate": 0,
+    "time_reduction": 1,
+    "convolutions": 0,
+    "convolution_strides": 1,
+    "ctc_weight": 0,
     "intermediate_dim": 0,
     "sampling_steps": 1,
     "embedding_dim": 1,

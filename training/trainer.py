@@ -12,7 +12,17 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, validation_data
+from keras_seq2seq.data import (
+    FramePreprocessor,
+    Pairs,
+    Preprocessor,
+    Splits,
+    TextPreprocessor,
+    WaveformPreprocessor,
+    training_data,
+    validation_data,
+)
+from keras_seq2seq.data.signals import sample_rate_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
 from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
@@ -42,21 +52,32 @@ TOKENIZERS = {"characters": CharacterTokenizer, "symbols": SymbolTokenizer}
 LARGEST_UNKNOWN_SHARE = 0.5
 
 
-def build_preprocessor(config: TrainingConfig, train: Pairs) -> TextPreprocessor:
+def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
     """Tokenizers and maximum lengths from the training pairs."""
+    target = TOKENIZERS[config.target_tokenizer]
+    shared: dict[str, Any] = {
+        "max_source_length": config.max_source_length or None,
+        "max_target_length": config.max_target_length or None,
+        "min_count": config.min_count,
+    }
+    if config.source == "features":
+        return FramePreprocessor.from_pairs(train.sources, train.targets, target, **shared)
+    if config.source == "waveform":
+        rate = config.sample_rate or sample_rate_of(train.sources[0])
+        return WaveformPreprocessor.from_pairs(
+            train.sources, train.targets, target, sample_rate=rate, **shared
+        )
     return TextPreprocessor.from_pairs(
         train.sources,
         train.targets,
         TOKENIZERS[config.source_tokenizer],
-        TOKENIZERS[config.target_tokenizer],
-        max_source_length=config.max_source_length or None,
-        max_target_length=config.max_target_length or None,
+        target,
         lowercase_source=config.lowercase_source,
-        min_count=config.min_count,
+        **shared,
     )
 
 
-def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2Seq:
+def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
     """The model of a configuration, new weights."""
     build = ARCHITECTURES[config.architecture]
     settings = config.to_dict()
@@ -234,14 +255,13 @@ def train(
     return summary
 
 
-def fitting(preprocessor: TextPreprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
+def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
     """The pairs within the maximum lengths; says how many are left out."""
-    sources = preprocessor.source_tokenizer.tokenize(pairs.sources).row_lengths()
-    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths()
+    sources = preprocessor.source_lengths(pairs.sources)
+    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths().numpy()
     fits = (sources <= preprocessor.max_source_length) & (
         targets <= preprocessor.max_target_length
     )
-    fits = fits.numpy()
     if not fits.any():
         raise InputError(
             f"No {name} pair is within --max-source-length {preprocessor.max_source_length} "
@@ -252,15 +272,15 @@ def fitting(preprocessor: TextPreprocessor, pairs: Pairs, name: str, console: Co
     kept = [i for i, fit in enumerate(fits) if fit]
     console.print(
         f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
-        f"{preprocessor.max_source_length} source or {preprocessor.max_target_length} target "
-        "tokens.",
+        f"{preprocessor.max_source_length} source {preprocessor.unit} or "
+        f"{preprocessor.max_target_length} target tokens.",
         highlight=False,
         soft_wrap=True,
     )
     return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
 
 
-def report_unknown(preprocessor: TextPreprocessor, pairs: Pairs, console: Console) -> None:
+def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     """Says which tokens of held-out sources the vocabulary lacks.
 
     Raises:
@@ -361,6 +381,14 @@ def _describe_average(summary: dict[str, Any]) -> str:
     )
 
 
+def _sizes(preprocessor: Any) -> str:
+    name, size = preprocessor.source_size
+    target = preprocessor.target_tokenizer.vocabulary_size()
+    if preprocessor.kind == "text":
+        return f"vocabularies {size} and {target}"
+    return f"{name.replace('_', ' ')} {size}, target vocabulary {target}"
+
+
 def _say_what_begins(
     config: TrainingConfig,
     model: Seq2Seq,
@@ -374,8 +402,7 @@ def _say_what_begins(
     console.print(
         f"{config.architecture}: {model.count_params():,} parameters; "
         f"{len(train_pairs):,} training and {len(validation):,} validation pairs; "
-        f"vocabularies {preprocessor.source_tokenizer.vocabulary_size()} and "
-        f"{preprocessor.target_tokenizer.vocabulary_size()}; "
+        f"{_sizes(preprocessor)}; "
         f"{steps} steps an epoch, {config.epochs} epochs at most.",
         highlight=False,
         soft_wrap=True,
