@@ -23,6 +23,7 @@ from keras_seq2seq.data import (
     validation_data,
 )
 from keras_seq2seq.data.preprocessor import longest_of
+from keras_seq2seq.data.records import overlap
 from keras_seq2seq.data.signals import sample_rate_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
@@ -133,6 +134,7 @@ def train(
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
+    report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
     if splits.test is not None:
@@ -299,6 +301,21 @@ def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     console.print(
         f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
     )
+
+
+def report_overlap(splits: Splits, console: Console) -> None:
+    """Says how many held-out pairs training sees too."""
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if part is None:
+            continue
+        shared, same = overlap(splits.train, part)
+        if shared:
+            console.print(
+                f"Also in the training data: the sources of {shared} of {len(part)} {name} "
+                f"pairs, {same} with the same target.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def describe_machine() -> dict[str, Any]:
