@@ -173,7 +173,7 @@ def evaluate(model: Any, data: Path | None, settings: GenerationSettings) -> dic
     other = [i for i, (sequence, _) in enumerate(genes) if not sequence.startswith("ATG")]
     right = [translated[i][:1] == proteins[i][:1] for i in other]
     return {
-        "residues": 1 - rates.token_error_rate,
+        "residues": max(0.0, 1 - rates.token_error_rate),
         f"starts other than ATG ({len(other)})": sum(right) / max(1, len(right)),
         f"whole genes ({len(genes)})": 1 - rates.sequence_error_rate,
     }
