@@ -3,17 +3,18 @@
 An artefact is a contract. The names below are those of the inputs and outputs of the
 SavedModel and of the `.tflite` file; a client is written against them.
 
-serving_default, text   in   text: string (B,)
+serving_default, text   in   text: string (B,); or features: float32 (B, S, F), or
+                             waveform: float32 (B, N), with lengths: int32 (B,)
                         out  text, log_probs, scores, length: (B, H);
                              token_ids, token_log_probs: (B, H, L); alignments: (B, H, L, S);
                              error: string (B,)
-generate                in   text; prefix: string (B,) or (1,); max_length: int32 ();
-                             of a beam search n_best: int32 () and length_penalty: float32 ();
-                             of sampling n_best, temperature: float32 () and seed: int32 ()
+generate                in   text; each with a default, (B,) or (1,): prefix: string;
+                             max_length, n_best, seed: int32; length_penalty, temperature:
+                             float32
                         out  as serving_default
 serving_default, ids    in   encoder inputs by name
                         out  as above without text
-score                   in   source, target: string (B,)
+score                   in   source (or features or waveform, and lengths); target: string (B,)
                         out  log_probs: (B,); token_log_probs: (B, T); error: string (B,)
 encode                  in   as serving_default
                         out  the decoder's initial state by name
@@ -28,13 +29,17 @@ no answer; it is empty where there is one.
 """
 
 import dataclasses
+import inspect
 from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.client import AS_EXPORTED
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
+
+from .request_options import DTYPES, resolve
 
 
 class IdSignatures:
@@ -110,107 +115,96 @@ class TextSignatures(IdSignatures):
     NAMES = ("serving_default", "generate", "score", "encode", "decode_step")
 
     def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-        def strings(name: str) -> tf.TensorSpec:
-            return tf.TensorSpec([self.batch_size], tf.string, name)
-
+        source = self.source_spec()
         return {
-            "serving_default": _signature(self.generate_text, {"text": strings("text")}),
+            "serving_default": _signature(self.generate_text, source),
             "generate": self.request_signature(),
-            "score": _signature(
-                self.score, {"source": strings("source"), "target": strings("target")}
-            ),
-            "encode": _signature(self.encode_text, {"text": strings("text")}),
+            "score": _signature(self.score, self.score_spec()),
+            "encode": _signature(self.encode_text, source),
             "decode_step": _signature(self.decode_step, self.step_spec()),
         }
 
-    def generate_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs, error = self.fitting_inputs(text)
+    def source_spec(self) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of what a source is made of."""
+        return {"text": self.strings("text")}
+
+    def score_spec(self) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of the inputs of `score`."""
+        return {"source": self.strings("source"), "target": self.strings("target")}
+
+    def strings(self, name: str) -> tf.TensorSpec:
+        return tf.TensorSpec([self.batch_size], tf.string, name)
+
+    def generate_text(self, **source: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs, error = self.fitting_inputs(source)
         least, most = self.model.length_range(inputs, self.settings)
         error = _first(error, _length_error(least, most))
         hypotheses = self.model.generate_ids(inputs, self.settings)
-        return _answered(self.text_outputs(text, hypotheses), error)
+        return _answered(self.text_outputs(source, hypotheses), error)
 
-    def text_outputs(self, text: tf.Tensor, hypotheses: Hypotheses) -> dict[str, tf.Tensor]:
-        sources = text if self.settings.replace_unknown else None
+    def text_outputs(
+        self, source: dict[str, tf.Tensor], hypotheses: Hypotheses
+    ) -> dict[str, tf.Tensor]:
+        copied = source["text"] if self.settings.replace_unknown else None
         return {
-            "text": self.model.detokenize(hypotheses, sources),
+            "text": self.model.detokenize(hypotheses, copied),
             **self.outputs(hypotheses),
         }
 
     def request_signature(self) -> Any:
         """The `tf.function` of `generate`: inputs that a request may leave out.
 
-        The defaults are those of the settings; a SavedModel keeps them in its graph.
+        A SavedModel keeps the defaults in its graph.
         """
-        settings = self.settings
-        no_prefix = tf.constant([""])
-        max_length = tf.constant(self.model.check_settings(settings) - 1)
-        n_best = tf.constant(settings.num_hypotheses)
-        length_penalty = tf.constant(settings.length_penalty, tf.float32)
-        temperature = tf.constant(settings.temperature, tf.float32)
-        seed = tf.constant(settings.seed)
+        source = self.source_spec()
+        defaults = {"prefix": tf.constant([""])} | {
+            name: tf.constant([AS_EXPORTED[name]], dtype) for name, dtype in DTYPES.items()
+        }
+        empty = inspect.Parameter.empty
+        signature = inspect.Signature(
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=defaults.get(name, empty),
+                )
+                for name in (*source, *defaults)
+            ]
+        )
 
-        def greedy(text, prefix=no_prefix, max_length=max_length):
-            return self.generate_request(text, prefix, {"max_length": max_length})
+        def generate(*args: tf.Tensor, **kwargs: tf.Tensor) -> dict[str, tf.Tensor]:
+            given = dict(signature.bind(*args, **kwargs).arguments)
+            own = {name: given.pop(name) for name in source}
+            return self.generate_request(own, given.pop("prefix"), given)
 
-        def beam(
-            text,
-            prefix=no_prefix,
-            max_length=max_length,
-            n_best=n_best,
-            length_penalty=length_penalty,
-        ):
-            request = {"max_length": max_length, "length_penalty": length_penalty}
-            return self.generate_request(text, prefix, request, n_best)
-
-        def sample(
-            text,
-            prefix=no_prefix,
-            max_length=max_length,
-            n_best=n_best,
-            temperature=temperature,
-            seed=seed,
-        ):
-            request = {"max_length": max_length, "temperature": temperature, "seed": seed}
-            return self.generate_request(text, prefix, request, n_best)
-
-        function = sample if settings.sample else beam if settings.num_beams > 1 else greedy
+        # What TensorFlow and Keras take the names and the defaults from.
+        generate.__signature__ = signature  # type: ignore[attr-defined]
         spec = [
-            tf.TensorSpec([self.batch_size], tf.string, "text"),
-            tf.TensorSpec([None], tf.string, "prefix"),
-            *(
-                tf.TensorSpec([], default.dtype)
-                for default in (function.__defaults__ or ())[1:]
-            ),
+            *source.values(),
+            *(tf.TensorSpec([None], default.dtype) for default in defaults.values()),
         ]
-        return tf.function(function, input_signature=spec, autograph=False)
+        return tf.function(generate, input_signature=spec, autograph=False)
 
     def generate_request(
-        self,
-        text: tf.Tensor,
-        prefix: tf.Tensor,
-        request: dict[str, tf.Tensor],
-        n_best: tf.Tensor | None = None,
+        self, source: dict[str, tf.Tensor], prefix: tf.Tensor, given: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """`generate_text` with what a request changes.
-
-        A scalar that is out of range fails the request; a prefix that does not fit is the
-        `error` of its source.
-        """
-        settings = self.settings
+        """`generate_text` with what each source changes; what does not fit is its `error`."""
+        settings, rows = self.settings, tf.shape(next(iter(source.values())))[:1]
+        longest = self.model.check_settings(settings) - 1
+        given = {name: tf.broadcast_to(value, rows) for name, value in given.items()}
+        options, wrong = resolve(settings, longest, given)
         if not settings.sample:
-            # All that the beam holds; the request says how many of them come out.
+            # All that the beam holds; each source says how many of them come out.
             settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
-        checks = self.check_request(settings, request, n_best)
-        with tf.control_dependencies(checks):
-            inputs, error = self.fitting_inputs(tf.identity(text))
+        inputs, error = self.fitting_inputs(source)
         tokenizer = self.model.preprocessor.target_tokenizer
-        prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, tf.shape(text)))
-        least, most = self.model.length_range(inputs, settings, request["max_length"])
+        prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, rows))
+        least, most = self.model.length_range(inputs, settings, options["max_length"])
         is_unknown = tf.cast(prefix_ids == tokenizer.unknown_token_id, tf.int32)
         is_long = tf.cast(prefix_ids.row_lengths(), tf.int32) > most
         error = _first(
             error,
+            wrong,
             _length_error(least, most),
             tf.where(
                 tf.reduce_sum(is_unknown, axis=1) > 0,
@@ -219,74 +213,50 @@ class TextSignatures(IdSignatures):
             ),
             tf.where(is_long, "the prefix has more tokens than the target may have", ""),
         )
+        n_best = options.pop("n_best")
+        request = {"max_length": options["max_length"]}
+        if settings.sample:
+            request["temperature"] = options["temperature"][:, None, None]
+            # One seed makes the noise of the whole batch.
+            request["seed"] = tf.reduce_max(options["seed"])
+        elif settings.num_beams > 1:
+            request["length_penalty"] = options["length_penalty"][:, None]
         hypotheses = self.model.generate_ids(
             inputs, settings, prefix_ids=prefix_ids, request=request
         )
-        if n_best is not None:
-            hypotheses = Hypotheses(
-                *(None if tensor is None else tensor[:, :n_best] for tensor in hypotheses)
-            )
-        return _answered(self.text_outputs(text, hypotheses), error)
+        outputs = self.text_outputs(source, hypotheses)
+        shown = tf.range(tf.reduce_max(n_best))[None] < n_best[:, None]
+        outputs = {name: tensor[:, : tf.shape(shown)[1]] for name, tensor in outputs.items()}
+        return _answered(_where(shown, outputs), error)
 
-    def check_request(
-        self,
-        settings: GenerationSettings,
-        request: dict[str, tf.Tensor],
-        n_best: tf.Tensor | None,
-    ) -> list[Any]:
-        """Operations that fail a request whose scalars are out of range."""
-        longest = self.model.check_settings(settings) - 1
-        max_length = request["max_length"]
-        checks = [
-            _require(
-                (max_length >= 1) & (max_length <= longest),
-                f"max_length must be from 1 to {longest}",
-            )
-        ]
-        if n_best is not None:
-            most = settings.num_hypotheses
-            checks.append(
-                _require((n_best >= 1) & (n_best <= most), f"n_best must be from 1 to {most}")
-            )
-        if "length_penalty" in request:
-            penalty = request["length_penalty"]
-            checks.append(_require(tf.math.is_finite(penalty), "length_penalty must be finite"))
-            if settings.length_rule != "reward":
-                checks.append(_require(penalty >= 0, "length_penalty must be at least 0"))
-        if "temperature" in request:
-            temperature = request["temperature"]
-            checks += [
-                _require(
-                    (temperature > 0) & tf.math.is_finite(temperature),
-                    "temperature must be above 0",
-                ),
-                _require(request["seed"] >= 0, "seed must be at least 0"),
-            ]
-        return checks
-
-    def encode_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs, error = self.fitting_inputs(text)
+    def encode_text(self, **source: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs, error = self.fitting_inputs(source)
         errors = tf.boolean_mask(error, error != "")
         with tf.control_dependencies([tf.debugging.Assert(tf.size(errors) == 0, [errors])]):
             inputs = {name: tf.identity(tensor) for name, tensor in inputs.items()}
         return self.encode(**inputs)
 
-    def score(self, source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+    def score(self, target: tf.Tensor, **source: tf.Tensor) -> dict[str, tf.Tensor]:
         encoder_inputs, error = self.fitting_inputs(source)
-        inputs, labels, _ = self.model.preprocessor(source, target)
-        token_log_probs = self.model.score_tokens(inputs | encoder_inputs, labels)
+        preprocessor = self.model.preprocessor
+        target_ids = preprocessor.tokenize_target(target)
+        inputs, labels, _ = preprocessor.pack_inputs(encoder_inputs, target_ids)
+        token_log_probs = self.model.score_tokens(inputs, labels)
         outputs = {
             "log_probs": tf.reduce_sum(token_log_probs, axis=-1),
             "token_log_probs": token_log_probs,
         }
         return _answered(outputs, error)
 
-    def fitting_inputs(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def fitting_inputs(
+        self, source: dict[str, tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Encoder inputs, and for each source why it does not fit, or an empty string.
 
         Of a source that does not fit one token remains, to keep its row.
         """
         preprocessor = self.model.preprocessor
+        (text,) = source.values()
         some = tf.debugging.Assert(tf.size(text) > 0, ["a request needs at least one source"])
         with tf.control_dependencies([some]):
             ids = preprocessor.tokenize_source(tf.identity(text))
@@ -307,17 +277,19 @@ class TextSignatures(IdSignatures):
 
 def _answered(outputs: dict[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
     """The outputs with `error`; rows with an error say that no hypothesis exists."""
+    return _where(error == "", outputs) | {"error": error}
+
+
+def _where(fits: tf.Tensor, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The outputs, but what says that there is none where `fits` (first axes) is false."""
     nothing = {"text": "", "log_probs": -1e9, "scores": -1e9}
+    result = {}
     for name, tensor in outputs.items():
-        fits = tf.reshape(error == "", [-1] + [1] * (len(tensor.shape) - 1))
+        axes = [1] * (len(tensor.shape) - len(fits.shape))
+        like = tf.reshape(fits, tf.concat([tf.shape(fits), tf.constant(axes, tf.int32)], 0))
         none = tf.constant(nothing.get(name, 0), tensor.dtype)
-        outputs[name] = tf.where(fits, tensor, none)
-    return outputs | {"error": error}
-
-
-def _require(holds: tf.Tensor, message: str) -> Any:
-    """An operation that fails the request unless it holds."""
-    return tf.debugging.Assert(holds, [message])
+        result[name] = tf.where(like, tensor, none)
+    return result
 
 
 def _first(error: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
@@ -340,18 +312,14 @@ def describe(
 ) -> dict[str, Any]:
     """What a host must know to prepare the inputs and read the outputs."""
     preprocessor = model.preprocessor
-    source, target = preprocessor.source_tokenizer, preprocessor.target_tokenizer
+    target = preprocessor.target_tokenizer
     return {
         "signatures": names,
         "quantization": quantization,
         "generation": settings.to_dict(),
         "max_source_length": preprocessor.max_source_length,
         "max_target_length": preprocessor.max_target_length,
-        "source": {
-            **source.description,
-            "append": source.end_token_id,
-            "unknown": source.unknown_token_id,
-        },
+        "source": _describe_source(preprocessor),
         "target": {
             **target.description,
             "separator": target.separator,
@@ -360,6 +328,20 @@ def describe(
             "padding": target.pad_token_id,
             "unknown": target.unknown_token_id,
         },
+    }
+
+
+def _describe_source(preprocessor: Any) -> dict[str, Any]:
+    if preprocessor.kind == "features":
+        return {"kind": "features", "feature_shape": preprocessor.feature_shape}
+    if preprocessor.kind == "waveform":
+        return {"kind": "waveform", "sample_rate": preprocessor.sample_rate}
+    tokenizer = preprocessor.source_tokenizer
+    return {
+        "kind": "text",
+        **tokenizer.description,
+        "append": tokenizer.end_token_id,
+        "unknown": tokenizer.unknown_token_id,
     }
 
 

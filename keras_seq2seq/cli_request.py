@@ -1,10 +1,12 @@
 """The command `request`: asks a running server, and needs no model and no TensorFlow."""
 
 import sys
+from typing import Any
 
 import click
 
 from keras_seq2seq.client import Client
+from keras_seq2seq.errors import InputError
 
 
 @click.command()
@@ -14,21 +16,31 @@ from keras_seq2seq.client import Client
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for the answer."
 )
-def request(url: str, texts: tuple[str, ...], scores: bool, timeout: float) -> None:
+@click.option("--prefix", "prefixes", help="What every target begins with.")
+@click.option("--max-length", type=int, help="Target tokens at most.")
+@click.option("--n-best", type=int, help="Hypotheses a source, up to the beam size.")
+@click.option("--length-penalty", type=float, help="Of a beam search.")
+@click.option("--temperature", type=float, help="Of an export that samples.")
+@click.option("--seed", type=int, help="Of an export that samples.")
+def request(
+    url: str, texts: tuple[str, ...], scores: bool, timeout: float, **options: Any
+) -> None:
     """Ask TensorFlow Serving at URL for the targets of TEXTS, or of standard input's lines.
 
     One line a hypothesis comes out: source, tab, (log probability, tab,) target. A source
-    that the model cannot take is named on standard error; the exit status is 1 then.
+    that the model cannot take is named on standard error; the exit status is 1 then. What no
+    option changes is as it was exported.
 
     \b
     Examples:
       keras-seq2seq request http://localhost:8501/v1/models/demo hello keras
       keras-seq2seq request grpc://localhost:8500/demo/versions/2 --scores < words.txt
+      keras-seq2seq request http://localhost:8501/v1/models/demo hello --n-best 3
     """
     client = Client(url, timeout)
-    sources = list(texts) or [line.rstrip("\r\n") for line in sys.stdin]
+    sources = list(texts) or _lines()
     failed = False
-    for source, answer in zip(sources, client.generate(sources), strict=True):
+    for source, answer in zip(sources, client.generate(sources, **options), strict=True):
         if answer.error:
             failed = True
             click.echo(f"{source[:40]!r}: {answer.error}", err=True)
@@ -36,3 +48,18 @@ def request(url: str, texts: tuple[str, ...], scores: bool, timeout: float) -> N
             click.echo("\t".join([source, *([f"{log_prob:.4f}"] if scores else []), text]))
     if failed:
         sys.exit(1)
+
+
+def _lines() -> list[str]:
+    content = sys.stdin.buffer.read()
+    try:
+        lines = content.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"standard input, line {line}: not UTF-8. Convert it, for example with "
+            "`iconv -f latin1 -t utf-8`."
+        ) from error
+    if not lines[-1]:
+        lines.pop()
+    return [line.rstrip("\r") for line in lines]

@@ -19,6 +19,17 @@ from typing import Any
 
 from keras_seq2seq.errors import InputError
 
+# Inputs of the signature `generate` and the value of each that stands for that of the export.
+AS_EXPORTED: dict[str, Any] = {
+    "prefix": "",
+    "max_length": 0,
+    "n_best": 0,
+    "length_penalty": -1e9,
+    "temperature": 0.0,
+    "seed": -1,
+}
+_NO_HYPOTHESIS = -5e8
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -65,23 +76,60 @@ class Client:
                 f"grpc://localhost:8500/MODEL. Received: {url!r}."
             )
 
-    def generate(self, sources: Sequence[str]) -> list[Answer]:
+    def generate(
+        self,
+        sources: Sequence[str],
+        *,
+        prefixes: str | Sequence[str] | None = None,
+        max_length: int | None = None,
+        n_best: int | None = None,
+        length_penalty: float | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> list[Answer]:
         """Target texts of each source, in one request.
 
+        The settings are those of the export but for what is given here.
+
+        Args:
+            sources: Source strings.
+            prefixes: What the targets begin with: one for all, or one a source.
+            max_length: int. Target tokens at most, up to that of the export.
+            n_best: int. Hypotheses a source, up to the beam size.
+            length_penalty: float. Of a beam search.
+            temperature: float. Of an export that samples.
+            seed: int. Likewise; a server that batches requests takes the largest of a batch.
+
         Raises:
-            InputError: If the server cannot be reached in time, does not know the model or
-                refuses the request; with the server's message.
+            InputError: If a source is not valid Unicode, there is not one prefix a source, or
+                the server cannot be reached in time, does not know the model or refuses the
+                request; with the server's message.
         """
         if not sources:
             return []
-        outputs = self._call(list(sources))
+        given: dict[str, Any] = {
+            "prefix": prefixes,
+            "max_length": max_length,
+            "n_best": n_best,
+            "length_penalty": length_penalty,
+            "temperature": temperature,
+            "seed": seed,
+        }
+        inputs: dict[str, list[Any]] = {"text": list(sources)}
+        signature = "serving_default"
+        if any(value is not None for value in given.values()):
+            # All of them, each with one value a source: REST and batching ask for that.
+            signature = "generate"
+            for name, value in given.items():
+                value = AS_EXPORTED[name] if value is None else value
+                several = isinstance(value, Sequence) and not isinstance(value, str)
+                inputs[name] = list(value) if several else [value] * len(sources)
+        _check(inputs)
+        outputs = self._call(signature, inputs)
         try:
             errors = outputs.get("error") or [""] * len(sources)
             rows = zip(outputs["text"], outputs["log_probs"], errors, strict=True)
-            answers = [
-                Answer([], [], error) if error else Answer(texts, log_probs)
-                for texts, log_probs, error in rows
-            ]
+            answers = [_answer(*row) for row in rows]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self.url} answers, but not as a model of this package: it lacks text or "
@@ -93,8 +141,8 @@ class Client:
             )
         return answers
 
-    def _call_rest(self, sources: list[str]) -> dict[str, Any]:
-        body = {"signature_name": "serving_default", "inputs": {"text": sources}}
+    def _call_rest(self, signature: str, inputs: dict[str, list[Any]]) -> dict[str, Any]:
+        body = {"signature_name": signature, "inputs": inputs}
         request = urllib.request.Request(
             f"{self.url}:predict",
             json.dumps(body).encode(),
@@ -127,6 +175,31 @@ class Client:
         return f"{self.url} gave no answer within {self.timeout_seconds:g} s."
 
 
+def _check(inputs: dict[str, list[Any]]) -> None:
+    if len(inputs.get("prefix", inputs["text"])) != len(inputs["text"]):
+        raise InputError(
+            f"There must be one prefix, or one a source. Received {len(inputs['prefix'])} "
+            f"prefixes for {len(inputs['text'])} sources."
+        )
+    for name in ("text", "prefix"):
+        for number, text in enumerate(inputs.get(name, []), 1):
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                what = "Source" if name == "text" else "Prefix"
+                raise InputError(
+                    f"{what} {number} is not valid Unicode at character {error.start + 1}: "
+                    f"{text[:40]!a}. Convert it to UTF-8."
+                ) from error
+
+
+def _answer(texts: list[str], log_probs: list[float], error: str) -> Answer:
+    if error:
+        return Answer([], [], error)
+    found = [pair for pair in zip(texts, log_probs, strict=True) if pair[1] > _NO_HYPOTHESIS]
+    return Answer([text for text, _ in found], [log_prob for _, log_prob in found])
+
+
 def _rest_message(error: urllib.error.HTTPError) -> str:
     """The server's own words, which it sends as `{"error": ...}`."""
     content = error.read().decode("utf-8", "replace")
@@ -153,17 +226,20 @@ class _GrpcModel:
         channel = grpc.insecure_channel(address, options=unlimited)
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
 
-    def __call__(self, sources: list[str]) -> dict[str, Any]:
+    def __call__(self, signature: str, inputs: dict[str, list[Any]]) -> dict[str, Any]:
         import grpc
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.name
-        request.model_spec.signature_name = "serving_default"
+        request.model_spec.signature_name = signature
         if self.version:
             request.model_spec.version.value = int(self.version)
-        request.inputs["text"].CopyFrom(tf.make_tensor_proto(sources, tf.string))
+        dtypes = {str: tf.string, int: tf.int32, float: tf.float32}
+        for name, values in inputs.items():
+            dtype = dtypes[type(AS_EXPORTED.get(name, ""))]
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
         try:
             response = self._predict(request, timeout=self.timeout)
         except grpc.RpcError as error:

@@ -30,6 +30,7 @@ class TrainingConfig:
     embedding_dim: int = setting(128, "Size of an embedding; a Transformer has --hidden-dim.")
     hidden_dim: int = setting(256, "Units of a recurrent layer, or width of a Transformer.")
     num_layers: int = setting(1, "Layers of the encoder, and of the decoder.")
+    encoder_layers: int = setting(0, "Layers of the encoder alone; 0 for --num-layers.")
     num_heads: int = setting(4, "Attention heads of a Transformer.")
     dropout: float = setting(0.1, "Share of the values dropped in training.")
 
@@ -148,7 +149,7 @@ class TrainingConfig:
     metric: str = setting(
         "none",
         "Score of generated texts, beside the error rates.",
-        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge"),
+        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"),
     )
     references: str = setting(
         "source",
@@ -262,6 +263,7 @@ MODEL_SETTINGS = (
     "tie_output",
     "share_embeddings",
     "copy",
+    "encoder_layers",
     "time_reduction",
     "convolutions",
     "convolution_strides",
@@ -271,6 +273,7 @@ MODEL_SETTINGS = (
 
 _LOWEST = {
     "sample_rate": 0,
+    "encoder_layers": 0,
     "time_reduction": 1,
     "convolutions": 0,
     "convolution_strides": 1,

@@ -8,6 +8,7 @@ from keras_seq2seq.data.dataset import (
     validation_data,
 )
 from keras_seq2seq.data.lexicons import read_lexicon
+from keras_seq2seq.data.manifests import read_manifest
 from keras_seq2seq.data.preprocessor import Preprocessor, TextPreprocessor
 from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel
 from keras_seq2seq.data.records import overlap, read_dataset, read_folder, read_records
@@ -31,6 +32,7 @@ __all__ = [
     "read_folder",
     "read_lexicon",
     "read_lines",
+    "read_manifest",
     "read_pairs",
     "read_parallel",
     "read_records",

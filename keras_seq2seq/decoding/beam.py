@@ -203,7 +203,9 @@ class BeamSearch:
     def _cannot_improve(self, time, limits, carry: Carry) -> tf.Tensor:
         best_live = tf.reduce_max(carry["live_log_probs"], 1)
         # A coverage penalty is at most 0, so the best case needs none.
-        best_case = self.length_rule.best_case(best_live, time + 1, limits)
+        best_case = self.length_rule.best_case(best_live[:, None], time + 1, limits[:, None])[
+            :, 0
+        ]
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
         done |= time + 1 >= limits

@@ -37,7 +37,8 @@ LENGTH_RULES: dict[str, Callable[[Any], LengthRule]] = {
 }
 
 
-# What a request may change of the settings: name of the field -> scalar tensor.
+# What a request may change of the settings: name of the field -> scalar tensor, or one value
+# a row.
 Request = Mapping[str, Any]
 
 

@@ -21,7 +21,7 @@ class Temperature:
     """`log p / temperature`: below 1 sharper, above 1 flatter.
 
     Args:
-        temperature: float, or float32 scalar, above 0.
+        temperature: float, or float32 tensor, scalar or `(batch, 1, 1)`; above 0.
     """
 
     def __init__(self, temperature: float | tf.Tensor):

@@ -25,7 +25,8 @@ class LengthRule(Protocol):
         ...
 
 
-# A number, or a float32 scalar of a graph, whose caller then checks its range.
+# A number; or a float32 tensor of a graph, scalar or one a row `(batch, 1)`, whose caller
+# then checks its range.
 Strength = Any
 
 

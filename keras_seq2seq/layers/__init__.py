@@ -14,6 +14,7 @@ from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
+from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
     LearnedPositions,
     RelativePositions,
@@ -26,10 +27,10 @@ from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
 __all__ = [
     "AttentionalRecurrence",
     "BahdanauAttention",
-    "DenseGradientEmbedding",
     "CTCLoss",
     "CopyMixture",
     "DeltaFeatures",
+    "DenseGradientEmbedding",
     "DotProductAttention",
     "FrameNormalization",
     "LearnedPositions",
@@ -39,6 +40,7 @@ __all__ = [
     "MaskedConvolution",
     "MemoryAttention",
     "MonotonicAttention",
+    "PictureConvolutions",
     "RelativePositions",
     "RotaryPositions",
     "ScheduledSampling",

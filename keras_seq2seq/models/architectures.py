@@ -48,6 +48,7 @@ def recurrent(
     dropout: float = 0.1,
     recurrent_dropout: float = 0.0,
     tie_output: bool = False,
+    encoder_layers: int = 0,
     time_reduction: int = 1,
     convolutions: int = 0,
     convolution_strides: int = 2,
@@ -74,6 +75,7 @@ def recurrent(
         recurrent_dropout: float. Defaults to 0.
         tie_output: bool. Logits from the target embeddings; needs `embedding_dim` equal to
             `hidden_dim`. Defaults to `False`.
+        encoder_layers: int. Layers of the encoder; 0 (default) for `num_layers`.
         time_reduction: int. As of `RecurrentEncoder`. Defaults to 1.
         convolutions: int. Layers of a `ConvolutionEmbedding` over the source. Defaults to 0.
         convolution_strides: int. Its strides. Defaults to 2.
@@ -110,7 +112,7 @@ def recurrent(
         encoder_dim,
         bidirectional=bidirectional,
         time_reduction=time_reduction,
-        **shared,
+        **{**shared, "num_layers": encoder_layers or num_layers},
     )
     decoder = RecurrentDecoder(
         _target_embedding(preprocessor, source, embedding_dim, share_embeddings),
@@ -193,6 +195,7 @@ def transformer(
     positions: str = "sinusoidal",
     tie_output: bool = False,
     share_embeddings: bool = False,
+    encoder_layers: int = 0,
     convolutions: int = 0,
     convolution_strides: int = 2,
     spec_augment: bool = False,
@@ -217,7 +220,8 @@ def transformer(
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
-        convolutions, convolution_strides, spec_augment, ctc_weight, copy: As of `recurrent`.
+        encoder_layers, convolutions, convolution_strides, spec_augment, ctc_weight, copy: As
+            of `recurrent`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
@@ -244,7 +248,7 @@ def transformer(
         TransformerEncoder(
             source,
             max_length=source.output_length(preprocessor.source_positions),
-            **shared,
+            **{**shared, "num_layers": encoder_layers or num_layers},
         ),
         PointerGenerator(decoder) if copy else decoder,
         preprocessor,

@@ -128,7 +128,8 @@ def length_range(
         settings: The settings.
         max_length: int. Tokens at most, the end token included.
         source_lengths: `(batch,)`, int32, without the end token.
-        request_max_length: int32 scalar, optional: another limit, without the end token.
+        request_max_length: int32, scalar or `(batch,)`, optional: another limit, without the
+            end token.
 
     Returns:
         Two tensors `(batch,)`, int32. They can contradict each other.

@@ -154,8 +154,10 @@ class IdGeneration:
             inputs: Encoder inputs by name.
             settings: How targets are generated.
             prefix_ids: Ragged `(batch, None)`, int32: what each target begins with, optional.
-            request: Scalars in the place of fields of `settings`, optional: `max_length`
-                (at most that of the settings), `length_penalty`, `temperature`, `seed`.
+            request: Tensors in the place of fields of `settings`, optional: `max_length`
+                (at most that of the settings), int32 `(batch,)` or scalar; `length_penalty`,
+                float32 `(batch, 1)` or scalar; `temperature`, float32 `(batch, 1, 1)` or
+                scalar; `seed`, int32 scalar.
         """
         with self._weights_read_once():
             return decode(**self._search(inputs, settings, prefix_ids, request))

@@ -13,6 +13,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.id_generation import check_length
+from keras_seq2seq.models.input_check import check_encoder_inputs
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
     DECODER_TOKEN_IDS,
@@ -180,7 +181,13 @@ class Seq2Seq(TextGeneration, keras.Model):
     # The seam: what decoding and export need.
 
     def encode(self, inputs: dict[str, Any]) -> State:
-        """Encoder inputs -> initial state of the decoder."""
+        """Encoder inputs -> initial state of the decoder.
+
+        Raises:
+            InputError: If a name, shape, dtype or id is not one that the encoder takes.
+        """
+        vocabulary_size = self.encoder.embedding.vocabulary_size
+        check_encoder_inputs(inputs, self.encoder_spec(), vocabulary_size)
         return self.encoder_model(inputs, training=False)
 
     def step(self, token: Any, state: State) -> tuple[Any, State]:

@@ -132,12 +132,15 @@ def test_names_shapes_and_dtypes_are_the_contract(signatures):
         "token_log_probs": tf.float32,
     }
     _, inputs = signatures["generate"].structured_input_signature
+    # Of rank 1, all of them: a server puts requests together along the first axis.
     assert {name: (spec.dtype, spec.shape.rank) for name, spec in inputs.items()} == {
         "text": (tf.string, 1),
         "prefix": (tf.string, 1),
-        "max_length": (tf.int32, 0),
-        "n_best": (tf.int32, 0),
-        "length_penalty": (tf.float32, 0),
+        "max_length": (tf.int32, 1),
+        "n_best": (tf.int32, 1),
+        "length_penalty": (tf.float32, 1),
+        "temperature": (tf.float32, 1),
+        "seed": (tf.int32, 1),
     }
 
 
@@ -168,10 +171,10 @@ def generate(saved_model):
 
 REQUESTS = [
     {},
-    {"max_length": 4},
-    {"n_best": 3, "length_penalty": 2.0},
+    {"max_length": [4]},
+    {"n_best": [3], "length_penalty": [2.0]},
     {"prefix": ["AA BB"]},
-    {"prefix": ["", "CC", "AA AA"], "n_best": 1},
+    {"prefix": ["", "CC", "AA AA"], "n_best": [1]},
 ]
 
 
@@ -179,8 +182,9 @@ REQUESTS = [
 def test_a_request_may_change_settings_and_leave_out_inputs(generate, text_model, request_):
     sources = ["cab", "fee", "d"]
     settings = dict(request_)
-    settings["num_hypotheses"] = settings.pop("n_best", 2)
     prefixes = settings.pop("prefix", ["", "", ""])
+    settings = {name: value for name, (value,) in settings.items()}
+    settings["num_hypotheses"] = settings.pop("n_best", 2)
     expected = text_model.search(
         sources,
         GenerationSettings(3, 2, 0.5),
@@ -193,25 +197,74 @@ def test_a_request_may_change_settings_and_leave_out_inputs(generate, text_model
     np.testing.assert_array_equal(received["length"], expected.lengths)
 
 
+UNSET = {
+    "prefix": [""],
+    "max_length": [0],
+    "n_best": [0],
+    "length_penalty": [-1e9],
+    "temperature": [0.0],
+    "seed": [-1],
+}
+
+
+def test_values_that_stand_for_those_of_the_export(generate, text_model):
+    expected = text_model.search(["cab", "fee"], GenerationSettings(3, 2, 0.5))
+    received = generate(text=["cab", "fee"], **{name: v * 2 for name, v in UNSET.items()})
+    assert received["text"] == text_model.texts(expected)
+    np.testing.assert_allclose(received["scores"], expected.scores, atol=1e-4)
+
+
+def test_every_source_of_a_batch_has_its_own_request(generate, text_model, pairs):
+    """What a batching server does: requests of several clients in one run."""
+    sources = pairs.sources[:6]
+    requests = {
+        "prefix": ["", "AA", "", "", "", "BB"],
+        "max_length": [0, 12, 3, 0, 5, 0],
+        "n_best": [1, 0, 3, 0, 2, 1],
+        "length_penalty": [0.0, 2.0, -1e9, 1.0, -1e9, 0.3],
+    }
+    together = generate(text=sources, **requests)
+    assert not any(together["error"])
+    for row, source in enumerate(sources):
+        one = {name: values[row : row + 1] for name, values in requests.items()}
+        alone = generate(text=[source], **one)
+        count = len(alone["text"][0])
+        assert count == (requests["n_best"][row] or 2)
+        assert together["text"][row] == alone["text"][0] + [""] * (3 - count)
+        for name in ("scores", "log_probs", "length", "token_ids"):
+            np.testing.assert_allclose(
+                together[name][row, :count], alone[name][0], atol=1e-4, err_msg=name
+            )
+        assert (together["log_probs"][row, count:] < -5e8).all()
+
+
 @pytest.mark.parametrize(
     "request_, message",
     [
-        ({"max_length": 0}, "max_length must be from 1 to 12"),
+        ({"max_length": -1}, "max_length must be from 1 to 12"),
         ({"max_length": 13}, "max_length must be from 1 to 12"),
         ({"n_best": 4}, "n_best must be from 1 to 3"),
         ({"length_penalty": -0.5}, "length_penalty must be at least 0"),
-        ({"length_penalty": float("nan")}, "length_penalty must be finite"),
+        ({"length_penalty": float("nan")}, "length_penalty must be at least 0"),
+        ({"length_penalty": float("inf")}, "length_penalty must be at least 0"),
+        ({"temperature": 0.5}, "temperature applies to sampling, and this export searches"),
+        ({"seed": 3}, "seed applies to sampling, and this export searches"),
     ],
     ids=str,
 )
-def test_a_request_out_of_range_fails_with_a_message(generate, request_, message):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        generate(text=["cab"], **request_)
+def test_a_value_out_of_range_is_the_error_of_its_source(
+    generate, text_model, request_, message
+):
+    batch = {name: [value, *UNSET[name]] for name, value in request_.items()}
+    outputs = generate(text=["fee", "cab"], **batch)
+    assert [error.decode() for error in outputs["error"]] == [message, ""]
+    expected = text_model.search(["cab"], GenerationSettings(3, 2, 0.5))
+    assert outputs["text"] == [["", ""], *text_model.texts(expected)]
 
 
 def test_a_prefix_that_does_not_fit_is_the_error_of_its_source(generate):
     prefixes = ["AA", "XX", "AA AA AA"]
-    outputs = generate(text=["cab", "fee", "d"], prefix=prefixes, max_length=2)
+    outputs = generate(text=["cab", "fee", "d"], prefix=prefixes, max_length=[2])
     first, second, third = (error.decode() for error in outputs["error"])
     assert first == "" and outputs["text"][0][0].startswith("AA")
     assert second == "the prefix has a token that the target vocabulary lacks"
@@ -237,9 +290,13 @@ def test_samples_are_those_of_the_model_and_a_request_changes_the_seed(sampler, 
     assert generate(text=sources)["text"] == expected
     for changes in ({"seed": 9}, {"temperature": 0.5, "seed": 2}):
         expected = text_model.texts(text_model.search(sources, settings, **changes))
-        assert generate(text=sources, **changes)["text"] == expected
-    with pytest.raises(tf.errors.InvalidArgumentError, match="temperature must be above 0"):
-        generate(text=sources, temperature=0.0)
+        given = {name: [value] for name, value in changes.items()}
+        assert generate(text=sources, **given)["text"] == expected
+    outputs = generate(text=sources, temperature=[-1.0, 0.0], length_penalty=[-1e9, 1.0])
+    assert [error.decode() for error in outputs["error"]] == [
+        "temperature must be above 0",
+        "length_penalty applies to beam search, and this export has none",
+    ]
 
 
 @pytest.mark.large

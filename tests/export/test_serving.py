@@ -11,6 +11,7 @@ from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
+import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
@@ -216,9 +217,17 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.loaded = tf.saved_model.load(str(path))
         self.delay = 0.0
 
-    def run(self, signature, texts):
+    def run(self, signature, inputs):
+        """As a server that batches: no scalar, one value a source, every input given."""
         time.sleep(self.delay)
-        return self.loaded.signatures[signature](text=tf.constant(texts))
+        function = self.loaded.signatures[signature]
+        specs = function.structured_input_signature[1]
+        assert set(inputs) == set(specs)
+        rows = [np.asarray(value).shape for value in inputs.values()]
+        assert rows and set(rows) == {(len(inputs["text"]),)}
+        return function(
+            **{name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
+        )
 
     def Predict(self, request, context):  # noqa: N802
         if request.model_spec.name != "speller" or request.model_spec.version.value not in (
@@ -229,9 +238,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 grpc.StatusCode.NOT_FOUND,
                 f"Servable not found for request: Latest({request.model_spec.name})",
             )
-        texts = tf.make_ndarray(request.inputs["text"]).tolist()
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
         try:
-            outputs = self.run(request.model_spec.signature_name, texts)
+            outputs = self.run(request.model_spec.signature_name, inputs)
         except tf.errors.InvalidArgumentError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
         response = predict_pb2.PredictResponse()
@@ -268,7 +277,7 @@ def rest_url(service):
                 status, answer = 404, {"error": "Servable not found for request"}
             else:
                 try:
-                    outputs = service.run(body["signature_name"], body["inputs"]["text"])
+                    outputs = service.run(body["signature_name"], body["inputs"])
                     answer = {"outputs": {k: plain(v.numpy()) for k, v in outputs.items()}}
                 except tf.errors.InvalidArgumentError as error:
                     status, answer = 400, {"error": error.message}
@@ -317,6 +326,37 @@ def test_a_source_that_does_not_fit_has_an_error_and_the_other_its_answer(url, t
     assert answers[0].error == "the source is empty; give it text" and not answers[0].texts
     assert answers[1].texts[0] == text_model.generate("cab", num_beams=2)
     assert answers[2].error == "the source has 100000 tokens; this model takes at most 7"
+
+
+def test_a_request_may_change_settings(url, text_model):
+    sources = ["cab", "fee", "d"]
+    answers = Client(url).generate(
+        sources, prefixes=["", "AA", ""], n_best=1, max_length=5, length_penalty=1.0
+    )
+    expected = text_model.search(
+        sources,
+        GenerationSettings(2, 1, 1.0),
+        prefixes=["", "AA", ""],
+        max_length=5,
+    )
+    assert [answer.texts for answer in answers] == text_model.texts(expected)
+    # What is not given is as it was exported.
+    (answer,) = Client(url).generate(["cab"], prefixes="BB")
+    assert (
+        answer.texts == text_model.texts(text_model.search(["cab"], SEARCH, prefixes="BB"))[0]
+    )
+    (answer,) = Client(url).generate(["cab"], n_best=3)
+    assert answer.error == "n_best must be from 1 to 2"
+
+
+def test_prefixes_that_are_too_few_are_refused(url):
+    with pytest.raises(InputError, match="Received 1 prefixes for 2 sources"):
+        Client(url).generate(["cab", "fee"], prefixes=["AA"])
+
+
+def test_text_that_is_no_unicode_is_refused(url):
+    with pytest.raises(InputError, match="Source 2 is not valid Unicode at character 2: 'b"):
+        Client(url).generate(["cab", "b\udcff"])
 
 
 def test_no_sources_no_request(url):
@@ -407,6 +447,11 @@ def test_the_command_prints_as_generate_does(url, text_model):
     assert result.exit_code == 1
     assert result.stderr == "'': the source is empty; give it text\n"
     assert result.stdout.startswith("cab\t")
+    result = CliRunner().invoke(main, ["request", url, "cab", "--n-best", "1"])
+    assert result.stdout == f"cab\t{text_model.generate('cab', num_beams=2)}\n"
+    result = CliRunner().invoke(main, ["request", url], input=b"cab\nb\xff\n")
+    assert result.exit_code == 2
+    assert "standard input, line 2: not UTF-8" in result.stderr
 
 
 def test_the_command_tells_a_server_that_is_not_there_in_one_line():

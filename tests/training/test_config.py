@@ -82,7 +82,7 @@ def test_a_clipnorm_that_is_no_number_is_refused():
         ("precision", "float32, mixed_float16, mixed_bfloat16"),
         ("optimizer", "adam, sgd"),
         ("schedule", "cosine, inverse_square_root, constant, plateau"),
-        ("metric", "none, bleu, bleu_lowercase, chrf, rouge"),
+        ("metric", "none, bleu, bleu_lowercase, chrf, rouge, wer"),
         ("references", "source, pair"),
         ("average_of", "best, last"),
     ],
