@@ -350,7 +350,7 @@ def test_a_broken_model_file_is_refused(run_dir, tmp_path):
     "arguments, message",
     [
         (["--recipe", "unknown"], "There is no recipe 'unknown'; the recipes are: "),
-        ([], "Expected one TSV file"),
+        ([], "Expected one file or folder of pairs, or two"),
         (["a", "--recipe", "cmudict_demo"], "either files or --recipe"),
         (["a.tsv", "--dropout", "1"], "--dropout must be in [0, 1). Received: 1.0"),
         (["a.tsv", "--epochs", "0"], "--epochs must be at least 1. Received: 0"),
