@@ -236,14 +236,13 @@ def evaluate(
     Examples:
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv --metric chrf
+      keras-seq2seq evaluate runs/demo test.csv --source-column en --target-column de
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
     module = load_recipe(recipe) if recipe is not None else None
     if module is not None and not hasattr(module, "evaluate"):
         raise InputError(f"The recipe {recipe} has no evaluation of its own.")
-    if len(files) > 2:
-        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
     pairs = None
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))

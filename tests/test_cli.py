@@ -173,7 +173,7 @@ def test_score_prints_log_probs_of_tokens(run_dir, text_model, tmp_path):
 
 
 def test_score_refuses_no_file(run_dir):
-    assert "Expected one TSV or two" in one_line_error(invoke("score", run_dir))
+    assert "Expected one file of pairs or two" in one_line_error(invoke("score", run_dir))
 
 
 def test_a_picture_of_the_search(run_dir, tmp_path):
