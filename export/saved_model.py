@@ -11,6 +11,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .artefact import write_new
 from .servable import check_servable
 from .signatures import TextSignatures, describe
+from .trained import warn_if_untrained
 
 
 def export_saved_model(
@@ -31,6 +32,7 @@ def export_saved_model(
         InputError: If `path` exists, the settings do not fit the model, or the graph has an
             operation that TensorFlow Serving lacks.
     """
+    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     signatures = TextSignatures(model, settings)
     archive = keras.export.ExportArchive()

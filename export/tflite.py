@@ -17,6 +17,7 @@ from .artefact import write_new
 from .device_bundle import write_bundle
 from .flatbuffer import unfit_operations
 from .signatures import IdSignatures, describe
+from .trained import warn_if_untrained
 
 QUANTIZATIONS = ("float32", "float16", "int8")
 
@@ -126,6 +127,7 @@ def export_tflite(
     Raises:
         InputError: If `path` exists, cannot be written, or the model cannot be converted.
     """
+    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     path = Path(path)
 

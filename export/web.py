@@ -21,6 +21,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .artefact import write_new
 from .signatures import describe
 from .tflite import convert_signatures
+from .trained import warn_if_untrained
 
 LITERTJS_VERSION = "2.5.3"
 CDN = "https://cdn.jsdelivr.net/npm/@litertjs/"
@@ -49,6 +50,7 @@ def export_web(
         InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, or the
             model cannot be converted.
     """
+    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")

@@ -18,6 +18,7 @@ from keras_seq2seq.cli_options import (
     options_of,
     print_error,
     print_written,
+    printed_warnings,
     run_argument,
 )
 from keras_seq2seq.cli_request import request
@@ -230,7 +231,8 @@ def export(
     settings = GenerationSettings(**given(options))
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
-    export_formats(run.load_model(), out_dir, formats, settings, console, name)
+    with printed_warnings():
+        export_formats(run.load_model(), out_dir, formats, settings, console, name)
 
 
 @main.command()
