@@ -19,8 +19,7 @@ def warn_if_untrained(model: Seq2Seq) -> None:
         for weight in model.trainable_weights
         if weight.name in ("bias", "beta") and len(weight.shape) == 1
     ]
-    values = np.concatenate([np.ravel(weight.numpy()) for weight in biases] or [[]])
-    if len(values) and np.isin(values, (0.0, 1.0)).all():
+    if biases and all(np.isin(weight.numpy(), (0.0, 1.0)).all() for weight in biases):
         warnings.warn(
             "The model has never been trained: all its biases have their first values. What "
             "is exported will generate noise. Train it, or load its weights, before exporting.",
