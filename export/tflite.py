@@ -40,9 +40,15 @@ def convert(
 
     Raises:
         ValueError: If `quantization` is unknown.
-        InputError: If the settings sample, or do not fit the model, or the model has an
-            operation that TFLite lacks; with its name and layer.
+        InputError: If it is `"full-int8"`, the settings sample, or do not fit the model, or
+            the model has an operation that TFLite lacks; with its name and layer.
     """
+    if quantization == "full-int8":
+        raise InputError(
+            "8-bit activations cannot be exported: TensorFlow's converter crashes when it "
+            'calibrates a graph with a loop. Use "int8", whose activations are quantized as '
+            "they come (docs/devices.md)."
+        )
     if quantization not in QUANTIZATIONS:
         raise ValueError(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
