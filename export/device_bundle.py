@@ -8,8 +8,9 @@ from typing import Any
 
 from keras_seq2seq import __version__
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
-from . import litert_runner
+from . import litert_runner, plain_tokenizers
 
 HERE = Path(__file__).parent
 CARD = Template((HERE / "model_card.md").read_text("utf-8"))
@@ -34,11 +35,16 @@ def write_bundle(
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(content)
     for name in ("source", "target"):
-        vocabulary = getattr(model.preprocessor, f"{name}_tokenizer").get_vocabulary()
-        text = "".join(f"{token}\n" for token in vocabulary)
-        (folder / f"{name}_vocabulary.txt").write_text(text, "utf-8", newline="\n")
+        tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
+        lists = {"vocabulary": tokenizer.get_vocabulary()}
+        if isinstance(tokenizer, SentencePieceTokenizer):
+            lists["scores"] = tokenizer.scores
+        for what, items in lists.items():
+            text = "".join(f"{item}\n" for item in items)
+            (folder / f"{name}_{what}.txt").write_text(text, "utf-8", newline="\n")
     (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
-    shutil.copyfile(litert_runner.__file__, folder / "litert_runner.py")
+    for module in (litert_runner, plain_tokenizers):
+        shutil.copy(str(module.__file__), folder)
     shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
     card = _card(model, description, model_name, len(content))
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
@@ -49,6 +55,10 @@ def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: in
     split = {
         "CharacterTokenizer": "each Unicode character (code point) is a token",
         "SymbolTokenizer": "tokens are separated by spaces, tabs or line breaks (ASCII)",
+        "WordTokenizer": "words and punctuation, as `plain_tokenizers.py` does",
+        "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
+        "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
+        "`source_scores.txt`",
     }
     lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
     how = split.get(description["source"]["split"], description["source"]["split"])

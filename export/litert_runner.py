@@ -1,12 +1,11 @@
 """Runs an exported folder with LiteRT: needs numpy and ai-edge-litert, nothing else.
 
-A copy of this file lies in the folder; there it is a program too:
+A copy of this file and of `plain_tokenizers.py` lies in the folder; there it is a program too:
 
     python litert_runner.py hello world
 """
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,10 @@ from typing import Any
 
 import numpy as np
 
-# What TensorFlow splits at; `str.split()` also splits at spaces beyond ASCII.
-_SPACES = re.compile("[ \t\n\v\f\r]+")
-
-# Capitals younger than Unicode 13, which TensorFlow's tables do not lower-case; Python's do.
-_YOUNG_CAPITALS = re.compile(
-    "([\u2c2f\ua7c0\ua7cb\ua7cc\ua7ce\ua7d0\ua7d2\ua7d4\ua7d6\ua7d8\ua7da\ua7dc"
-    "\U00010570-\U00010595\U00010d50-\U00010d65\U00016ea0-\U00016eb8])"
-)
+try:
+    from .plain_tokenizers import PlainTokenizer
+except ImportError:  # In an exported folder.
+    from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
 
 
 class LiteRTRunner:
@@ -43,25 +38,20 @@ class LiteRTRunner:
 
         path = Path(path)
         self.description = json.loads((path / "signatures.json").read_text("utf-8"))
-        split = self.description["source"]["split"]
-        if split not in ("CharacterTokenizer", "SymbolTokenizer"):
-            raise ValueError(f"This runner cannot split text as {split!r} does.")
-        self.source_vocabulary = _read_vocabulary(path / "source_vocabulary.txt")
-        self.target_vocabulary = _read_vocabulary(path / "target_vocabulary.txt")
-        # Text that is spelled like a special token must not act as one.
-        self._source_ids = {
-            token: i for i, token in enumerate(self.source_vocabulary) if i >= 4
-        }
+        self.source, self.target = (
+            PlainTokenizer(
+                self.description[side],
+                _read_lines(path / f"{side}_vocabulary.txt"),
+                [float(line) for line in _read_lines(path / f"{side}_scores.txt")],
+            )
+            for side in ("source", "target")
+        )
         self.interpreter = Interpreter(str(path / "model.tflite"), num_threads=num_threads)
         self._generate = self.interpreter.get_signature_runner("serving_default")
 
     def split(self, text: str) -> list[str]:
         """The source tokens, unknown ones as they are."""
-        source = self.description["source"]
-        text = _lower(text) if source["lowercase"] else text
-        if source["split"] == "CharacterTokenizer":
-            return list(text)
-        return [piece for piece in _SPACES.split(text) if piece]
+        return self.source.split(text)
 
     def tokenize(self, text: str) -> list[int]:
         """Source ids with the end token.
@@ -77,7 +67,7 @@ class LiteRTRunner:
                 f"A source must have from 1 to {longest} tokens. Received {len(pieces)}: "
                 f"{text[:40]!r}."
             )
-        ids = [self._source_ids.get(piece, source["unknown"]) for piece in pieces]
+        ids = [self.source.ids.get(piece, source["unknown"]) for piece in pieces]
         return [*ids, source["append"]]
 
     def detokenize(
@@ -103,8 +93,8 @@ class LiteRTRunner:
                 best = int(alignments[time, : len(source_tokens)].argmax())
                 pieces.append(source_tokens[best])
             elif token_id not in (target["padding"], target["start"]):
-                pieces.append(self.target_vocabulary[token_id])
-        return target["separator"].join(pieces)
+                pieces.append(self.target.vocabulary[token_id])
+        return self.target.join(pieces)
 
     def generate(self, text: str) -> tuple[list[str], dict[str, Any]]:
         """Target texts, the best first, and the raw outputs of `serving_default`."""
@@ -118,14 +108,9 @@ class LiteRTRunner:
         return [self.detokenize(row, pieces, weights) for row, weights in aligned], outputs
 
 
-def _lower(text: str) -> str:
-    # In pieces: to TensorFlow those capitals are no letters, so a word ends in front of one.
-    pieces = _YOUNG_CAPITALS.split(text)
-    return "".join(piece if index % 2 else piece.lower() for index, piece in enumerate(pieces))
-
-
-def _read_vocabulary(path: Path) -> list[str]:
-    return path.read_bytes().decode("utf-8").split("\n")[:-1]
+def _read_lines(path: Path) -> list[str]:
+    # Only a SentencePiece vocabulary has scores.
+    return path.read_bytes().decode("utf-8").split("\n")[:-1] if path.exists() else []
 
 
 def main(arguments: Sequence[str]) -> int:

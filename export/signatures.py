@@ -302,12 +302,12 @@ def describe(
         "max_source_length": preprocessor.max_source_length,
         "max_target_length": preprocessor.max_target_length,
         "source": {
-            "split": type(source).__name__,
-            "lowercase": source.lowercase,
+            **source.description,
             "append": source.end_token_id,
             "unknown": source.unknown_token_id,
         },
         "target": {
+            **target.description,
             "separator": target.separator,
             "start": target.start_token_id,
             "end": target.end_token_id,

@@ -17,6 +17,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 from .artefact import write_new
 from .signatures import describe
@@ -47,14 +48,21 @@ def export_web(
             copied into the page. Defaults to loading it from a public server.
 
     Raises:
-        InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, or the
-            model cannot be converted.
+        InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, the model
+            cannot be converted, or its tokenizers are none that the page has.
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
+    for side in ("source", "target"):
+        tokenizer = getattr(model.preprocessor, f"{side}_tokenizer")
+        if not isinstance(tokenizer, CharacterTokenizer | SymbolTokenizer):
+            raise InputError(
+                "A web page splits text into characters or symbols alone. Received: a "
+                f"{side} tokenizer {type(tokenizer).__name__}."
+            )
     if litertjs is not None and not (Path(litertjs) / "core" / "wasm").is_dir():
         raise InputError(f"{litertjs} has no core/wasm. Run `npm install @litertjs/core`.")
 

@@ -167,27 +167,54 @@ def _read_splits(
 @main.command()
 @run_argument
 @click.argument("files", nargs=-1, type=PATH)
+@click.option(
+    "--metric",
+    type=click.Choice(["none", "bleu", "bleu_lowercase", "chrf", "rouge"]),
+    help="Score of the texts.  [default: of the run]",
+)
+@click.option(
+    "--recipe", help="Adds the recipe's own evaluation, of all parts of its test data."
+)
+@click.option("--data", type=PATH, help="Data of the recipe.")
 @options_of(GenerationSettings)
-def evaluate(run: Any, files: tuple[Path, ...], **options: Any) -> None:
-    """Error rates of the run RUN_DIR on FILES, or on its own test pairs.
+def evaluate(
+    run: Any,
+    files: tuple[Path, ...],
+    metric: str | None,
+    recipe: str | None,
+    data: Path | None,
+    **options: Any,
+) -> None:
+    """Error rates and scores of the run RUN_DIR on FILES, or on its own test pairs.
 
     Prints a table and writes evaluation.json into the run.
 
     \b
     Examples:
       keras-seq2seq evaluate runs/demo --beam-size 4
-      keras-seq2seq evaluate runs/demo test.tsv
+      keras-seq2seq evaluate runs/demo test.tsv --metric chrf
     """
     from keras_seq2seq.data import read_pairs, read_parallel
-    from keras_seq2seq.training.evaluation import evaluate_run, results_table
+    from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
+    module = load_recipe(recipe) if recipe is not None else None
+    if module is not None and not hasattr(module, "evaluate"):
+        raise InputError(f"The recipe {recipe} has no evaluation of its own.")
     if len(files) > 2:
         raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
     pairs = None
     if files:
         pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
-    result = evaluate_run(run, pairs, GenerationSettings(**given(options)))
+    settings = GenerationSettings(**given(options))
+    result = evaluate_run(run, pairs, settings, metric)
+    if module is not None:
+        result["parts"] = module.evaluate(run.load_model(), data, settings)
+        run.write_json(run.evaluation_file, result)
     console.print(results_table([result]))
+    if "signature" in result:
+        console.print(result["signature"], highlight=False, soft_wrap=True)
+    if "parts" in result:
+        console.print(parts_table(result["parts"]))
     if result["too_long"]:
         console.print(f"{result['too_long']} sources are longer than the model takes: wrong.")
     print_written(run.evaluation_file)

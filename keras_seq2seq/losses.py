@@ -54,3 +54,69 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class RDropCrossentropy(SmoothedCrossentropy):
+    """Cross-entropy that also asks two passes under dropout to agree: R-Drop.
+
+    A batch holds every pair twice, the second half as the first
+    (`keras_seq2seq.data.TrainingData.twice`), so that dropout gives two distributions `p` and
+    `q` for each token. With the smoothed cross-entropy of each pass,
+
+    `loss = (CE_p + CE_q) / 2 + alpha / 4 (KL(p, q) + KL(q, p))`
+
+    a token, which is half of equation 4 of the paper. A batch whose halves have not the same
+    targets, such as one of `evaluate`, has the cross-entropy alone.
+
+    Args:
+        alpha: float, at least 0: the weight of the agreement. Defaults to 5.0, the paper's
+            for translation.
+        label_smoothing: float in [0, 1). Defaults to 0.1.
+        reduction: string. Defaults to `"mean_with_sample_weight"`.
+        name: string.
+
+    Call arguments:
+        y_true: `(batch, length)`, int.
+        y_pred: logits `(batch, length, vocabulary_size)`.
+
+    Raises:
+        ValueError: If `alpha` is below 0, or `label_smoothing` not in [0, 1).
+
+    Reference:
+        [Liang et al., 2021](https://arxiv.org/abs/2106.14448).
+    """
+
+    def __init__(
+        self,
+        alpha: float = 5.0,
+        label_smoothing: float = 0.1,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "r_drop_crossentropy",
+        **kwargs: Any,
+    ):
+        super().__init__(label_smoothing, reduction=reduction, name=name, **kwargs)
+        if not alpha >= 0:
+            raise ValueError(f"`alpha` must be at least 0. Received: alpha={alpha}.")
+        self.alpha = alpha
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        ops = keras.ops
+        log_probs = ops.log_softmax(ops.cast(y_pred, "float32"))
+        batch = ops.shape(y_true)[0]
+        half = batch // 2
+        # A batch of odd size compares all rows but the last, and finds its halves different.
+        first, second = log_probs[:half], log_probs[half : 2 * half]
+        is_twice = ops.logical_and(
+            ops.equal(2 * half, batch),
+            ops.all(ops.equal(y_true[:half], y_true[half : 2 * half])),
+        )
+        difference = (ops.exp(first) - ops.exp(second)) * (first - second)
+        disagreement = ops.sum(difference, axis=-1)  # KL(p, q) + KL(q, p)
+        both = ops.concatenate([disagreement, disagreement], axis=0)
+        both = ops.pad(both, [[0, batch - 2 * half], [0, 0]])
+        scale = ops.cast(is_twice, "float32") * self.alpha / 4
+        return super().call(y_true, y_pred) + scale * both
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha}

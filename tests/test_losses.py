@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_seq2seq.losses import SmoothedCrossentropy
+from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 
 LOGITS = np.log(np.array([[[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]], "float32"))
 LABELS = np.array([[0, 2]])
@@ -44,3 +44,32 @@ def test_it_survives_its_config():
 def test_a_share_out_of_range_is_refused(value):
     with pytest.raises(ValueError, match=rf"must be in \[0, 1\). Received: .*={value}"):
         SmoothedCrossentropy(value)
+
+
+TWO_PASSES = np.concatenate([LOGITS, np.log([[[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]]])])
+
+
+def test_two_passes_pay_for_what_they_disagree_on():
+    p, q = np.exp(TWO_PASSES)
+    disagreement = np.sum(p * np.log(p / q) + q * np.log(q / p), axis=-1)
+    labels = np.concatenate([LABELS, LABELS])
+    loss = RDropCrossentropy(5.0, 0.1, reduction="none")(labels, TWO_PASSES)
+    cross_entropy = SmoothedCrossentropy(0.1, reduction="none")(labels, TWO_PASSES)
+    np.testing.assert_allclose(
+        loss - cross_entropy, [5 / 4 * disagreement] * 2, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("rows", [[[0, 2], [0, 1]], [[0, 2]], [[0, 2]] * 3])
+def test_a_batch_that_is_not_the_same_twice_has_the_cross_entropy_alone(rows):
+    logits = np.random.default_rng(0).normal(size=(len(rows), 2, 3))
+    loss = RDropCrossentropy(reduction="none")(np.array(rows), logits)
+    expected = SmoothedCrossentropy(reduction="none")(np.array(rows), logits)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_the_weight_of_agreement_survives_and_is_checked():
+    copy = keras.losses.deserialize(keras.losses.serialize(RDropCrossentropy(2.0, 0.2)))
+    assert (copy.alpha, copy.label_smoothing) == (2.0, 0.2)
+    with pytest.raises(ValueError, match="`alpha` must be at least 0. Received: alpha=-1"):
+        RDropCrossentropy(-1)

@@ -56,7 +56,7 @@ def example():
     return model
 
 
-def greedy_of_the_example(model, text, padding, longest=9):
+def greedy_of_the_example(model, text, padding, longest=8):
     """Its sampling loop, over the whole-sequence model."""
     target = "\t"
     while len(target) <= longest:

@@ -1,8 +1,12 @@
+import sys
+
 import pytest
+import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_seq2seq.metrics import ErrorRates, error_rates
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.metrics import TEXT_METRICS, ErrorRates, error_rates, text_scores
 
 TOKENS = st.lists(st.sampled_from(["A", "AE", "B", "ä", ""]), max_size=6)
 ROWS = st.lists(st.tuples(TOKENS, st.lists(TOKENS, min_size=1, max_size=3)), min_size=1)
@@ -116,3 +120,52 @@ def test_different_numbers_are_refused(hypotheses, references, received):
 def test_a_sequence_without_a_reference_is_refused():
     with pytest.raises(ValueError, match="needs at least one reference"):
         error_rates([["a"], ["b"]], [[["a"]], []])
+
+
+def test_scores_are_those_of_the_packages_that_define_them():
+    hypotheses = ["the cat sat on the mat", "a Dog runs"]
+    references = [["the cat is on the mat", "the cat sat on a mat"], ["a dog runs"]]
+    streams = [["the cat is on the mat", "a dog runs"], ["the cat sat on a mat", None]]
+    bleu = sacrebleu.BLEU()
+    found = text_scores("bleu", hypotheses, references)
+    assert found.values == {"bleu": bleu.corpus_score(hypotheses, streams).score}
+    assert found.signature == str(bleu.get_signature())
+    lowered = text_scores("bleu_lowercase", hypotheses, references)
+    assert lowered.values["bleu_lowercase"] > found.values["bleu"]
+    assert "case:lc" in lowered.signature
+    chrf = text_scores("chrf", hypotheses, references)
+    assert chrf.values == {"chrf": sacrebleu.CHRF().corpus_score(hypotheses, streams).score}
+
+
+def test_rouge_is_counted_by_hand():
+    found = text_scores("rouge", ["a b c x", "Hello"], [["a b d c", "y"], ["hello"]])
+    # Three of four unigrams, one of three bigrams, a b c in order; the second is right.
+    expected = {
+        "rouge_1": (0.75 + 1) / 2,
+        "rouge_2": (1 / 3 + 0) / 2,
+        "rouge_l": (0.75 + 1) / 2,
+    }
+    assert found.values == pytest.approx({name: 100 * v for name, v in expected.items()})
+
+
+@pytest.mark.parametrize("metric", list(TEXT_METRICS))
+def test_the_same_text_scores_all_and_another_nothing(metric):
+    right = ["one two three four five six", "seven eight nine ten eleven"]
+    scores = text_scores(metric, right, [[text] for text in right]).values.values()
+    assert list(scores) == pytest.approx([100] * len(scores))
+    wrong = text_scores(metric, ["", ""], [[text] for text in right]).values.values()
+    assert set(wrong) == {0}
+
+
+def test_scores_of_nothing_or_of_an_unknown_metric_are_refused():
+    with pytest.raises(ValueError, match="one of bleu, bleu_lowercase, chrf, rouge. Received"):
+        text_scores("meteor", ["a"], [["a"]])
+    for hypotheses, references in (([], []), (["a"], []), (["a"], [[]])):
+        with pytest.raises(ValueError, match="as many references as hypotheses"):
+            text_scores("bleu", hypotheses, references)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
+    with pytest.raises(InputError, match=r"sacrebleu is not installed. .*keras-seq2seq\[metr"):
+        text_scores("bleu", ["a"], [["a"]])

@@ -9,6 +9,8 @@ import numpy as np
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 
+from .config import cost
+
 
 def average_models(paths: Sequence[str | Path]) -> Any:
     """The model whose every weight is the mean of that weight in saved models.
@@ -53,13 +55,13 @@ def epochs_to_average(
         history: The metrics of each epoch.
         count: int. Epochs at most; 0 for none.
         of: `"last"`, or `"best"` by `monitor`, the earlier of equals.
-        monitor: Name of a metric; lower is better.
+        monitor: Name of a metric.
 
     Returns:
         Their numbers (from 1), ascending.
     """
     numbers = list(range(1, len(history) + 1))
     if of == "best":
-        numbers.sort(key=lambda number: history[number - 1][monitor])
+        numbers.sort(key=lambda number: cost(monitor, history[number - 1][monitor]))
         return sorted(numbers[:count])
     return numbers[max(0, len(numbers) - count) :] if count else []

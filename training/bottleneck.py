@@ -118,7 +118,7 @@ def accuracy_by_length(model: Any, pairs: Pairs) -> list[dict[str, float]]:
         without the end token, `sources`, `accuracy` (share of exactly right
         targets) and `token_error_rate`.
     """
-    _, texts, _ = evaluate(model, pairs)
+    texts = evaluate(model, pairs).texts
     split_source = model.preprocessor.source_tokenizer.split_text
     split = model.preprocessor.target_tokenizer.split_text
     groups: dict[int, list[tuple[Any, Any]]] = {}

@@ -14,6 +14,7 @@ from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
+from .config import cost
 from .evaluation import evaluate
 from .run_directory import RunDirectory, write_atomically
 
@@ -22,27 +23,37 @@ SEQUENCE_ERROR_RATE = "val_sequence_error_rate"
 
 
 class DecodedErrorRates(keras.callbacks.Callback):
-    """Adds the error rates of greedy decoding to the logs of every epoch.
+    """Adds error rates, and scores, of greedy decoding to the logs of every epoch.
 
     Keras gives every callback the same logs, so `EarlyStopping`, `ModelCheckpoint`,
     `ReduceLROnPlateau` and `TensorBoard` after this one in the list can monitor
-    `"val_token_error_rate"` and `"val_sequence_error_rate"` (shares; lower is better).
+    `"val_token_error_rate"` and `"val_sequence_error_rate"` (shares; lower is better), and
+    with a metric such as `"bleu"` its values, `"val_bleu"` (0 to 100; higher is better).
 
     Args:
         pairs: What to decode.
         settings: How targets are generated. Defaults to greedy search.
+        metric: string. As of `evaluate`. Defaults to `"none"`.
+        references: string. As of `evaluate`. Defaults to `"source"`.
     """
 
-    def __init__(self, pairs: Pairs, settings: GenerationSettings | None = None):
+    def __init__(
+        self,
+        pairs: Pairs,
+        settings: GenerationSettings | None = None,
+        metric: str = "none",
+        references: str = "source",
+    ):
         super().__init__()
         self.pairs = pairs
         self.settings = settings
+        self.metric = metric
+        self.references = references
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        rates, _, _ = evaluate(self.model, self.pairs, self.settings)
+        result = evaluate(self.model, self.pairs, self.settings, self.metric, self.references)
         if logs is not None:
-            logs[TOKEN_ERROR_RATE] = rates.token_error_rate
-            logs[SEQUENCE_ERROR_RATE] = rates.sequence_error_rate
+            logs |= {f"val_{name}": value for name, value in result.values.items()}
 
 
 class StopOnInvalidLoss(keras.callbacks.Callback):
@@ -184,7 +195,7 @@ class RunState(keras.callbacks.Callback):
 
     Args:
         run: `RunDirectory`.
-        monitor: string. The metric that chooses the best epoch; lower is better.
+        monitor: string. The metric that chooses the best epoch.
         average: `AveragedWeights`, optional, of the same `fit`: the checkpoint has the raw
             weights, the models have the average.
         keep: Callable, optional: history -> numbers (from 1) of the epochs whose models stay
@@ -220,7 +231,8 @@ class RunState(keras.callbacks.Callback):
     @property
     def best_epoch(self) -> int:
         """Index of the best epoch; the first of equals."""
-        return min(range(len(self.history)), key=lambda i: self.history[i][self.monitor])
+        values = [cost(self.monitor, metrics[self.monitor]) for metrics in self.history]
+        return values.index(min(values))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}

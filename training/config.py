@@ -12,6 +12,14 @@ from keras_seq2seq.settings import check_choices, option_name, setting
 class TrainingConfig:
     """Settings of a run. Every one is also an option of `keras-seq2seq train`."""
 
+    source: str = setting(
+        "text",
+        "What sources are: features are frames in .npy files, waveform is sound files.",
+        choices=("text", "features", "waveform"),
+    )
+    sample_rate: int = setting(
+        0, "Samples a second of a waveform, others are resampled; 0 for the first file's."
+    )
     architecture: str = setting(
         "lstm_attention",
         "Model to build.",
@@ -20,6 +28,7 @@ class TrainingConfig:
     embedding_dim: int = setting(128, "Size of an embedding; a Transformer has --hidden-dim.")
     hidden_dim: int = setting(256, "Units of a recurrent layer, or width of a Transformer.")
     num_layers: int = setting(1, "Layers of the encoder, and of the decoder.")
+    encoder_layers: int = setting(0, "Layers of the encoder alone; 0 for --num-layers.")
     num_heads: int = setting(4, "Attention heads of a Transformer.")
     dropout: float = setting(0.1, "Share of the values dropped in training.")
 
@@ -52,6 +61,15 @@ class TrainingConfig:
     share_embeddings: bool = setting(
         False, "Source and target of a Transformer share embeddings; needs one vocabulary."
     )
+    time_reduction: int = setting(
+        1, "Each encoder layer but the first of a recurrent model joins so many positions."
+    )
+    convolutions: int = setting(0, "Convolutions over the source in front of the encoder.")
+    convolution_strides: int = setting(2, "Positions that each convolution makes one of.")
+    spec_augment: bool = setting(
+        False, "Hide stretches and bands of features or sound in training (SpecAugment)."
+    )
+    ctc_weight: float = setting(0.0, "Weight of an auxiliary CTC loss on the encoder.")
     scheduled_sampling: str = setting(
         "none",
         "Share of given tokens that the decoder reads in training.",
@@ -109,14 +127,38 @@ class TrainingConfig:
     )
     gradient_accumulation: int = setting(1, "Batches whose gradients make one update.")
     label_smoothing: float = setting(0.0, "Share of probability spread over all tokens.")
+    r_drop: float = setting(
+        0.0,
+        "Weight of the agreement of two passes under dropout; 0 for one pass. Above 0 an "
+        "epoch takes up to twice as long.",
+    )
     ema: float = setting(
         0.0, "Momentum of a moving average of the weights to evaluate and keep; 0 for none."
     )
 
+    metric: str = setting(
+        "none",
+        "Score of generated texts, beside the error rates.",
+        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge"),
+    )
+    references: str = setting(
+        "source",
+        "What a target is right against: all targets that the data has for its source, or "
+        "that of its own pair.",
+        choices=("source", "pair"),
+    )
     monitor: str = setting(
         "sequence_error_rate",
-        "Validation metric that chooses the best epoch and stops the run; lower is better.",
-        choices=("sequence_error_rate", "token_error_rate", "loss"),
+        "Validation metric that chooses the best epoch and stops the run.",
+        choices=(
+            "sequence_error_rate",
+            "token_error_rate",
+            "loss",
+            "bleu",
+            "bleu_lowercase",
+            "chrf",
+            "rouge_l",
+        ),
     )
     patience: int = setting(5, "Epochs without a better result before the run stops.")
     average: int = setting(
@@ -160,6 +202,11 @@ class TrainingConfig:
             raise InputError(
                 f"--plateau-factor must be in (0, 1). Received: {self.plateau_factor}."
             )
+        if SCORES.get(self.monitor, self.metric) != self.metric:
+            raise InputError(
+                f"--monitor {self.monitor} needs --metric {SCORES[self.monitor]}. "
+                f"Received: --metric {self.metric}."
+            )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."
@@ -171,6 +218,25 @@ class TrainingConfig:
     def replace(self, **changes: Any) -> "TrainingConfig":
         """A copy with some settings changed."""
         return dataclasses.replace(self, **changes)
+
+
+# What can be monitored that is better when it is higher -> the metric that has it.
+SCORES = {
+    "bleu": "bleu",
+    "bleu_lowercase": "bleu_lowercase",
+    "chrf": "chrf",
+    "rouge_l": "rouge",
+}
+
+
+def cost(monitor: str, value: float) -> float:
+    """The value of a monitored metric as a number that is better when it is lower."""
+    return -value if monitor.removeprefix("val_") in SCORES else value
+
+
+def mode_of(monitor: str) -> str:
+    """What Keras calls the direction of a monitored metric: `"min"` or `"max"`."""
+    return "min" if cost(monitor, 1.0) > 0 else "max"
 
 
 # Fields that only some architectures have; another one refuses them.
@@ -186,9 +252,21 @@ MODEL_SETTINGS = (
     "normalize_first",
     "tie_output",
     "share_embeddings",
+    "encoder_layers",
+    "time_reduction",
+    "convolutions",
+    "convolution_strides",
+    "spec_augment",
+    "ctc_weight",
 )
 
 _LOWEST = {
+    "sample_rate": 0,
+    "encoder_layers": 0,
+    "time_reduction": 1,
+    "convolutions": 0,
+    "convolution_strides": 1,
+    "ctc_weight": 0,
     "intermediate_dim": 0,
     "sampling_steps": 1,
     "embedding_dim": 1,
@@ -207,6 +285,7 @@ _LOWEST = {
     "global_clipnorm": 0,
     "weight_decay": 0,
     "gradient_accumulation": 1,
+    "r_drop": 0,
     "plateau_patience": 1,
     "average": 0,
     "patience": 1,

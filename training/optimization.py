@@ -9,7 +9,7 @@ import keras
 from keras_seq2seq.schedules import InverseSquareRoot, LinearWarmup
 
 from .callbacks import Warmup
-from .config import TrainingConfig
+from .config import TrainingConfig, mode_of
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def plateau_callbacks(config: TrainingConfig, monitor: str) -> list[keras.callba
             monitor,
             factor=config.plateau_factor,
             patience=config.plateau_patience,
-            mode="min",
+            mode=mode_of(monitor),
             min_delta=0.0,
         ),
     ]

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .callbacks import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
+from .evaluation import SCORE_NAMES
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -60,12 +61,17 @@ class ProgressBar(keras.callbacks.Callback):
         done = epoch + 1 - (self.first_epoch or 0)
         left = (time.perf_counter() - self.begin) / done * (epochs - epoch - 1)
         token, sequence = self.labels
+        scores = "".join(
+            f"{name.replace('_', ' ')} {logs[f'val_{name}']:.2f}  "
+            for name in SCORE_NAMES
+            if f"val_{name}" in logs
+        )
         self.console.print(
             f"  epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  "
             f"validation loss {logs['val_loss']:.3f}  "
             f"{token} error rate {100 * logs[TOKEN_ERROR_RATE]:.2f} %  "
             f"{sequence} error rate {100 * logs[SEQUENCE_ERROR_RATE]:.2f} %  "
-            f"left at most {format_seconds(left)}",
+            f"{scores}left at most {format_seconds(left)}",
             highlight=False,
             soft_wrap=True,
         )

@@ -5,6 +5,7 @@ config.json         settings and fingerprint of the training data
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
+signals/            held-out sources that were arrays in memory, as .npy files
 model.keras         the best epoch by the monitored metric; complete, with tokenizers
 epochs/             models of the epochs that `--average` takes, such as epoch_0003.keras
 history.jsonl       one line of metrics an epoch
@@ -20,8 +21,12 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import numpy as np
 
 from keras_seq2seq.data.readers import Pairs, read_pairs
+from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
 
@@ -148,23 +153,40 @@ class RunDirectory:
         write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
     def write_pairs(self, path: Path, pairs: Pairs) -> None:
-        rows = zip(pairs.sources, pairs.targets, strict=True)
+        """Writes pairs as a TSV. A `Signal` is written to `signals/` and named by that path;
+        a file by its absolute path."""
+        sources = [self._written(source) for source in pairs.sources]
+        rows = zip(sources, pairs.targets, strict=True)
         text = "".join(f"{source}\t{target}\n" for source, target in rows)
         write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+
+    def _written(self, source: Any) -> str:
+        if isinstance(source, Signal):
+            file = self.path / "signals" / f"{quote(source.name, safe='')}.npy"
+            if not file.exists():
+                file.parent.mkdir(exist_ok=True)
+                write_atomically(file, lambda path: np.save(path, source.array))
+            return file.relative_to(self.path).as_posix()
+        if self.config["settings"].get("source", "text") == "text":
+            return source
+        return os.path.abspath(source)
 
     def write_vocabulary(self, preprocessor: Any) -> None:
         folder = self.path / "vocabulary"
         folder.mkdir(exist_ok=True)
-        for name in ("source", "target"):
-            vocabulary = getattr(preprocessor, f"{name}_tokenizer").get_vocabulary()
-            text = "".join(f"{token}\n" for token in vocabulary)
+        for name, tokenizer in preprocessor.tokenizers.items():
+            text = "".join(f"{token}\n" for token in tokenizer.get_vocabulary())
             write_atomically(
                 folder / f"{name}.txt", lambda path, text=text: path.write_text(text, "utf-8")
             )
 
     def test_pairs(self) -> Pairs:
         """The run's own test pairs, else its validation pairs."""
-        return read_pairs(self.test_file if self.test_file.exists() else self.validation_file)
+        path = self.test_file if self.test_file.exists() else self.validation_file
+        pairs = read_pairs(path)
+        if self.config["settings"].get("source", "text") == "text":
+            return pairs
+        return Pairs([str(self.path / source) for source in pairs.sources], pairs.targets)
 
 
 def fingerprint(*parts: Pairs) -> str:

@@ -12,10 +12,20 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Splits, TextPreprocessor, training_data, validation_data
+from keras_seq2seq.data import (
+    FramePreprocessor,
+    Pairs,
+    Preprocessor,
+    Splits,
+    TextPreprocessor,
+    WaveformPreprocessor,
+    training_data,
+    validation_data,
+)
+from keras_seq2seq.data.signals import sample_rate_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
-from keras_seq2seq.losses import SmoothedCrossentropy
+from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 from keras_seq2seq.settings import option_name
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
@@ -30,8 +40,8 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .config import MODEL_SETTINGS, TrainingConfig
-from .evaluation import evaluate
+from .config import MODEL_SETTINGS, TrainingConfig, cost, mode_of
+from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory, write_atomically
@@ -42,21 +52,32 @@ TOKENIZERS = {"characters": CharacterTokenizer, "symbols": SymbolTokenizer}
 LARGEST_UNKNOWN_SHARE = 0.5
 
 
-def build_preprocessor(config: TrainingConfig, train: Pairs) -> TextPreprocessor:
+def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
     """Tokenizers and maximum lengths from the training pairs."""
+    target = TOKENIZERS[config.target_tokenizer]
+    shared: dict[str, Any] = {
+        "max_source_length": config.max_source_length or None,
+        "max_target_length": config.max_target_length or None,
+        "min_count": config.min_count,
+    }
+    if config.source == "features":
+        return FramePreprocessor.from_pairs(train.sources, train.targets, target, **shared)
+    if config.source == "waveform":
+        rate = config.sample_rate or sample_rate_of(train.sources[0])
+        return WaveformPreprocessor.from_pairs(
+            train.sources, train.targets, target, sample_rate=rate, **shared
+        )
     return TextPreprocessor.from_pairs(
         train.sources,
         train.targets,
         TOKENIZERS[config.source_tokenizer],
-        TOKENIZERS[config.target_tokenizer],
-        max_source_length=config.max_source_length or None,
-        max_target_length=config.max_target_length or None,
+        target,
         lowercase_source=config.lowercase_source,
-        min_count=config.min_count,
+        **shared,
     )
 
 
-def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2Seq:
+def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
     """The model of a configuration, new weights."""
     build = ARCHITECTURES[config.architecture]
     settings = config.to_dict()
@@ -78,6 +99,13 @@ def build_model(config: TrainingConfig, preprocessor: TextPreprocessor) -> Seq2S
             config.scheduled_sampling, config.sampling_steps, config.sampling_floor, config.seed
         )
     return model
+
+
+def build_loss(config: TrainingConfig) -> Any:
+    """The loss of a configuration, for `compile`."""
+    if config.r_drop:
+        return RDropCrossentropy(config.r_drop, config.label_smoothing)
+    return SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else "auto"
 
 
 def train(
@@ -132,10 +160,12 @@ def train(
         seed=config.seed,
         initial_epoch=initial_epoch,
     )
+    if config.r_drop:
+        data = data.twice()
     # Compiling the whole step for every bucket's shape costs more than it saves on a CPU.
     model.compile(
         build_optimizer(config, config.epochs * data.steps),
-        SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else "auto",
+        build_loss(config),
         jit_compile=False,
     )
     model.optimizer.build(model.trainable_variables)
@@ -144,7 +174,7 @@ def train(
     decoded = _head(validation, config.validation_decoded)
     held_out = validation_data(preprocessor, validation.sources, validation.targets)
     early_stopping = keras.callbacks.EarlyStopping(
-        monitor, patience=config.patience, mode="min"
+        monitor, patience=config.patience, mode=mode_of(monitor)
     )
     plateau = plateau_callbacks(config, monitor)
     progress = ProgressBar(console, (config.token_name, config.sequence_name))
@@ -152,7 +182,7 @@ def train(
         *([average] if average else []),
         SeedEveryEpoch(config.seed),
         StopOnInvalidLoss(),
-        DecodedErrorRates(decoded),
+        DecodedErrorRates(decoded, None, config.metric, config.references),
         early_stopping,
         *plateau,
         keras.callbacks.TensorBoard(run.logs, update_freq="epoch"),
@@ -179,12 +209,18 @@ def train(
             progress.on_train_end()
     seconds = time.perf_counter() - begin
     best = state.history[state.best_epoch]
+    validation_scores = {
+        name.replace("val_", "validation_"): best[name]
+        for name in map("val_{}".format, SCORE_NAMES)
+        if name in best
+    }
     epochs_run = len(state.history) - initial_epoch
     summary = {
         "best_epoch": best["epoch"],
         "epochs": len(state.history),
         "validation_token_error_rate": best[TOKEN_ERROR_RATE],
         "validation_sequence_error_rate": best[SEQUENCE_ERROR_RATE],
+        **validation_scores,
         "parameters": model.count_params(),
         "training_pairs": len(train_pairs),
         "dropped_pairs": len(splits.train) - len(train_pairs),
@@ -198,9 +234,9 @@ def train(
         model.set_weights(average_models(paths).get_weights())
         averaged: dict[str, Any] = {
             "epochs": to_average(state.history),
-            **_measure(model, decoded, held_out),
+            **_measure(config, model, decoded, held_out),
         }
-        averaged["kept"] = averaged[monitor] < best[monitor]
+        averaged["kept"] = cost(monitor, averaged[monitor]) < cost(monitor, best[monitor])
         if averaged["kept"]:
             write_atomically(run.model_file, model.save)
             summary["validation_token_error_rate"] = averaged[TOKEN_ERROR_RATE]
@@ -219,14 +255,13 @@ def train(
     return summary
 
 
-def fitting(preprocessor: TextPreprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
+def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
     """The pairs within the maximum lengths; says how many are left out."""
-    sources = preprocessor.source_tokenizer.tokenize(pairs.sources).row_lengths()
-    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths()
+    sources = preprocessor.source_lengths(pairs.sources)
+    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths().numpy()
     fits = (sources <= preprocessor.max_source_length) & (
         targets <= preprocessor.max_target_length
     )
-    fits = fits.numpy()
     if not fits.any():
         raise InputError(
             f"No {name} pair is within --max-source-length {preprocessor.max_source_length} "
@@ -237,15 +272,15 @@ def fitting(preprocessor: TextPreprocessor, pairs: Pairs, name: str, console: Co
     kept = [i for i, fit in enumerate(fits) if fit]
     console.print(
         f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
-        f"{preprocessor.max_source_length} source or {preprocessor.max_target_length} target "
-        "tokens.",
+        f"{preprocessor.max_source_length} source {preprocessor.unit} or "
+        f"{preprocessor.max_target_length} target tokens.",
         highlight=False,
         soft_wrap=True,
     )
     return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
 
 
-def report_unknown(preprocessor: TextPreprocessor, pairs: Pairs, console: Console) -> None:
+def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     """Says which tokens of held-out sources the vocabulary lacks.
 
     Raises:
@@ -324,13 +359,14 @@ def _replay(
     return model.stop_training
 
 
-def _measure(model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset) -> dict[str, float]:
+def _measure(
+    config: TrainingConfig, model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset
+) -> dict[str, float]:
     """The validation metrics that an epoch has."""
-    rates, _, _ = evaluate(model, decoded)
+    values = evaluate(model, decoded, None, config.metric, config.references).values
     return {
         "val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"],
-        TOKEN_ERROR_RATE: rates.token_error_rate,
-        SEQUENCE_ERROR_RATE: rates.sequence_error_rate,
+        **{f"val_{name}": value for name, value in values.items()},
     }
 
 
@@ -343,6 +379,14 @@ def _describe_average(summary: dict[str, Any]) -> str:
         f"{100 * averaged[SEQUENCE_ERROR_RATE]:.2f} %, "
         f"{'kept' if averaged['kept'] else 'not better'}. "
     )
+
+
+def _sizes(preprocessor: Any) -> str:
+    name, size = preprocessor.source_size
+    target = preprocessor.target_tokenizer.vocabulary_size()
+    if preprocessor.kind == "text":
+        return f"vocabularies {size} and {target}"
+    return f"{name.replace('_', ' ')} {size}, target vocabulary {target}"
 
 
 def _say_what_begins(
@@ -358,8 +402,7 @@ def _say_what_begins(
     console.print(
         f"{config.architecture}: {model.count_params():,} parameters; "
         f"{len(train_pairs):,} training and {len(validation):,} validation pairs; "
-        f"vocabularies {preprocessor.source_tokenizer.vocabulary_size()} and "
-        f"{preprocessor.target_tokenizer.vocabulary_size()}; "
+        f"{_sizes(preprocessor)}; "
         f"{steps} steps an epoch, {config.epochs} epochs at most.",
         highlight=False,
         soft_wrap=True,

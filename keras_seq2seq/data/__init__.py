@@ -8,16 +8,22 @@ from keras_seq2seq.data.dataset import (
     validation_data,
 )
 from keras_seq2seq.data.lexicons import read_lexicon
-from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.data.preprocessor import Preprocessor, TextPreprocessor
 from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel
+from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
+from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.data.splits import Splits, split_by_source
 
 __all__ = [
     "Buckets",
+    "FramePreprocessor",
     "Pairs",
+    "Preprocessor",
+    "Signal",
     "Splits",
     "TextPreprocessor",
     "TrainingData",
+    "WaveformPreprocessor",
     "make_buckets",
     "read_lexicon",
     "read_lines",

@@ -1,5 +1,6 @@
 """The training pipeline: shuffle, length buckets, padded batches, the same after a resume."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +49,8 @@ def make_buckets(
     ```
 
     Args:
-        source_lengths: `(pairs,)`, int, tokens with the end token.
-        target_lengths: `(pairs,)`, int, likewise.
+        source_lengths: `(pairs,)`, int, tokens with the end token, frames or samples.
+        target_lengths: `(pairs,)`, int, tokens with the end token.
         batch_size: int. Pairs a batch.
         num_buckets: int. Buckets at most; pairs of equal length share one.
         batch_tokens: int. In place of `batch_size`: tokens a batch at most, padding
@@ -92,11 +93,20 @@ class TrainingData:
     steps: int
     buckets: Buckets
 
+    def twice(self) -> "TrainingData":
+        """Batches that hold their rows twice, one half after the other, for
+        `keras_seq2seq.losses.RDropCrossentropy`."""
+
+        def double(*batch):
+            return tf.nest.map_structure(lambda tensor: tf.concat([tensor] * 2, 0), batch)
+
+        return TrainingData(self.dataset.map(double), self.steps, self.buckets)
+
 
 def training_data(
     preprocessor: Any,
-    sources: list[str],
-    targets: list[str],
+    sources: Sequence[Any],
+    targets: Sequence[str],
     *,
     batch_size: int = 64,
     batch_tokens: int | None = None,
@@ -110,8 +120,8 @@ def training_data(
     `initial_epoch=e` sees the batches that it would have seen uninterrupted.
 
     Args:
-        preprocessor: `TextPreprocessor`.
-        sources: Source strings.
+        preprocessor: `TextPreprocessor`, `FramePreprocessor` or `WaveformPreprocessor`.
+        sources: What it takes; files are read when their batch is made.
         targets: Target strings.
         batch_size: int. Pairs a batch. Defaults to 64.
         batch_tokens: int. Tokens a batch at most (`make_buckets`), in place of `batch_size`.
@@ -124,10 +134,10 @@ def training_data(
     """
     if not sources:
         raise InputError("There is no pair to train on.")
-    source_ids = preprocessor.tokenize_source(sources)
+    source_index = preprocessor.index_sources(sources)
     target_ids = preprocessor.tokenize_target(targets)
     buckets = make_buckets(
-        source_ids.row_lengths().numpy(),
+        source_index.lengths,
         target_ids.row_lengths().numpy(),
         batch_size,
         num_buckets,
@@ -152,11 +162,8 @@ def training_data(
 
     def pack(rows):
         bucket = index[rows[0]]
-        return preprocessor.pack(
-            tf.gather(source_ids, rows),
-            tf.gather(target_ids, rows),
-            (shapes[bucket, 0], shapes[bucket, 1]),
-        )
+        inputs = source_index.batch(rows, shapes[bucket, 0])
+        return preprocessor.pack_inputs(inputs, tf.gather(target_ids, rows), shapes[bucket, 1])
 
     dataset = (
         tf.data.Dataset.counter(initial_epoch)
@@ -168,14 +175,24 @@ def training_data(
 
 
 def validation_data(
-    preprocessor: Any, sources: list[str], targets: list[str], *, batch_size: int = 256
+    preprocessor: Any,
+    sources: Sequence[Any],
+    targets: Sequence[str],
+    *,
+    batch_size: int = 256,
 ) -> tf.data.Dataset:
     """All pairs once, in the order of their length, for `validation_data` of `fit`."""
-    order = np.argsort([len(source) for source in sources], kind="stable")
-    ordered = (np.array(lines, object)[order] for lines in (sources, targets))
+    source_index = preprocessor.index_sources(sources)
+    target_ids = preprocessor.tokenize_target(targets)
+
+    def pack(rows):
+        return preprocessor.pack_inputs(
+            source_index.batch(rows, -1), tf.gather(target_ids, rows)
+        )
+
     return (
-        tf.data.Dataset.from_tensor_slices(tuple(tf.constant(lines) for lines in ordered))
+        tf.data.Dataset.from_tensor_slices(np.argsort(source_index.lengths, kind="stable"))
         .batch(batch_size)
-        .map(preprocessor, num_parallel_calls=2, deterministic=True)
+        .map(pack, num_parallel_calls=2, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )

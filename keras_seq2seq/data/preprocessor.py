@@ -1,6 +1,8 @@
-"""Strings to what the models take: the only place that knows keys, shifting and masks."""
+"""Sources and targets to what the models take: the only place that knows keys, shifting and
+masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,8 +13,168 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
 
+@dataclass(frozen=True)
+class SourceIndex:
+    """The sources of a data set, from which batches are taken by row number.
+
+    Attributes:
+        lengths: `(sources,)`, int: positions of each source, an end token included.
+        batch: `(rows, length)` -> encoder inputs by name. `rows` `(batch,)` int64; `length`
+            an int32 scalar to pad to, or -1 for the longest row. Works in a graph.
+    """
+
+    lengths: np.ndarray
+    batch: Callable[[tf.Tensor, Any], dict[str, tf.Tensor]]
+
+
+class Preprocessor:
+    """Base: the target half, strings that the decoder reads and writes.
+
+    For the target `"K AE B"`, with ids 4 and up for tokens:
+
+    ```
+    decoder_token_ids   [ start, 9, 7, 8 ]         the target shifted right
+    labels              [  9,  7,  8, end ]        what each position predicts
+    weights             [  1., 1., 1., 1. ]        0. where padded
+    ```
+
+    A subclass adds the source half: `encoder_inputs`, `index_sources` and `source_lengths`.
+
+    Args:
+        target_tokenizer: Such as `CharacterTokenizer`; padding is id 0.
+        max_source_length: int. Longest source, in the unit of its kind, an end token not
+            counted. A longer source is an error, never cut.
+        max_target_length: int. Target tokens at most, without the end token: the longest
+            target in training, and where generation stops.
+
+    Attributes:
+        kind: string. `"text"`, `"features"` or `"waveform"`.
+        unit: string. What the length of a source counts.
+
+    Raises:
+        ValueError: If a length is below 1.
+    """
+
+    kind: str
+    unit: str
+
+    def __init__(
+        self, target_tokenizer: TableTokenizer, max_source_length: int, max_target_length: int
+    ):
+        for name, value in (
+            ("max_source_length", max_source_length),
+            ("max_target_length", max_target_length),
+        ):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+        self.target_tokenizer = target_tokenizer
+        self.max_source_length = int(max_source_length)
+        self.max_target_length = int(max_target_length)
+
+    # The source half.
+
+    @property
+    def source_size(self) -> tuple[str, int]:
+        """The attribute of a `SourceEmbedding` that must fit the sources, and its value."""
+        raise NotImplementedError(f"{type(self).__name__} has no `source_size`.")
+
+    @property
+    def source_positions(self) -> int:
+        """Positions of the longest source, an end token included."""
+        return self.max_source_length
+
+    @property
+    def tokenizers(self) -> dict[str, TableTokenizer]:
+        """`"target"`, and `"source"` where sources are text."""
+        return {"target": self.target_tokenizer}
+
+    def is_one(self, sources: Any) -> bool:
+        """Whether this is one source, not a list of them."""
+        return isinstance(sources, str)
+
+    def encoder_inputs(self, sources: Any) -> dict[str, tf.Tensor]:
+        """Sources -> the encoder inputs by name, padded to the longest."""
+        raise NotImplementedError(f"{type(self).__name__} has no `encoder_inputs`.")
+
+    def index_sources(self, sources: Sequence[Any]) -> SourceIndex:
+        """The sources of a data set as a `SourceIndex`."""
+        raise NotImplementedError(f"{type(self).__name__} has no `index_sources`.")
+
+    def source_lengths(self, sources: Sequence[Any]) -> np.ndarray:
+        """Length of each source in `unit`, without an end token, `(sources,)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no `source_lengths`.")
+
+    def describe_source(self, source: Any) -> str:
+        """A few characters that tell which source it is."""
+        return repr(source[:40])
+
+    def check_sources(self, sources: Sequence[Any]) -> np.ndarray:
+        """The `source_lengths`.
+
+        Raises:
+            InputError: For a source that is empty or longer than the maximum, with its
+                number.
+        """
+        lengths = self.source_lengths(sources)
+        if (empty := np.flatnonzero(lengths == 0)).size:
+            raise InputError(
+                f"Source {empty[0] + 1} of {len(sources)} is empty; remove it or give it "
+                f"{'text' if self.kind == 'text' else self.unit}."
+            )
+        if (long := np.flatnonzero(lengths > self.max_source_length)).size:
+            first = long[0]
+            raise InputError(
+                f"Source {first + 1} of {len(sources)} has {lengths[first]} {self.unit}; this "
+                f"model takes at most {self.max_source_length}: "
+                f"{self.describe_source(sources[first])}. Shorten it, or train with a larger "
+                "--max-source-length."
+            )
+        return lengths
+
+    def count_unknown(self, sources: Sequence[Any]) -> dict[str, int]:
+        """The source tokens that the vocabulary lacks, with how often each occurs."""
+        return {}
+
+    # The target half.
+
+    def tokenize_target(self, targets: Any) -> tf.RaggedTensor:
+        """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        return append_id(
+            self.target_tokenizer.tokenize(targets), self.target_tokenizer.end_token_id
+        )
+
+    def pack_target(self, target_ids: tf.RaggedTensor, length: Any = -1):
+        """Ragged ids with end tokens -> `(decoder_token_ids, labels, weights)`.
+
+        Args:
+            target_ids: Ragged `(batch, None)`, int32.
+            length: int or scalar to pad to. Defaults to the longest of the batch.
+        """
+        labels = target_ids.to_tensor(0, shape=tf.stack([-1, length]))
+        start = tf.fill([tf.shape(labels)[0], 1], self.target_tokenizer.start_token_id)
+        # The position of the end token in the shifted target predicts nothing: padding.
+        shifted = tf.where(labels == self.target_tokenizer.end_token_id, 0, labels)[:, :-1]
+        decoder_token_ids = tf.concat([start, shifted], axis=1)
+        return decoder_token_ids, labels, tf.cast(labels != 0, tf.float32)
+
+    def pack_inputs(
+        self,
+        encoder_inputs: dict[str, tf.Tensor],
+        target_ids: tf.RaggedTensor,
+        length: Any = -1,
+    ):
+        """Encoder inputs and ragged target ids -> `(inputs, labels, weights)` of a training
+        step, targets padded to `length`."""
+        decoder_token_ids, labels, weights = self.pack_target(target_ids, length)
+        return {**encoder_inputs, "decoder_token_ids": decoder_token_ids}, labels, weights
+
+    def __call__(self, sources: Any, targets: Any):
+        """Sources and `(batch,)` strings -> `(inputs, labels, weights)`."""
+        return self.pack_inputs(self.encoder_inputs(sources), self.tokenize_target(targets))
+
+
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class TextPreprocessor:
+class TextPreprocessor(Preprocessor):
     """Turns pairs of strings into the inputs, labels and weights of a training step.
 
     For the source `"cab"` and the target `"K AE B"`, with ids 4 and up for tokens:
@@ -38,6 +200,9 @@ class TextPreprocessor:
         ValueError: If a length is below 1.
     """
 
+    kind = "text"
+    unit = "tokens"
+
     def __init__(
         self,
         source_tokenizer: TableTokenizer,
@@ -45,16 +210,8 @@ class TextPreprocessor:
         max_source_length: int,
         max_target_length: int,
     ):
-        for name, value in (
-            ("max_source_length", max_source_length),
-            ("max_target_length", max_target_length),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+        super().__init__(target_tokenizer, max_source_length, max_target_length)
         self.source_tokenizer = source_tokenizer
-        self.target_tokenizer = target_tokenizer
-        self.max_source_length = int(max_source_length)
-        self.max_target_length = int(max_target_length)
 
     @classmethod
     def from_pairs(
@@ -90,29 +247,44 @@ class TextPreprocessor:
         return cls(
             source,
             target,
-            max_source_length or _longest(source, sources),
-            max_target_length or _longest(target, targets),
+            max_source_length or longest_of(source, sources),
+            max_target_length or longest_of(target, targets),
         )
+
+    @property
+    def source_size(self) -> tuple[str, int]:
+        return "vocabulary_size", self.source_tokenizer.vocabulary_size()
+
+    @property
+    def source_positions(self) -> int:
+        return self.max_source_length + 1
+
+    @property
+    def tokenizers(self) -> dict[str, TableTokenizer]:
+        return {"source": self.source_tokenizer, "target": self.target_tokenizer}
 
     def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
-        return _append(
+        return append_id(
             self.source_tokenizer.tokenize(sources), self.source_tokenizer.end_token_id
-        )
-
-    def tokenize_target(self, targets: Any) -> tf.RaggedTensor:
-        """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
-        return _append(
-            self.target_tokenizer.tokenize(targets), self.target_tokenizer.end_token_id
         )
 
     def encoder_inputs(self, sources: Any) -> dict[str, tf.Tensor]:
         """`(batch,)` strings -> `{"encoder_token_ids": (batch, source_length)}`, int32."""
         return self.pad_source(self.tokenize_source(sources))
 
-    def pad_source(self, source_ids: tf.RaggedTensor) -> dict[str, tf.Tensor]:
-        """Ragged ids with end tokens -> the encoder inputs, padded to the longest."""
-        return {"encoder_token_ids": source_ids.to_tensor(0)}
+    def pad_source(self, source_ids: tf.RaggedTensor, length: Any = -1) -> dict[str, tf.Tensor]:
+        """Ragged ids with end tokens -> the encoder inputs, padded to `length` (default: to
+        the longest)."""
+        shape = tf.stack([-1, length])
+        return {"encoder_token_ids": source_ids.to_tensor(0, shape=shape)}
+
+    def index_sources(self, sources: Sequence[str]) -> SourceIndex:
+        ids = self.tokenize_source(list(sources))
+        return SourceIndex(
+            ids.row_lengths().numpy(),
+            lambda rows, length: self.pad_source(tf.gather(ids, rows), length),
+        )
 
     def pack(self, source_ids: tf.RaggedTensor, target_ids: tf.RaggedTensor, shapes=None):
         """Ragged ids with end tokens -> `(inputs, labels, weights)` of a training step.
@@ -124,41 +296,15 @@ class TextPreprocessor:
                 to. Defaults to the longest of the batch.
         """
         source_length, target_length = shapes if shapes is not None else (-1, -1)
-        encoder_token_ids = source_ids.to_tensor(0, shape=tf.stack([-1, source_length]))
-        labels = target_ids.to_tensor(0, shape=tf.stack([-1, target_length]))
-        start = tf.fill([tf.shape(labels)[0], 1], self.target_tokenizer.start_token_id)
-        # The position of the end token in the shifted target predicts nothing: padding.
-        shifted = tf.where(labels == self.target_tokenizer.end_token_id, 0, labels)[:, :-1]
-        inputs = {
-            "encoder_token_ids": encoder_token_ids,
-            "decoder_token_ids": tf.concat([start, shifted], axis=1),
-        }
-        return inputs, labels, tf.cast(labels != 0, tf.float32)
-
-    def __call__(self, sources: Any, targets: Any):
-        """`(batch,)` strings and `(batch,)` strings -> `(inputs, labels, weights)`."""
-        return self.pack(self.tokenize_source(sources), self.tokenize_target(targets))
+        return self.pack_inputs(
+            self.pad_source(source_ids, source_length), target_ids, target_length
+        )
 
     def source_lengths(self, sources: Sequence[str]) -> np.ndarray:
         """Tokens of each source, without the end token, `(sources,)`."""
         if not len(sources):
             return np.zeros(0, np.int64)
         return self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
-
-    def check_sources(self, sources: Sequence[str]) -> None:
-        """Raises `InputError` for a source that is empty or longer than the maximum."""
-        lengths = self.source_lengths(sources)
-        if (empty := np.flatnonzero(lengths == 0)).size:
-            raise InputError(
-                f"Source {empty[0] + 1} of {len(sources)} is empty; remove it or give it text."
-            )
-        if (long := np.flatnonzero(lengths > self.max_source_length)).size:
-            first = long[0]
-            raise InputError(
-                f"Source {first + 1} of {len(sources)} has {lengths[first]} tokens; this model "
-                f"takes at most {self.max_source_length}: {sources[first][:40]!r}. Shorten it, "
-                "or train with a larger --max-source-length."
-            )
 
     def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
         """The source tokens that the vocabulary lacks, with how often each occurs."""
@@ -197,10 +343,12 @@ class TextPreprocessor:
         )
 
 
-def _append(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
+def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
+    """Ragged ids with one more id at the end of each row."""
     column = tf.fill([ids.nrows(), 1], tf.constant(token_id, ids.dtype))
     return tf.concat([ids, column], axis=1)
 
 
-def _longest(tokenizer: Any, lines: Sequence[str]) -> int:
+def longest_of(tokenizer: Any, lines: Sequence[str]) -> int:
+    """Tokens of the longest line."""
     return int(tf.reduce_max(tokenizer.tokenize(list(lines)).row_lengths()))

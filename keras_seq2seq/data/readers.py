@@ -5,24 +5,28 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_seq2seq.errors import InputError
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Parallel lists of source and target lines."""
+    """Parallel lists of source and target lines.
 
-    sources: list[str]
+    Sources can also be signals: paths of files, or `Signal` for arrays in memory.
+    """
+
+    sources: list[Any]
     targets: list[str]
 
     def __len__(self) -> int:
         return len(self.sources)
 
-    def references(self) -> dict[str, list[str]]:
+    def references(self) -> dict[Any, list[str]]:
         """Source -> all its targets, in order of appearance: a source that occurs with
         several targets has several right answers."""
-        references: dict[str, list[str]] = {}
+        references: dict[Any, list[str]] = {}
         for source, target in zip(self.sources, self.targets, strict=True):
             references.setdefault(source, []).append(target)
         return references

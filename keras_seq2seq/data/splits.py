@@ -30,7 +30,7 @@ def split_by_source(
     Raises:
         InputError: If fewer than one source would be left to train on.
     """
-    sources = sorted(set(pairs.sources))
+    sources = sorted(set(pairs.sources), key=str)
     if validation_sources + test_sources >= len(sources):
         raise InputError(
             f"The data has {len(sources)} different sources, too few to hold out "

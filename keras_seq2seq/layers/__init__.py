@@ -8,7 +8,11 @@ from keras_seq2seq.layers.additive_attention import (
 )
 from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
+from keras_seq2seq.layers.ctc import CTCLoss
+from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
+from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
+from keras_seq2seq.layers.log_mel import LogMelSpectrogram
 from keras_seq2seq.layers.positions import (
     LearnedPositions,
     RelativePositions,
@@ -21,9 +25,14 @@ from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
 __all__ = [
     "AttentionalRecurrence",
     "BahdanauAttention",
+    "CTCLoss",
+    "DeltaFeatures",
+    "DenseGradientEmbedding",
     "DotProductAttention",
+    "FrameNormalization",
     "LearnedPositions",
     "LocationSensitiveAttention",
+    "LogMelSpectrogram",
     "LuongAttention",
     "MaskedConvolution",
     "MemoryAttention",
@@ -32,5 +41,6 @@ __all__ = [
     "RotaryPositions",
     "ScheduledSampling",
     "SinusoidalPositions",
+    "SpecAugment",
     "TimeReduction",
 ]

@@ -12,11 +12,15 @@ from keras_seq2seq.models.architectures import (
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
 from keras_seq2seq.models.embeddings import (
     ConvolutionEmbedding,
-    FrameEmbedding,
     SourceEmbedding,
     TokenEmbedding,
 )
 from keras_seq2seq.models.ensemble import Ensemble
+from keras_seq2seq.models.frame_embeddings import (
+    FrameEmbedding,
+    PictureEmbedding,
+    WaveformEmbedding,
+)
 from keras_seq2seq.models.mean_encoder import MeanEncoder
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
@@ -39,6 +43,7 @@ __all__ = [
     "Ensemble",
     "FrameEmbedding",
     "MeanEncoder",
+    "PictureEmbedding",
     "Preset",
     "RecurrentDecoder",
     "RecurrentEncoder",
@@ -47,6 +52,7 @@ __all__ = [
     "TokenEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
+    "WaveformEmbedding",
     "ZeroBridge",
     "load_model",
     "lstm",

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_seq2seq.layers import (
     BahdanauAttention,
+    CTCLoss,
     LocationSensitiveAttention,
     LuongAttention,
     MemoryAttention,
@@ -16,6 +17,7 @@ from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
 from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq
+from keras_seq2seq.models.sources import source_embedding
 from keras_seq2seq.models.transformer_decoder import TransformerDecoder
 from keras_seq2seq.models.transformer_encoder import TransformerEncoder
 
@@ -45,11 +47,17 @@ def recurrent(
     dropout: float = 0.1,
     recurrent_dropout: float = 0.0,
     tie_output: bool = False,
+    encoder_layers: int = 0,
+    time_reduction: int = 1,
+    convolutions: int = 0,
+    convolution_strides: int = 2,
+    spec_augment: bool = False,
+    ctc_weight: float = 0.0,
 ) -> Seq2Seq:
     """A recurrent encoder and decoder.
 
     Args:
-        preprocessor: `TextPreprocessor`, which gives the vocabulary sizes.
+        preprocessor: Which gives the kind of the source and the vocabulary sizes.
         embedding_dim: int. Defaults to 128.
         hidden_dim: int. Units of a decoder layer and of the attention; each direction of a
             bidirectional encoder has half of it (rounded up). Defaults to 256.
@@ -64,6 +72,12 @@ def recurrent(
         recurrent_dropout: float. Defaults to 0.
         tie_output: bool. Logits from the target embeddings; needs `embedding_dim` equal to
             `hidden_dim`. Defaults to `False`.
+        encoder_layers: int. Layers of the encoder; 0 (default) for `num_layers`.
+        time_reduction: int. As of `RecurrentEncoder`. Defaults to 1.
+        convolutions: int. Layers of a `ConvolutionEmbedding` over the source. Defaults to 0.
+        convolution_strides: int. Its strides. Defaults to 2.
+        spec_augment: bool. `SpecAugment` on frames and sound. Defaults to `False`.
+        ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
 
     Raises:
         ValueError: If a setting is unknown or sizes do not fit.
@@ -84,10 +98,13 @@ def recurrent(
     }
     return Seq2Seq(
         RecurrentEncoder(
-            TokenEmbedding(preprocessor.source_tokenizer.vocabulary_size(), embedding_dim),
+            source_embedding(
+                preprocessor, embedding_dim, convolutions, convolution_strides, spec_augment
+            ),
             encoder_dim,
             bidirectional=bidirectional,
-            **shared,
+            time_reduction=time_reduction,
+            **{**shared, "num_layers": encoder_layers or num_layers},
         ),
         RecurrentDecoder(
             TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), embedding_dim),
@@ -99,6 +116,7 @@ def recurrent(
             **shared,
         ),
         preprocessor,
+        ctc=_ctc(preprocessor, ctc_weight),
     )
 
 
@@ -166,14 +184,19 @@ def transformer(
     positions: str = "sinusoidal",
     tie_output: bool = False,
     share_embeddings: bool = False,
+    encoder_layers: int = 0,
+    convolutions: int = 0,
+    convolution_strides: int = 2,
+    spec_augment: bool = False,
+    ctc_weight: float = 0.0,
 ) -> Seq2Seq:
     """A Transformer encoder and decoder.
 
     Reference: [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
 
     Args:
-        preprocessor: `TextPreprocessor`, which gives the vocabulary sizes and the greatest
-            lengths.
+        preprocessor: Which gives the kind of the source, the vocabulary sizes and the
+            greatest lengths.
         hidden_dim: int. Width; a multiple of `2 * num_heads`. Defaults to 256.
         intermediate_dim: int. Width inside a feed-forward layer. Defaults to
             `4 * hidden_dim`.
@@ -185,21 +208,25 @@ def transformer(
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
+        encoder_layers, convolutions, convolution_strides, spec_augment, ctc_weight: As of
+            `recurrent`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
     """
-    tokenizers = preprocessor.source_tokenizer, preprocessor.target_tokenizer
-    source = TokenEmbedding(tokenizers[0].vocabulary_size(), hidden_dim)
-    target = source
+    source = source_embedding(
+        preprocessor, hidden_dim, convolutions, convolution_strides, spec_augment
+    )
+    target: Any = source
     if not share_embeddings:
-        target = TokenEmbedding(tokenizers[1].vocabulary_size(), hidden_dim)
-    elif tokenizers[0].get_vocabulary() != tokenizers[1].get_vocabulary():
+        target = TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), hidden_dim)
+    elif not isinstance(source, TokenEmbedding):
         raise ValueError(
-            "Embeddings can be shared by source and target of one vocabulary. Received "
-            f"vocabularies of {source.vocabulary_size} and {tokenizers[1].vocabulary_size()} "
-            "tokens that differ."
+            "Embeddings can be shared by source and target of one vocabulary. Received a "
+            f"source of {preprocessor.kind} and {convolutions} convolutions."
         )
+    else:
+        _check_same_vocabulary(preprocessor)
     shared: dict[str, Any] = {
         "intermediate_dim": intermediate_dim or 4 * hidden_dim,
         "num_heads": num_heads,
@@ -209,7 +236,11 @@ def transformer(
         "positions": positions,
     }
     return Seq2Seq(
-        TransformerEncoder(source, max_length=preprocessor.max_source_length + 1, **shared),
+        TransformerEncoder(
+            source,
+            max_length=source.output_length(preprocessor.source_positions),
+            **{**shared, "num_layers": encoder_layers or num_layers},
+        ),
         TransformerDecoder(
             target,
             max_length=preprocessor.max_target_length + 1,
@@ -217,7 +248,23 @@ def transformer(
             **shared,
         ),
         preprocessor,
+        ctc=_ctc(preprocessor, ctc_weight),
     )
+
+
+def _ctc(preprocessor: Any, weight: float) -> CTCLoss | None:
+    size = preprocessor.target_tokenizer.vocabulary_size()
+    return CTCLoss(size, weight) if weight else None
+
+
+def _check_same_vocabulary(preprocessor: Any) -> None:
+    tokenizers = preprocessor.source_tokenizer, preprocessor.target_tokenizer
+    if tokenizers[0].get_vocabulary() != tokenizers[1].get_vocabulary():
+        source_size, target_size = (tokenizer.vocabulary_size() for tokenizer in tokenizers)
+        raise ValueError(
+            "Embeddings can be shared by source and target of one vocabulary. Received "
+            f"vocabularies of {source_size} and {target_size} tokens that differ."
+        )
 
 
 ARCHITECTURES: dict[str, Callable[..., Seq2Seq]] = {

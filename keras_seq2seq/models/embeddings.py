@@ -4,15 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import MaskedConvolution
-from keras_seq2seq.models.parts import (
-    ENCODER_FEATURES,
-    ENCODER_LENGTHS,
-    ENCODER_TOKEN_IDS,
-    Part,
-    Tensor,
-    check_sizes,
-)
+from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution
+from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Part, Tensor, check_sizes
 
 
 class SourceEmbedding(Part):
@@ -25,6 +18,10 @@ class SourceEmbedding(Part):
 
     embedding_dim: int
     vocabulary_size: int | None = None
+
+    def output_length(self, length: int) -> int:
+        """Vectors that a source of so many positions becomes."""
+        return length
 
     def build(self, name: str) -> None:
         """Makes the layers. The first call decides on their names, so that an encoder and a
@@ -71,7 +68,7 @@ class TokenEmbedding(SourceEmbedding):
         if self._layer is None:
             # Of the size that gives unit variance to embeddings scaled by sqrt(D), and to
             # logits of a tied output.
-            self._layer = keras.layers.ReversibleEmbedding(
+            self._layer = DenseGradientEmbedding(
                 self.vocabulary_size,
                 self.embedding_dim,
                 tie_weights=True,
@@ -106,54 +103,11 @@ class TokenEmbedding(SourceEmbedding):
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class FrameEmbedding(SourceEmbedding):
-    """Projects frames of features, such as of speech or video, to vectors.
-
-    Args:
-        feature_dim: int. Features a frame.
-        embedding_dim: int. Size of a vector.
-
-    Inputs: `encoder_features` `(batch, frames, feature_dim)`, float32, and
-        `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
-
-    Raises:
-        ValueError: If a size is below 1.
-    """
-
-    def __init__(self, feature_dim: int, embedding_dim: int):
-        check_sizes(feature_dim=feature_dim, embedding_dim=embedding_dim)
-        self.feature_dim = feature_dim
-        self.embedding_dim = embedding_dim
-        self._layer: Any = None
-
-    def build(self, name: str) -> None:
-        if self._layer is None:
-            self._layer = keras.layers.Dense(self.embedding_dim, name=f"{name}_projection")
-
-    def inputs(self) -> dict[str, Tensor]:
-        return {
-            ENCODER_FEATURES: keras.Input(
-                (None, self.feature_dim), dtype="float32", name=ENCODER_FEATURES
-            ),
-            ENCODER_LENGTHS: keras.Input((), dtype="int32", name=ENCODER_LENGTHS),
-        }
-
-    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        features, lengths = inputs[ENCODER_FEATURES], inputs[ENCODER_LENGTHS]
-        # Counts 1, 2, 3, ... along the frames, without asking for their number.
-        counts = keras.ops.cumsum(keras.ops.ones_like(features[..., 0], "int32"), axis=1)
-        return self._layer(features), keras.ops.less_equal(counts, lengths[:, None])
-
-    def get_config(self) -> dict[str, Any]:
-        return {"feature_dim": self.feature_dim, "embedding_dim": self.embedding_dim}
-
-
-@keras.saving.register_keras_serializable("keras_seq2seq")
 class ConvolutionEmbedding(SourceEmbedding):
     """Convolutions over time on top of another embedding, each of which can shorten it.
 
     Args:
-        embedding: `TokenEmbedding` or `FrameEmbedding`.
+        embedding: `TokenEmbedding`, `FrameEmbedding` or another.
         filters: int. Size of a vector after each convolution.
         kernel_size: int. Positions that one output sees. Defaults to 3.
         strides: int. Each convolution keeps one of so many positions. Defaults to 1.
@@ -180,7 +134,10 @@ class ConvolutionEmbedding(SourceEmbedding):
         self.strides = strides
         self.num_layers = num_layers
         self.embedding_dim = filters
+        # What the sources must fit.
         self.vocabulary_size = embedding.vocabulary_size
+        self.feature_dim = getattr(embedding, "feature_dim", None)
+        self.sample_rate = getattr(embedding, "sample_rate", None)
         self._layers: list[keras.layers.Layer] = []
 
     def build(self, name: str) -> None:
@@ -195,6 +152,12 @@ class ConvolutionEmbedding(SourceEmbedding):
             )
             for index in range(self.num_layers)
         ]
+
+    def output_length(self, length: int) -> int:
+        length = self.embedding.output_length(length)
+        for _ in range(self.num_layers):
+            length = -(-length // self.strides)
+        return length
 
     def inputs(self) -> dict[str, Tensor]:
         return self.embedding.inputs()

@@ -31,10 +31,16 @@ class Ensemble(TextGeneration):
     def __init__(self, models: Sequence[Seq2Seq]):
         if not models:
             raise ValueError("An ensemble needs at least one model. Received none.")
+        sizes = [(m.preprocessor.kind, *m.preprocessor.source_size) for m in models]
+        if models[0].preprocessor.kind != "text" and len(set(sizes)) > 1:
+            raise ValueError(
+                f"The models of an ensemble must read one source. Received: {sizes}."
+            )
         for side in ("source", "target"):
+            if side not in models[0].preprocessor.tokenizers:
+                continue
             vocabularies = [
-                getattr(model.preprocessor, f"{side}_tokenizer").get_vocabulary()
-                for model in models
+                model.preprocessor.tokenizers[side].get_vocabulary() for model in models
             ]
             if any(vocabulary != vocabularies[0] for vocabulary in vocabularies):
                 raise ValueError(
@@ -54,6 +60,10 @@ class Ensemble(TextGeneration):
         self._preprocessor = models[0].preprocessor
         self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
         self._score_function = lru_cache(maxsize=None)(self._build_score_function)
+
+    def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of the encoder inputs."""
+        return self.models[0].encoder_spec(batch_size)
 
     def encode(self, inputs: dict[str, Any]) -> State:
         """The states of all models, each name with the number of its model in front."""

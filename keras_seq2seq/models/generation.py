@@ -1,4 +1,8 @@
-"""Generation of strings: sources and settings to targets, streams and search trees."""
+"""Generation of strings: sources and settings to targets, streams and search trees.
+
+A source is what the model's preprocessor takes: a string, or an array or file of frames or
+sound.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -23,7 +27,7 @@ class TextGeneration(TextScoring):
 
     def stream(
         self,
-        source: str,
+        source: Any,
         settings: GenerationSettings | None = None,
         *,
         prefix: str = "",
@@ -32,7 +36,7 @@ class TextGeneration(TextScoring):
         """Generates the target of one source, token by token, for interactive use.
 
         Args:
-            source: Source string.
+            source: The source.
             settings: `GenerationSettings`. Defaults to greedy search.
             prefix: What the target begins with. Defaults to nothing.
             **changes: Fields of `GenerationSettings`.
@@ -58,7 +62,7 @@ class TextGeneration(TextScoring):
         return texts()
 
     def _snapshots(
-        self, source: str, settings: GenerationSettings, prefix: str = ""
+        self, source: Any, settings: GenerationSettings, prefix: str = ""
     ) -> Iterator[Snapshot]:
         self._check_sources([source], settings, [prefix] if prefix else None)
         inputs = self.preprocessor.encoder_inputs([source])
@@ -67,7 +71,7 @@ class TextGeneration(TextScoring):
 
     def search_tree(
         self,
-        source: str,
+        source: Any,
         settings: GenerationSettings | None = None,
         *,
         prefix: str = "",
@@ -76,7 +80,7 @@ class TextGeneration(TextScoring):
         """Every hypothesis of the search for one source, for a picture of it.
 
         Args:
-            source: Source string.
+            source: The source.
             settings: `GenerationSettings`. Defaults to a beam of 4.
             prefix: What the target begins with. Defaults to nothing.
             **changes: Fields of `GenerationSettings`.
@@ -91,14 +95,14 @@ class TextGeneration(TextScoring):
 
     def _check_sources(
         self,
-        sources: Sequence[str],
+        sources: Sequence[Any],
         settings: GenerationSettings,
         prefixes: Sequence[str] | None,
-    ) -> None:
-        """Raises `InputError` for what cannot be generated from, before any work."""
+    ) -> np.ndarray:
+        """The lengths of the sources; `InputError` for what cannot be generated from, before
+        any work."""
         max_length = self.check_settings(settings)
-        self.preprocessor.check_sources(sources)
-        lengths = self.preprocessor.source_lengths(sources)
+        lengths = self.preprocessor.check_sources(sources)
         least, most = (
             tensor.numpy()
             for tensor in length_range(settings, max_length, tf.cast(lengths, tf.int32))
@@ -106,31 +110,34 @@ class TextGeneration(TextScoring):
         if (wrong := np.flatnonzero(least > most)).size:
             first = wrong[0]
             raise InputError(
-                f"Source {first + 1} of {len(sources)} has {lengths[first]} tokens, so its "
+                f"Source {first + 1} of {len(sources)} has {lengths[first]} "
+                f"{self.preprocessor.unit}, so its "
                 f"target would need at least {least[first]} and at most {most[first]} tokens."
             )
         if prefixes is None:
-            return
+            return lengths
         if len(prefixes) != len(sources):
             raise InputError(
                 "There must be one prefix a source, empty for none. Received: "
                 f"{len(prefixes)} prefixes, {len(sources)} sources."
             )
         check_prefixes(prefixes, most, self._target, self._allowed(settings, max_length))
+        return lengths
 
     def generate(
         self,
-        sources: str | Sequence[str],
+        sources: Any,
         settings: GenerationSettings | None = None,
         *,
         prefixes: str | Sequence[str] | None = None,
         batch_size: int = 256,
         **changes: Any,
     ) -> str | list[str]:
-        """Generates the best target text of each source text.
+        """Generates the best target text of each source.
 
         Args:
-            sources: A string or a list of strings.
+            sources: A source or a list of sources: strings, or for a model of frames or
+                sound arrays or paths of files.
             settings: `GenerationSettings`. Defaults to greedy search.
             prefixes: What each target begins with: one string for all, or one a source.
                 Defaults to nothing.
@@ -138,21 +145,22 @@ class TextGeneration(TextScoring):
             **changes: Fields of `GenerationSettings`, such as `num_beams=4`.
 
         Returns:
-            A string for a string, else a list in the order of the sources.
+            A string for one source, else a list in the order of the sources.
 
         Raises:
             InputError: If a source is empty or too long, or a setting is out of range.
         """
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
-        lines = [sources] if isinstance(sources, str) else list(sources)
+        is_one = self.preprocessor.is_one(sources)
+        lines = [sources] if is_one else list(sources)
         hypotheses = self.search(lines, settings, prefixes=prefixes, batch_size=batch_size)
         copied = lines if settings.replace_unknown else None
         texts = [row[0] for row in self.texts(hypotheses, copied)]
-        return texts[0] if isinstance(sources, str) else texts
+        return texts[0] if is_one else texts
 
     def search(
         self,
-        sources: Sequence[str],
+        sources: Sequence[Any],
         settings: GenerationSettings | None = None,
         *,
         prefixes: str | Sequence[str] | None = None,
@@ -170,16 +178,18 @@ class TextGeneration(TextScoring):
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
         if isinstance(prefixes, str):
             prefixes = [prefixes] * len(sources)
-        self._check_sources(sources, settings, prefixes)
+        lengths = self._check_sources(sources, settings, prefixes)
         if not len(sources):
             return self._no_hypotheses(settings)
         function = self._decode_functions(settings, prefixes is not None)
-        order = np.argsort([len(source) for source in sources], kind="stable")
+        order = np.argsort(lengths, kind="stable")
         parts = []
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]
-            arguments = [sources] if prefixes is None else [sources, prefixes]
-            parts.append(function(*(tf.constant([a[i] for i in batch]) for a in arguments)))
+            arguments = [self.preprocessor.encoder_inputs([sources[i] for i in batch])]
+            if prefixes is not None:
+                arguments.append(tf.constant([prefixes[i] for i in batch]))
+            parts.append(function(*arguments))
         unsort = np.argsort(order, kind="stable")
         return Hypotheses(
             *(
@@ -227,11 +237,10 @@ class TextGeneration(TextScoring):
 
     def _build_decode_function(self, settings: GenerationSettings, with_prefixes: bool) -> Any:
         # One trace for every batch size and length.
-        strings = tf.TensorSpec([None], tf.string)
+        spec = [self.encoder_spec(), tf.TensorSpec([None], tf.string)][: 1 + with_prefixes]
 
-        @tf.function(input_signature=[strings] * (1 + with_prefixes), autograph=False)
-        def function(sources, prefixes=None):
-            inputs = self.preprocessor.encoder_inputs(sources)
+        @tf.function(input_signature=spec, autograph=False)
+        def function(inputs, prefixes=None):
             prefix_ids = self._target.tokenize(prefixes) if with_prefixes else None
             return self.generate_ids(inputs, settings, prefix_ids=prefix_ids)
 

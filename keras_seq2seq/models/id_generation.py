@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import (
     ALIGNMENT,
     ForcedPrefix,
@@ -30,7 +30,12 @@ from keras_seq2seq.models.constraints import (
     length_range,
     token_ids_of,
 )
-from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Decoder, State
+from keras_seq2seq.models.parts import (
+    ENCODER_LENGTHS,
+    ENCODER_TOKEN_IDS,
+    Decoder,
+    State,
+)
 from keras_seq2seq.settings import GenerationSettings, option_name
 from keras_seq2seq.special_tokens import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 
@@ -41,7 +46,11 @@ class IdGeneration:
     decoder: Decoder
     weights: list[Any]
     alignment_model: Any
-    _preprocessor: TextPreprocessor | None
+    _preprocessor: Preprocessor | None
+
+    def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of the encoder inputs."""
+        raise NotImplementedError(f"{type(self).__name__} has no `encoder_spec`.")
 
     def encode(self, inputs: dict[str, Any]) -> State:
         """Encoder inputs -> initial state of the decoder."""
@@ -61,8 +70,9 @@ class IdGeneration:
         return self.alignment_model is not None
 
     @property
-    def preprocessor(self) -> TextPreprocessor:
-        """From strings to ids and back; `InputError` if the model was built without."""
+    def preprocessor(self) -> Any:
+        """From sources and strings to what the model takes, and back; a `TextPreprocessor`,
+        `FramePreprocessor` or `WaveformPreprocessor`. `InputError` if there is none."""
         if self._preprocessor is None:
             raise InputError(
                 "This model has no preprocessor, so it cannot take strings. Build it with "
@@ -201,9 +211,11 @@ class IdGeneration:
         request_max_length: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Target tokens at least and at most `(batch,)`, int32, without the end token."""
-        # Of tokens, without the end token.
-        present = tf.cast(tf.not_equal(inputs[ENCODER_TOKEN_IDS], PAD_ID), tf.int32)
-        lengths = tf.reduce_sum(present, 1) - 1
+        if ENCODER_LENGTHS in inputs:
+            lengths = inputs[ENCODER_LENGTHS]
+        else:  # Of tokens, without the end token.
+            present = tf.cast(tf.not_equal(inputs[ENCODER_TOKEN_IDS], PAD_ID), tf.int32)
+            lengths = tf.reduce_sum(present, 1) - 1
         max_length = self._max_length(settings)
         return length_range(settings, max_length, lengths, request_max_length)
 
@@ -237,6 +249,11 @@ class IdGeneration:
                 raise InputError(
                     f"{option_name(name)} needs attention, and this model has none."
                 )
+        if settings.replace_unknown and self.preprocessor.kind != "text":
+            raise InputError(
+                f"{option_name('replace_unknown')} copies source tokens, and the sources of "
+                f"this model are {self.preprocessor.kind}."
+            )
         never = self._never(settings)
         check_ids([*never, *self._biases(settings)], vocabulary_size)
         if self.end_id in never:

@@ -17,7 +17,8 @@ import keras
 # Names of the inputs and outputs of the functional models.
 ENCODER_TOKEN_IDS = "encoder_token_ids"  # (B, S) int32
 ENCODER_FEATURES = "encoder_features"  # (B, S, F) float32
-ENCODER_LENGTHS = "encoder_lengths"  # (B,) int32, frames before the padding of the features
+ENCODER_WAVEFORM = "encoder_waveform"  # (B, N) float32
+ENCODER_LENGTHS = "encoder_lengths"  # (B,) int32, frames or samples before the padding
 DECODER_TOKEN_IDS = "decoder_token_ids"  # (B, T) int32, the target shifted right
 TOKEN = "token"  # (B,) int32, the token before the one to predict
 LOGITS = "logits"  # (B, T, V), or (B, V) for one step
@@ -77,6 +78,8 @@ class Part:
 
 
 def _deserialize(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_deserialize(one) for one in value]
     if isinstance(value, dict) and "class_name" in value:
         # A part records no dtype policy and takes the one that is set when it is made; so
         # must a layer in its configuration, else half of a model trained in mixed precision

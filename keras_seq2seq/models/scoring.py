@@ -19,19 +19,19 @@ class TextScoring(IdGeneration):
     _score_function: Any
 
     def score(
-        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 256
+        self, sources: Sequence[Any], targets: Sequence[str], *, batch_size: int = 256
     ) -> np.ndarray:
-        """`log P(target | source)` of each pair of strings, `(pairs,)`, float32."""
+        """`log P(target | source)` of each pair, `(pairs,)`, float32."""
         parts = self.token_log_probs(sources, targets, batch_size=batch_size)
         return np.array([part.sum() for part in parts], np.float32)
 
     def token_log_probs(
-        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 256
+        self, sources: Sequence[Any], targets: Sequence[str], *, batch_size: int = 256
     ) -> list[np.ndarray]:
         """Log probability of every token of given targets, with teacher forcing.
 
         Args:
-            sources: Source strings.
+            sources: What the model's preprocessor takes.
             targets: As many target strings.
             batch_size: int. Pairs that are scored together. Defaults to 256.
 
@@ -52,7 +52,8 @@ class TextScoring(IdGeneration):
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]
             log_probs, lengths = self._score_function()(
-                *(tf.constant([texts[i] for i in batch]) for texts in (sources, targets))
+                self.preprocessor.encoder_inputs([sources[i] for i in batch]),
+                tf.constant([targets[i] for i in batch]),
             )
             for index, row, length in zip(
                 batch, log_probs.numpy(), lengths.numpy(), strict=True
@@ -61,11 +62,12 @@ class TextScoring(IdGeneration):
         return parts
 
     def _build_score_function(self) -> Any:
-        strings = tf.TensorSpec([None], tf.string)
+        spec = [self.encoder_spec(), tf.TensorSpec([None], tf.string)]
 
-        @tf.function(input_signature=[strings, strings], autograph=False)
-        def function(sources, targets):
-            inputs, labels, _ = self.preprocessor(sources, targets)
+        @tf.function(input_signature=spec, autograph=False)
+        def function(encoder_inputs, targets):
+            target_ids = self.preprocessor.tokenize_target(targets)
+            inputs, labels, _ = self.preprocessor.pack_inputs(encoder_inputs, target_ids)
             lengths = tf.reduce_sum(tf.cast(labels != PAD_ID, tf.int32), 1)
             return self.score_tokens(inputs, labels), lengths
 
@@ -76,7 +78,7 @@ class TextScoring(IdGeneration):
         logits = self(inputs, training=False)  # type: ignore[operator]
         return score_tokens(logits, labels)
 
-    def align(self, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    def align(self, sources: Sequence[Any], targets: Sequence[str]) -> np.ndarray:
         """Attention weights with teacher forcing, `(batch, target_length,
         source_length)`: the weights that stepping through the same target gives.
 

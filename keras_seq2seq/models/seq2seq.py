@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.layers import ScheduledSampling
+from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.id_generation import check_length
+from keras_seq2seq.models.input_check import check_encoder_inputs
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
     DECODER_TOKEN_IDS,
@@ -47,10 +48,12 @@ class Seq2Seq(TextGeneration, keras.Model):
     Args:
         encoder: An `Encoder`, such as `RecurrentEncoder`.
         decoder: A `Decoder`, such as `RecurrentDecoder`.
-        preprocessor: `TextPreprocessor`, optional: needed to generate from strings and to
-            export strings; saved with the model.
+        preprocessor: `TextPreprocessor`, `FramePreprocessor` or `WaveformPreprocessor`,
+            optional: needed to generate and export strings; saved with the model.
         scheduled_sampling: `keras_seq2seq.layers.ScheduledSampling`, optional: in training
             the decoder reads some tokens of its own.
+        ctc: `keras_seq2seq.layers.CTCLoss`, optional: another loss in training, on the
+            encoder.
         name: string, optional.
 
     Example:
@@ -74,25 +77,30 @@ class Seq2Seq(TextGeneration, keras.Model):
         self,
         encoder: Encoder,
         decoder: Decoder,
-        preprocessor: TextPreprocessor | None = None,
+        preprocessor: Preprocessor | None = None,
         scheduled_sampling: ScheduledSampling | None = None,
+        ctc: CTCLoss | None = None,
         name: str | None = None,
     ):
         if preprocessor is not None:
-            _check_vocabulary_sizes(encoder, decoder, preprocessor)
+            _check_sizes(encoder, decoder, preprocessor)
             check_length(decoder, preprocessor.max_target_length + 1)
-            _check_source_length(encoder, preprocessor.max_source_length + 1)
+            _check_source_length(encoder, preprocessor.source_positions)
         encoder_inputs = encoder.inputs()
         encoder_output = encoder(encoder_inputs)
         state = decoder.initial_state(encoder_output)
         decoder_token_ids = keras.Input((None,), dtype="int32", name=DECODER_TOKEN_IDS)
         inputs = {**encoder_inputs, DECODER_TOKEN_IDS: decoder_token_ids}
         output = decoder(decoder_token_ids, state)
-        super().__init__(inputs, output.logits, name=name)
+        logits = output.logits
+        if ctc is not None:
+            logits = ctc(logits, encoder_output.memory, encoder_output.mask, decoder_token_ids)
+        super().__init__(inputs, logits, name=name)
         self.encoder = encoder
         self.decoder = decoder
         self._preprocessor = preprocessor
         self.scheduled_sampling = scheduled_sampling
+        self.ctc = ctc
 
         encoder_model = keras.Model(encoder_inputs, state, name="encoder")
         step_state = {
@@ -171,7 +179,13 @@ class Seq2Seq(TextGeneration, keras.Model):
     # The seam: what decoding and export need.
 
     def encode(self, inputs: dict[str, Any]) -> State:
-        """Encoder inputs -> initial state of the decoder."""
+        """Encoder inputs -> initial state of the decoder.
+
+        Raises:
+            InputError: If a name, shape, dtype or id is not one that the encoder takes.
+        """
+        vocabulary_size = self.encoder.embedding.vocabulary_size
+        check_encoder_inputs(inputs, self.encoder_spec(), vocabulary_size)
         return self.encoder_model(inputs, training=False)
 
     def step(self, token: Any, state: State) -> tuple[Any, State]:
@@ -202,6 +216,7 @@ class Seq2Seq(TextGeneration, keras.Model):
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "preprocessor": keras.saving.serialize_keras_object(self._preprocessor),
             "scheduled_sampling": keras.saving.serialize_keras_object(self.scheduled_sampling),
+            "ctc": keras.saving.serialize_keras_object(self.ctc),
             "shares_embedding": self.decoder.embedding is self.encoder.embedding,
             "name": self.name,
         }
@@ -226,6 +241,7 @@ class Seq2Seq(TextGeneration, keras.Model):
             decoder,
             build("preprocessor"),
             build("scheduled_sampling"),
+            build("ctc") if "ctc" in config else None,
             name=config["name"],
         )
 
@@ -255,23 +271,30 @@ def load_model(path: str | Path) -> Seq2Seq:
 
 
 def _check_source_length(encoder: Encoder, length: int) -> None:
+    length = encoder.embedding.output_length(length)
     if encoder.max_length is not None and length > encoder.max_length:
         raise ValueError(
             "The encoder's `max_length` must hold the longest source with its end token. "
-            f"Received: max_length={encoder.max_length}, {length} source tokens."
+            f"Received: max_length={encoder.max_length}, {length} source tokens or frames."
         )
 
 
-def _check_vocabulary_sizes(
-    encoder: Encoder, decoder: Decoder, preprocessor: TextPreprocessor
-) -> None:
-    sizes = {
-        "source": (encoder.embedding.vocabulary_size, preprocessor.source_tokenizer),
-        "target": (decoder.vocabulary_size, preprocessor.target_tokenizer),
-    }
-    for side, (size, tokenizer) in sizes.items():
-        if size is not None and size != tokenizer.vocabulary_size():
+def _check_sizes(encoder: Encoder, decoder: Decoder, preprocessor: Preprocessor) -> None:
+    name, size = preprocessor.source_size
+    own = getattr(encoder.embedding, name, None)
+    if own is None:
+        raise ValueError(
+            f"The encoder's embedding, a {type(encoder.embedding).__name__}, does not read "
+            f"{preprocessor.kind}, which its preprocessor gives."
+        )
+    target = preprocessor.target_tokenizer.vocabulary_size()
+    for side, model_size, given in (
+        ("source", own, size),
+        ("target", decoder.vocabulary_size, target),
+    ):
+        if model_size != given:
+            what = name.replace("_", " ") if side == "source" else "vocabulary size"
             raise ValueError(
-                f"The {side} vocabulary size of the model and of its preprocessor differ. "
-                f"Received: {size} and {tokenizer.vocabulary_size()}."
+                f"The {side} {what} of the model and of its preprocessor differ. "
+                f"Received: {model_size} and {given}."
             )

@@ -1,10 +1,21 @@
 """Text to ids and back, inside the graph, so that an exported model takes strings."""
 
+from keras_seq2seq.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 from keras_seq2seq.tokenizers.table_tokenizer import (
     CharacterTokenizer,
     SymbolTokenizer,
     TableTokenizer,
 )
 from keras_seq2seq.tokenizers.vocabulary import build_vocabulary
+from keras_seq2seq.tokenizers.word_tokenizer import WordTokenizer
+from keras_seq2seq.tokenizers.wordpiece_tokenizer import WordPieceTokenizer
 
-__all__ = ["CharacterTokenizer", "SymbolTokenizer", "TableTokenizer", "build_vocabulary"]
+__all__ = [
+    "CharacterTokenizer",
+    "SentencePieceTokenizer",
+    "SymbolTokenizer",
+    "TableTokenizer",
+    "WordPieceTokenizer",
+    "WordTokenizer",
+    "build_vocabulary",
+]

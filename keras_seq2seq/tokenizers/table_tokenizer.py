@@ -23,8 +23,9 @@ from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabula
 class TableTokenizer(Tokenizer):
     """Base of the tokenizers whose vocabulary is a plain list of tokens.
 
-    A subclass says how a string is split (`split`) and how tokens are joined (`separator`).
-    The lookup tables read the vocabulary from a file, so an exported SavedModel carries it
+    A subclass says how a string is split (`split`) and how tokens are joined (`separator`,
+    `join`), and in `description` what a program without TensorFlow needs to do the same. The
+    lookup tables read the vocabulary from a file, so an exported SavedModel carries it
     in `assets/`.
 
     Args:
@@ -86,7 +87,7 @@ class TableTokenizer(Tokenizer):
             default_value=UNKNOWN_TOKEN,
         )
         # What an exporter must track for the tables to be saved.
-        self.tables = [self._token_to_id, self._id_to_token]
+        self.tables: list[Any] = [self._token_to_id, self._id_to_token]
 
     @classmethod
     def from_lines(
@@ -105,8 +106,8 @@ class TableTokenizer(Tokenizer):
             max_size: int, optional. Upper bound of the vocabulary's size.
             **kwargs: Arguments of the constructor (`lowercase`, `name`).
         """
-        lowercase = kwargs.get("lowercase", False)
-        pieces = cls.split_strings(tf.constant(list(lines), tf.string), lowercase)
+        strings = tf.constant(list(lines), tf.string)
+        pieces = cls.split(lower(strings) if kwargs.get("lowercase") else strings)
         tokens = (
             [token.decode("utf-8", "replace") for token in line] for line in _rows(pieces)
         )
@@ -118,12 +119,9 @@ class TableTokenizer(Tokenizer):
         )
         return cls(vocabulary, **kwargs)
 
-    @classmethod
-    def split_strings(cls, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
+    def split_strings(self, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)` strings, one a token."""
-        if lowercase:
-            strings = tf.strings.lower(strings, encoding="utf-8")
-        return cls.split(strings)
+        return self.split(lower(strings) if lowercase else strings)
 
     @classmethod
     def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
@@ -182,13 +180,24 @@ class TableTokenizer(Tokenizer):
             )
             tokens = tf.where(kept.flat_values == UNKNOWN_ID, written.flat_values, tokens)
         pieces = kept.with_flat_values(tokens)
-        texts = tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
-        return tf.reshape(texts, shape[:-1])
+        return tf.reshape(self.join(pieces), shape[:-1])
+
+    def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
+        """Ragged `(batch, None)` tokens -> `(batch,)` strings."""
+        return tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
 
     def split_text(self, text: str) -> list[str]:
         """The tokens of one string, unknown ones as they are."""
         pieces = self.split_strings(tf.constant([text]), self.lowercase)
         return [piece.decode("utf-8", "replace") for piece in pieces.flat_values.numpy()]
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """How to split and join without TensorFlow, as plain values; the vocabulary left out.
+
+        `split` names the tokenizer; what else there is depends on it.
+        """
+        return {"split": type(self).__name__, "lowercase": self.lowercase}
 
     def get_vocabulary(self) -> list[str]:
         return list(self.vocabulary)
@@ -246,6 +255,11 @@ class SymbolTokenizer(TableTokenizer):
     @classmethod
     def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
         return tf.strings.split(strings)
+
+
+def lower(strings: tf.Tensor) -> tf.Tensor:
+    """Lower case by Unicode's tables."""
+    return tf.strings.lower(strings, encoding="utf-8")
 
 
 def _rows(pieces: tf.RaggedTensor) -> Any:

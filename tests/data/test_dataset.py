@@ -262,3 +262,11 @@ def test_batches_of_tokens_hold_every_pair(preprocessor):
 def test_no_token_in_a_batch_is_refused():
     with pytest.raises(ValueError, match="`batch_tokens` must be at least 1. Received: 0"):
         make_buckets(np.array([1]), np.array([1]), 1, 1, 0)
+
+
+def test_batches_that_hold_their_rows_twice(preprocessor):
+    data = training_data(preprocessor, SOURCES, TARGETS, batch_size=16)
+    (once,), (twice,) = ([*d.dataset.take(1)] for d in (data, data.twice()))
+    assert data.twice().steps == data.steps
+    for one, two in zip(arrays(once), arrays(twice), strict=True):
+        np.testing.assert_array_equal(np.concatenate([one, one]), two)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export import LiteRTRunner, export_tflite
+from export.plain_tokenizers import PlainTokenizer
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
@@ -147,13 +148,10 @@ def runners(bundle):
                 lowercase_source=lowercase,
             )
             runner = LiteRTRunner(bundle)
-            runner.description["source"] |= {
-                "split": tokenizer.__name__,
-                "lowercase": lowercase,
-            }
-            runner.description["max_source_length"] = 1000
-            vocabulary = preprocessor.source_tokenizer.get_vocabulary()
-            runner._source_ids = {token: i for i, token in enumerate(vocabulary) if i >= 4}
+            tokenizer_of_graph = preprocessor.source_tokenizer
+            description = runner.description["source"] | tokenizer_of_graph.description
+            runner.description |= {"source": description, "max_source_length": 1000}
+            runner.source = PlainTokenizer(description, tokenizer_of_graph.get_vocabulary())
             made.append((runner, preprocessor))
     return made
 
@@ -184,6 +182,6 @@ def test_text_spelled_like_a_special_token_is_unknown(runners):
 def test_a_tokenizer_that_the_runner_does_not_know_is_refused(bundle, tmp_path):
     folder = shutil.copytree(bundle, tmp_path / "copy")
     file = folder / "signatures.json"
-    file.write_text(file.read_text().replace("CharacterTokenizer", "WordPiece"))
-    with pytest.raises(ValueError, match="cannot split text as 'WordPiece'"):
+    file.write_text(file.read_text().replace("CharacterTokenizer", "Syllables"))
+    with pytest.raises(ValueError, match="cannot split text as 'Syllables'"):
         LiteRTRunner(folder)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from keras_seq2seq.errors import InputError
-from training.config import TrainingConfig, option_name
+from training.config import TrainingConfig, cost, mode_of, option_name
 
 LOWEST = {
     "embedding_dim": 1,
@@ -82,7 +82,8 @@ def test_a_clipnorm_that_is_no_number_is_refused():
         ("precision", "float32, mixed_float16, mixed_bfloat16"),
         ("optimizer", "adam, sgd"),
         ("schedule", "cosine, inverse_square_root, constant, plateau"),
-        ("monitor", "sequence_error_rate, token_error_rate, loss"),
+        ("metric", "none, bleu, bleu_lowercase, chrf, rouge"),
+        ("references", "source, pair"),
         ("average_of", "best, last"),
     ],
 )
@@ -92,6 +93,25 @@ def test_an_unknown_choice_is_refused_and_the_valid_ones_named(name, choices):
         TrainingConfig().replace(**{name: "other"})
     for choice in choices.split(", "):
         assert getattr(TrainingConfig().replace(**{name: choice}), name) == choice
+
+
+@pytest.mark.parametrize("monitor", ["bleu", "rouge_l"])
+def test_a_score_that_is_not_computed_cannot_be_monitored(monitor):
+    metric = monitor.removesuffix("_l")
+    assert TrainingConfig(monitor=monitor, metric=metric).monitor == monitor
+    expected = f"--monitor {monitor} needs --metric {metric}. Received: --metric chrf."
+    with pytest.raises(InputError, match=expected):
+        TrainingConfig(monitor=monitor, metric="chrf")
+
+
+def test_what_is_monitored_has_a_direction():
+    assert cost("val_loss", 2.0) == 2 and cost("val_bleu", 2.0) == cost("chrf", 2.0) == -2
+    assert [mode_of(name) for name in ("sequence_error_rate", "val_rouge_l")] == ["min", "max"]
+
+
+def test_an_unknown_monitor_is_refused():
+    with pytest.raises(InputError, match="--monitor must be one of sequence_error_rate, tok"):
+        TrainingConfig(monitor="other")
 
 
 def test_every_setting_has_a_help_text():

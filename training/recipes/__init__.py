@@ -1,7 +1,9 @@
 """One file per published number: its docstring holds reference, data, command and score.
 
 A recipe is a module with `CONFIG`, a `TrainingConfig`, and `load(data)`, which returns the
-`Splits` of a data path (or of a pip package where `data` is `None`).
+`Splits` of a data path (or of a pip package where `data` is `None`). It may have
+`evaluate(model, data, settings)`, which returns shares of what is right by name: scores that
+are more than those of the test pairs.
 """
 
 import importlib

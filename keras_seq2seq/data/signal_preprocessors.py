@@ -1,0 +1,268 @@
+"""Frames and waveforms as sources, strings as targets."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.data.preprocessor import Preprocessor, SourceIndex, longest_of
+from keras_seq2seq.data.signals import (
+    SignalSource,
+    is_signal,
+    pad_signals,
+    read_signal,
+    signal_length,
+    signal_name,
+)
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.tokenizers import TableTokenizer
+
+
+class SignalPreprocessor(Preprocessor):
+    """Base of `FramePreprocessor` and `WaveformPreprocessor`.
+
+    A source is an array, a `Signal` or the path of a file, which is read when its batch is
+    made: a data set of files need not fit in memory.
+    """
+
+    key: str
+    feature_dim: int | None = None
+    sample_rate: int | None = None
+
+    def read(self, source: SignalSource) -> np.ndarray:
+        """The array of one source, as the model takes it, float32.
+
+        Raises:
+            InputError: If it cannot be read, has the wrong shape or a value that is no
+                finite number.
+        """
+        array = self.fit_shape(read_signal(source, self.sample_rate), source)
+        array = np.asarray(array, np.float32)
+        if not np.isfinite(array).all():
+            raise InputError(f"{signal_name(source)}: holds NaN or infinity.")
+        return array
+
+    def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
+        """The array with its features in one axis, or `InputError`."""
+        raise NotImplementedError(f"{type(self).__name__} has no `fit_shape`.")
+
+    def is_one(self, sources: Any) -> bool:
+        return is_signal(sources)
+
+    def describe_source(self, source: SignalSource) -> str:
+        return signal_name(source)
+
+    def source_lengths(self, sources: Sequence[SignalSource]) -> np.ndarray:
+        lengths = [signal_length(source, self.sample_rate) for source in sources]
+        return np.array(lengths, np.int64)
+
+    def encoder_inputs(self, sources: Sequence[SignalSource]) -> dict[str, tf.Tensor]:
+        """Sources -> padded float32 and `encoder_lengths` `(batch,)`, int32."""
+        arrays = [self.read(source) for source in sources]
+        lengths = np.array([len(array) for array in arrays], np.int32)
+        return {
+            self.key: tf.constant(pad_signals(arrays)),
+            "encoder_lengths": tf.constant(lengths),
+        }
+
+    def index_sources(self, sources: Sequence[SignalSource]) -> SourceIndex:
+        lengths = self.source_lengths(sources)
+
+        def load(rows: np.ndarray, length: np.ndarray) -> np.ndarray:
+            return pad_signals([self.read(sources[row]) for row in rows], int(length))
+
+        def batch(rows: tf.Tensor, length: Any) -> dict[str, tf.Tensor]:
+            padded = tf.numpy_function(load, [rows, length], tf.float32)
+            features = () if self.feature_dim is None else (self.feature_dim,)
+            padded.set_shape((rows.shape[0], None, *features))
+            own = tf.gather(tf.constant(lengths, tf.int32), rows)
+            return {self.key: padded, "encoder_lengths": own}
+
+        return SourceIndex(lengths, batch)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SignalPreprocessor":
+        tokenizer = keras.saving.deserialize_keras_object(config["target_tokenizer"])
+        return cls(**{**config, "target_tokenizer": tokenizer})
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "target_tokenizer": keras.saving.serialize_keras_object(self.target_tokenizer),
+            "max_source_length": self.max_source_length,
+            "max_target_length": self.max_target_length,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class FramePreprocessor(SignalPreprocessor):
+    """Frames of features or pictures, and target strings.
+
+    ```
+    source             (3, 13)                     3 frames of 13 features
+    encoder_features   (batch, frames, 13)         float32, zeros behind the source
+    encoder_lengths    (batch,)                    3
+    ```
+
+    Frames of pictures `(frames, height, width, channels)` are flattened to `(frames,
+    height * width * channels)`; `feature_shape` remembers.
+
+    Args:
+        target_tokenizer: Such as `CharacterTokenizer`.
+        feature_shape: int, or tuple of ints: shape of a frame.
+        max_source_length: int. Frames at most. A longer source is an error, never cut.
+        max_target_length: int. Target tokens at most, without the end token.
+
+    Raises:
+        ValueError: If a length or size is below 1.
+    """
+
+    kind = "features"
+    unit = "frames"
+    key = "encoder_features"
+
+    def __init__(
+        self,
+        target_tokenizer: TableTokenizer,
+        feature_shape: int | Sequence[int],
+        max_source_length: int,
+        max_target_length: int,
+    ):
+        super().__init__(target_tokenizer, max_source_length, max_target_length)
+        shape = (feature_shape,) if isinstance(feature_shape, int) else tuple(feature_shape)
+        if not shape or min(shape) < 1:
+            raise ValueError(f"`feature_shape` must hold sizes above 0. Received: {shape}.")
+        self.feature_shape = shape
+        self.feature_dim: int = math.prod(shape)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        sources: Sequence[SignalSource],
+        targets: Sequence[str],
+        target_tokenizer: type[TableTokenizer],
+        *,
+        max_source_length: int | None = None,
+        max_target_length: int | None = None,
+        min_count: int = 1,
+    ) -> "FramePreprocessor":
+        """Takes the shape of a frame, the target vocabulary and the maxima from the data.
+
+        Args: as of `TextPreprocessor.from_pairs`.
+        """
+        shape = read_signal(sources[0]).shape[1:]
+        if not shape:
+            raise InputError(
+                f"{signal_name(sources[0])}: expected frames `(frames, features)`; received "
+                "one axis. Is it a waveform?"
+            )
+        target = target_tokenizer.from_lines(
+            targets, min_count=min_count, name="target_vocabulary"
+        )
+        return cls(
+            target,
+            shape,
+            max_source_length or max(map(signal_length, sources)),
+            max_target_length or longest_of(target, targets),
+        )
+
+    @property
+    def source_size(self) -> tuple[str, int]:
+        return "feature_dim", self.feature_dim
+
+    def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
+        if array.shape[1:] not in (self.feature_shape, (self.feature_dim,)) or not array.ndim:
+            raise InputError(
+                f"{signal_name(source)}: its frames have the shape {array.shape[1:]}; this "
+                f"model takes {self.feature_shape}."
+            )
+        return array.reshape(len(array), self.feature_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "feature_shape": self.feature_shape}
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class WaveformPreprocessor(SignalPreprocessor):
+    """Sound, and target strings.
+
+    ```
+    source             (16000,)                    two seconds at 8,000 Hz
+    encoder_waveform   (batch, samples)            float32 in [-1, 1], zeros behind the source
+    encoder_lengths    (batch,)                    16000
+    ```
+
+    Args:
+        target_tokenizer: Such as `CharacterTokenizer`.
+        sample_rate: int. Samples a second. Files of another rate are resampled; arrays must
+            have it.
+        max_source_length: int. Samples at most. A longer source is an error, never cut.
+        max_target_length: int. Target tokens at most, without the end token.
+
+    Raises:
+        ValueError: If a length or the rate is below 1.
+    """
+
+    kind = "waveform"
+    unit = "samples"
+    key = "encoder_waveform"
+
+    def __init__(
+        self,
+        target_tokenizer: TableTokenizer,
+        sample_rate: int,
+        max_source_length: int,
+        max_target_length: int,
+    ):
+        super().__init__(target_tokenizer, max_source_length, max_target_length)
+        if sample_rate < 1:
+            raise ValueError(
+                f"`sample_rate` must be at least 1. Received: sample_rate={sample_rate}."
+            )
+        self.sample_rate: int = int(sample_rate)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        sources: Sequence[SignalSource],
+        targets: Sequence[str],
+        target_tokenizer: type[TableTokenizer],
+        *,
+        sample_rate: int,
+        max_source_length: int | None = None,
+        max_target_length: int | None = None,
+        min_count: int = 1,
+    ) -> "WaveformPreprocessor":
+        """Takes the target vocabulary and the maxima from the data.
+
+        Args: `sample_rate` as of the class, the others as of `TextPreprocessor.from_pairs`.
+        """
+        target = target_tokenizer.from_lines(
+            targets, min_count=min_count, name="target_vocabulary"
+        )
+        return cls(
+            target,
+            sample_rate,
+            max_source_length or max(signal_length(s, sample_rate) for s in sources),
+            max_target_length or longest_of(target, targets),
+        )
+
+    @property
+    def source_size(self) -> tuple[str, int]:
+        return "sample_rate", self.sample_rate
+
+    def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
+        if array.ndim != 1:
+            raise InputError(
+                f"{signal_name(source)}: expected a waveform `(samples,)`; received the shape "
+                f"{array.shape}."
+            )
+        if array.dtype.kind == "i":
+            # Integer samples, as of `scipy.io.wavfile`.
+            return array / np.float32(np.iinfo(array.dtype).max + 1)
+        return array
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "sample_rate": self.sample_rate}

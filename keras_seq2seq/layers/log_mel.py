@@ -1,0 +1,148 @@
+"""From a waveform to a log-mel spectrogram, of operations that TFLite has."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def mel_filters(
+    num_bins: int, num_mels: int, sample_rate: int, low_hz: float, high_hz: float
+) -> np.ndarray:
+    """Triangles of equal width in mel, `2595 log10(1 + f / 700)`, height 1.
+
+    Returns:
+        `(num_bins, num_mels)`, float32: weights of the frequencies from 0 to half the
+        sample rate.
+    """
+
+    def mel(hertz: Any) -> Any:
+        return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+
+    corners = np.linspace(mel(low_hz), mel(high_hz), num_mels + 2)
+    left, peak, right = corners[:-2], corners[1:-1], corners[2:]
+    bins = mel(np.linspace(0, sample_rate / 2, num_bins))[:, None]
+    rising, falling = (bins - left) / (peak - left), (right - bins) / (right - peak)
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class LogMelSpectrogram(keras.layers.Layer):
+    """Log energies in mel bands of overlapping windows.
+
+    Window `t` holds the samples from `t * stride` on, times a Hann window; its power
+    spectrum, times `mel_filters`, gives `log(max(energy, floor))`. Samples after the end of
+    the sound count as zeros, so a sound of `n` samples has `ceil(n / stride)` frames
+    whatever the batch is padded to.
+
+    The Fourier transform is a product with a matrix of cosines and sines, fused with the
+    window: a convolution, which every runtime has. (`keras.ops.stft` needs complex numbers.)
+
+    Args:
+        sample_rate: int. Samples a second.
+        num_mels: int. Bands. Defaults to 40.
+        window_seconds: float. Defaults to 0.025.
+        stride_seconds: float. Defaults to 0.01.
+        low_hz: float. Lower end of the lowest band. Defaults to 60.
+        high_hz: float, optional. Upper end of the highest. Defaults to half the sample rate.
+        floor: float. Smallest energy. Defaults to 1e-6.
+
+    Call arguments:
+        waveform: `(batch, samples)`, float, in [-1, 1].
+        mask: `(batch, samples)`, bool, `True` where there is sound.
+
+    Returns:
+        `(batch, ceil(samples / stride), num_mels)`, float32, and its mask.
+
+    Raises:
+        ValueError: If a size is below 1, or the bands are not between 0 and half the sample
+            rate or too narrow for the window.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        num_mels: int = 40,
+        window_seconds: float = 0.025,
+        stride_seconds: float = 0.01,
+        low_hz: float = 60.0,
+        high_hz: float | None = None,
+        floor: float = 1e-6,
+        **kwargs: Any,
+    ):
+        # Energies of speech span more than 16 bits hold.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.supports_masking = True
+        self.trainable = False
+        self.sample_rate = int(sample_rate)
+        self.num_mels = num_mels
+        self.window_seconds = window_seconds
+        self.stride_seconds = stride_seconds
+        self.low_hz = low_hz
+        self.high_hz = sample_rate / 2 if high_hz is None else high_hz
+        self.floor = floor
+        self.window = round(sample_rate * window_seconds)
+        self.stride = round(sample_rate * stride_seconds)
+        if min(self.sample_rate, num_mels, self.window, self.stride) < 1:
+            raise ValueError(
+                "Sizes must be at least 1. Received: "
+                f"sample_rate={sample_rate}, num_mels={num_mels}, {self.window} samples a "
+                f"window, {self.stride} a stride."
+            )
+        if not 0 <= low_hz < self.high_hz <= sample_rate / 2:
+            raise ValueError(
+                "`low_hz` and `high_hz` must be in order, from 0 to half the sample rate. "
+                f"Received: low_hz={low_hz}, high_hz={self.high_hz}, "
+                f"sample_rate={sample_rate}."
+            )
+        # The next power of two, as toolkits have it: a finer grid of frequencies.
+        self.fft_size = 2 ** (self.window - 1).bit_length()
+        self._filters = mel_filters(
+            self.fft_size // 2 + 1, num_mels, self.sample_rate, low_hz, self.high_hz
+        )
+        if not self._filters.any(axis=0).all():
+            raise ValueError(
+                f"{num_mels} bands are too narrow for windows of {self.window} samples: some "
+                "hold no frequency. Use fewer bands or longer windows."
+            )
+
+    def build(self, waveform_shape, mask_shape=None):
+        self.built = True
+
+    def call(self, waveform, mask):
+        waveform = waveform * ops.cast(mask, waveform.dtype)
+        padded = ops.pad(waveform, [(0, 0), (0, self.window - 1)])
+        spectrum = ops.conv(padded[:, :, None], self._kernel(), self.stride, padding="valid")
+        real, imaginary = ops.split(spectrum, 2, axis=-1)
+        energies = ops.matmul(real * real + imaginary * imaginary, self._filters)
+        return ops.log(ops.maximum(energies, self.floor)), mask[:, :: self.stride]
+
+    def _kernel(self) -> np.ndarray:
+        """`(window, 1, 2 * bins)`: window times cosines, then window times sines."""
+        bins = self.fft_size // 2 + 1
+        time = np.arange(self.window)
+        angles = 2 * np.pi * np.outer(time, np.arange(bins)) / self.fft_size
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * time / self.window)
+        waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+        return (hann[:, None] * waves)[:, None].astype(np.float32)
+
+    def compute_output_spec(self, waveform, mask):
+        batch, samples = waveform.shape
+        frames = None if samples is None else -(-samples // self.stride)
+        return (
+            keras.KerasTensor((batch, frames, self.num_mels), "float32"),
+            keras.KerasTensor((batch, frames), "bool"),
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "sample_rate": self.sample_rate,
+            "num_mels": self.num_mels,
+            "window_seconds": self.window_seconds,
+            "stride_seconds": self.stride_seconds,
+            "low_hz": self.low_hz,
+            "high_hz": self.high_hz,
+            "floor": self.floor,
+        }

@@ -1,0 +1,208 @@
+"""Sources of frames: features, sound and pictures."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_seq2seq.layers import LogMelSpectrogram
+from keras_seq2seq.models.embeddings import SourceEmbedding
+from keras_seq2seq.models.parts import (
+    ENCODER_FEATURES,
+    ENCODER_LENGTHS,
+    ENCODER_WAVEFORM,
+    Tensor,
+    check_sizes,
+)
+
+
+class _FrameSource(SourceEmbedding):
+    """Base: `key` of shape `(batch, positions, *features)` and `encoder_lengths`."""
+
+    key: str
+    shape: tuple[int, ...] = ()
+    layers: list[keras.layers.Layer]
+    _layer: Any = None
+
+    def build(self, name: str) -> None:
+        if self._layer is None:
+            self._layer = keras.layers.Dense(self.embedding_dim, name=f"{name}_projection")
+
+    def inputs(self) -> dict[str, Tensor]:
+        return {
+            self.key: keras.Input((None, *self.shape), dtype="float32", name=self.key),
+            ENCODER_LENGTHS: keras.Input((), dtype="int32", name=ENCODER_LENGTHS),
+        }
+
+    def mask(self, inputs: dict[str, Tensor]) -> Tensor:
+        """`(batch, positions)`, bool, `True` where there is source."""
+        sequence = inputs[self.key]
+        first = sequence[..., 0] if self.shape else sequence
+        # Counts 1, 2, 3, ... along the positions, without asking for their number.
+        counts = keras.ops.cumsum(keras.ops.ones_like(first, "int32"), axis=1)
+        return keras.ops.less_equal(counts, inputs[ENCODER_LENGTHS][:, None])
+
+    def project(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Frames through the `layers` to vectors."""
+        for layer in self.layers:
+            frames = layer(frames, mask)
+        return self._layer(frames)
+
+    def serialized_layers(self) -> list[dict[str, Any]]:
+        return [keras.saving.serialize_keras_object(layer) for layer in self.layers]
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class FrameEmbedding(_FrameSource):
+    """Projects frames of features, such as of speech or video, to vectors.
+
+    Args:
+        feature_dim: int. Features a frame.
+        embedding_dim: int. Size of a vector.
+        layers: Layers `layer(frames, mask) -> frames` in front of the projection, such as
+            `FrameNormalization()`, `DeltaFeatures()`, `SpecAugment()`. Defaults to none.
+
+    Inputs: `encoder_features` `(batch, frames, feature_dim)`, float32, and
+        `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+
+    key = ENCODER_FEATURES
+
+    def __init__(
+        self,
+        feature_dim: int,
+        embedding_dim: int,
+        layers: Sequence[keras.layers.Layer] = (),
+    ):
+        check_sizes(feature_dim=feature_dim, embedding_dim=embedding_dim)
+        self.feature_dim = feature_dim
+        self.shape = (feature_dim,)
+        self.embedding_dim = embedding_dim
+        self.layers = list(layers)
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        mask = self.mask(inputs)
+        return self.project(inputs[ENCODER_FEATURES], mask), mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "feature_dim": self.feature_dim,
+            "embedding_dim": self.embedding_dim,
+            "layers": self.serialized_layers(),
+        }
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class WaveformEmbedding(_FrameSource):
+    """Turns sound into frames and projects them to vectors.
+
+    Args:
+        front_end: `LogMelSpectrogram`.
+        embedding_dim: int. Size of a vector.
+        layers: As of `FrameEmbedding`, on the frames of the front end.
+
+    Inputs: `encoder_waveform` `(batch, samples)`, float32 in [-1, 1], and `encoder_lengths`
+        `(batch,)`, int32: samples of each row before its padding.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+
+    key = ENCODER_WAVEFORM
+
+    def __init__(
+        self,
+        front_end: LogMelSpectrogram,
+        embedding_dim: int,
+        layers: Sequence[keras.layers.Layer] = (),
+    ):
+        check_sizes(embedding_dim=embedding_dim)
+        self.front_end = front_end
+        self.sample_rate = front_end.sample_rate
+        self.embedding_dim = embedding_dim
+        self.layers = list(layers)
+
+    def output_length(self, length: int) -> int:
+        return -(-length // self.front_end.stride)
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        frames, mask = self.front_end(inputs[ENCODER_WAVEFORM], self.mask(inputs))
+        return self.project(frames, mask), mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "front_end": keras.saving.serialize_keras_object(self.front_end),
+            "embedding_dim": self.embedding_dim,
+            "layers": self.serialized_layers(),
+        }
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class PictureEmbedding(_FrameSource):
+    """A small convolutional network over every frame of a video.
+
+    Each of `filters` is a convolution of 3 x 3 with strides of 2 and ReLU; the last result
+    is flattened, so that it keeps where things are, and projected.
+
+    Args:
+        picture_shape: Height, width and channels of a frame.
+        embedding_dim: int. Size of a vector.
+        filters: ints. Defaults to `(16, 32)`.
+
+    Inputs: `encoder_features` `(batch, frames, height * width * channels)`, float32, and
+        `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+
+    key = ENCODER_FEATURES
+
+    def __init__(
+        self,
+        picture_shape: Sequence[int],
+        embedding_dim: int,
+        filters: Sequence[int] = (16, 32),
+    ):
+        height, width, channels = picture_shape
+        check_sizes(height=height, width=width, channels=channels, embedding_dim=embedding_dim)
+        check_sizes(**{f"filters_{i}": size for i, size in enumerate(filters)})
+        self.picture_shape = (height, width, channels)
+        self.feature_dim = math.prod(self.picture_shape)
+        self.shape = (self.feature_dim,)
+        self.embedding_dim = embedding_dim
+        self.filters = tuple(filters)
+        self.layers = []
+        self._convolutions: list[keras.layers.Layer] = []
+
+    def build(self, name: str) -> None:
+        super().build(name)
+        self._convolutions = self._convolutions or [
+            keras.layers.Conv2D(
+                size, 3, 2, padding="same", activation="relu", name=f"{name}_picture_{index}"
+            )
+            for index, size in enumerate(self.filters)
+        ]
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        ops = keras.ops
+        frames = inputs[ENCODER_FEATURES]
+        pictures = ops.reshape(frames, (-1, *self.picture_shape))  # (B T, H, W, C)
+        for layer in self._convolutions:
+            pictures = layer(pictures)
+        size = math.prod(pictures.shape[1:])
+        batch, length = ops.shape(frames)[:2]
+        vectors = ops.reshape(pictures, (batch, length, size))
+        mask = self.mask(inputs)
+        return self.project(vectors, mask), mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "picture_shape": self.picture_shape,
+            "embedding_dim": self.embedding_dim,
+            "filters": self.filters,
+        }

@@ -1,0 +1,74 @@
+"""What `encode` is given, checked before any tensor work."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.errors import InputError
+
+
+def check_encoder_inputs(
+    inputs: Any, spec: Mapping[str, tf.TensorSpec], vocabulary_size: int | None
+) -> None:
+    """Checks names, rank, sizes and dtype; and ids, where they are values and not symbols.
+
+    Args:
+        inputs: Dictionary of arrays or tensors, by name.
+        spec: What the encoder takes, by name.
+        vocabulary_size: int. Ids are below it; `None` for a source that is not ids.
+
+    Raises:
+        InputError: Names the input, what was received and what is needed.
+    """
+    if not isinstance(inputs, Mapping) or set(inputs) != set(spec):
+        received = sorted(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
+        raise InputError(
+            f"The encoder takes a dictionary of {sorted(spec)}. Received: {received}."
+        )
+    for name, expected in spec.items():
+        value = inputs[name]
+        if not tf.is_tensor(value):
+            value = np.asarray(value)
+        is_right_kind = (
+            np.issubdtype(_numpy_dtype(value), np.integer)
+            if expected.dtype.is_integer
+            else np.issubdtype(_numpy_dtype(value), np.floating)
+        )
+        if not is_right_kind or not expected.shape.is_compatible_with(value.shape):
+            raise InputError(
+                f"`{name}` must be {expected.dtype.name} of shape {_shape(expected.shape)}. "
+                f"Received: {_numpy_dtype(value).name} of shape {_shape(value.shape)}."
+            )
+        if 0 in value.shape:
+            raise InputError(
+                f"`{name}` needs at least one row and one position. Received: shape "
+                f"{_shape(value.shape)}."
+            )
+        if vocabulary_size is not None and expected.dtype.is_integer:
+            _check_ids(name, value, vocabulary_size)
+
+
+def _check_ids(name: str, value: Any, vocabulary_size: int) -> None:
+    if tf.is_tensor(value):
+        if not isinstance(value, tf.__internal__.EagerTensor):
+            return  # A symbol: the lookup in the graph says what is out of range.
+        value = value.numpy()
+    if value.size and not (0 <= value.min() and value.max() < vocabulary_size):
+        wrong = value[(value < 0) | (value >= vocabulary_size)]
+        raise InputError(
+            f"`{name}` must hold ids from 0 to {vocabulary_size - 1}, the source vocabulary of "
+            f"this model. Received: {wrong.size} others, the first is {wrong[0]}. Make the ids "
+            "with the tokenizer that the model was trained with."
+        )
+
+
+def _numpy_dtype(value: Any) -> np.dtype:
+    dtype = value.dtype
+    return np.dtype(dtype.as_numpy_dtype if isinstance(dtype, tf.DType) else dtype)
+
+
+def _shape(shape: Any) -> str:
+    sizes = ["any" if size is None else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"

@@ -1,0 +1,67 @@
+"""The embedding part that fits a preprocessor's sources."""
+
+from typing import Any
+
+from keras_seq2seq.layers import FrameNormalization, LogMelSpectrogram, SpecAugment
+from keras_seq2seq.models.embeddings import (
+    ConvolutionEmbedding,
+    SourceEmbedding,
+    TokenEmbedding,
+)
+from keras_seq2seq.models.frame_embeddings import (
+    FrameEmbedding,
+    PictureEmbedding,
+    WaveformEmbedding,
+)
+
+
+def source_embedding(
+    preprocessor: Any,
+    embedding_dim: int,
+    convolutions: int = 0,
+    convolution_strides: int = 2,
+    spec_augment: bool = False,
+) -> SourceEmbedding:
+    """What reads the sources of a preprocessor.
+
+    Text becomes a `TokenEmbedding`; frames of features, normalized by utterance, a
+    `FrameEmbedding`; frames of pictures `(height, width, channels)` a `PictureEmbedding`;
+    sound, as a normalized log-mel spectrogram, a `WaveformEmbedding`.
+
+    Args:
+        preprocessor: `TextPreprocessor`, `FramePreprocessor` or `WaveformPreprocessor`.
+        embedding_dim: int. Size of a vector.
+        convolutions: int. Layers of a `ConvolutionEmbedding` on top. Defaults to 0.
+        convolution_strides: int. Positions each of them makes one of. Defaults to 2.
+        spec_augment: bool. Whether to hide parts of the frames in training. Defaults to
+            `False`.
+
+    Raises:
+        ValueError: If `spec_augment` is asked for text or pictures.
+    """
+    embedding: SourceEmbedding
+    layers = [FrameNormalization(name="encoder_normalization")]
+    if spec_augment:
+        layers.append(SpecAugment(name="encoder_spec_augment"))
+    shape = getattr(preprocessor, "feature_shape", ())
+    if spec_augment and (preprocessor.kind == "text" or len(shape) > 1):
+        raise ValueError(
+            "`spec_augment` is for features and sound. Received a source of "
+            f"{'pictures' if len(shape) > 1 else 'text'}."
+        )
+    if preprocessor.kind == "text":
+        embedding = TokenEmbedding(
+            preprocessor.source_tokenizer.vocabulary_size(), embedding_dim
+        )
+    elif preprocessor.kind == "waveform":
+        front_end = LogMelSpectrogram(preprocessor.sample_rate, name="encoder_log_mel")
+        embedding = WaveformEmbedding(front_end, embedding_dim, layers)
+    elif len(shape) == 3:
+        embedding = PictureEmbedding(shape, embedding_dim)
+    else:
+        embedding = FrameEmbedding(preprocessor.feature_dim, embedding_dim, layers)
+    if not convolutions:
+        return embedding
+    return ConvolutionEmbedding(
+        embedding, embedding_dim, strides=convolution_strides, num_layers=convolutions
+    )

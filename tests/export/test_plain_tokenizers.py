@@ -1,0 +1,87 @@
+"""Tokenization in plain Python is that of the graph, for any text in any script."""
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export.plain_tokenizers import PlainTokenizer
+from keras_seq2seq.tokenizers import (
+    SentencePieceTokenizer,
+    WordPieceTokenizer,
+    WordTokenizer,
+)
+
+# Scripts with and without case and spaces, combining marks, emoji, odd spaces.
+LINES = [
+    "the cat sat on the mat, and the other cat sat there too.",
+    "Die Katze saß auf der Matte; größer, als man denkt!",
+    "Кошка сидела на коврике и смотрела на другую кошку.",
+    "η γάτα κάθισε στο χαλί — ΟΔΥΣΣΕΥΣ",
+    "猫坐在垫子上，另一只猫也坐在那里。",
+    "猫がマットの上に座っていた。",
+    "고양이가 매트 위에 앉았다",
+    "القطة جلست على الحصيرة",
+    "बिल्ली चटाई पर बैठी थी",
+    "แมวนั่งอยู่บนเสื่อ",
+    "e\u0301te\u0301 nai\u0308ve 😀😀 👩\u200d👩 cafe\u0301",
+    "aaa aaaa aaaaa ababab bababa 1,234.56 $5 a=b ##x x##",
+]
+TOKENIZERS = {
+    "words": lambda **more: WordTokenizer.from_lines(LINES, min_count=2, **more),
+    "word pieces": lambda **more: WordPieceTokenizer.from_lines(
+        LINES, vocabulary_size=420, **more
+    ),
+    "bpe": lambda **more: SentencePieceTokenizer.from_lines(
+        LINES, vocabulary_size=300, algorithm="bpe", **more
+    ),
+    "unigram": lambda **more: SentencePieceTokenizer.from_lines(
+        LINES * 5, vocabulary_size=300, **more
+    ),
+    # Each character in it scores alike: many ties.
+    "ties": lambda **more: SentencePieceTokenizer(
+        ["[PAD]", "[UNK]", "[START]", "[END]", "▁", "a", "b", "ab", "ba", "aa", "▁a", "aba"],
+        [0, 0, 0, 0, -1, -1, -1, -2, -2, -2, -2, -3],
+        **more,
+    ),
+}
+TEXT = st.one_of(
+    # NumPy, on the way to TensorFlow, cuts zeros at the end.
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+    st.text(st.sampled_from(sorted(set("".join(LINES) + " \t\u2581\u3000#_"))), max_size=40),
+    st.lists(st.sampled_from(" ".join(LINES).split()), max_size=8).map(" ".join),
+    st.text("ab ", max_size=30),
+)
+
+
+def plain(tokenizer):
+    description = {**tokenizer.description, "separator": tokenizer.separator}
+    scores = getattr(tokenizer, "scores", ())
+    return PlainTokenizer(description, tokenizer.get_vocabulary(), scores)
+
+
+@pytest.fixture(scope="module")
+def both():
+    made = [build(lowercase=low) for build in TOKENIZERS.values() for low in (False, True)]
+    return [(tokenizer, plain(tokenizer)) for tokenizer in made]
+
+
+@settings(deadline=None, max_examples=25)
+@given(texts=st.lists(TEXT, min_size=10, max_size=20))
+def test_plain_python_splits_and_joins_as_the_graph_does(texts, both):
+    for tokenizer, alone in both:
+        pieces = tokenizer.split_strings(tf.constant(texts), tokenizer.lowercase)
+        rows = [[piece.decode() for piece in row] for row in pieces.to_list()]
+        assert [alone.split(text) for text in texts] == rows, tokenizer.description
+        ids = tokenizer.tokenize(texts)
+        assert [[alone.ids.get(piece, 1) for piece in row] for row in rows] == ids.to_list()
+        written = [[tokenizer.vocabulary[i] for i in row] for row in ids.to_list()]
+        joined = [text.decode() for text in tokenizer.detokenize(ids).numpy()]
+        assert [alone.join(row) for row in written] == joined
+
+
+def test_text_spelled_like_a_special_token_does_not_act_as_one(both):
+    for tokenizer, alone in both:
+        ids = tokenizer.tokenize(["[END] [PAD] a"]).to_list()[0]
+        assert not {0, 2, 3} & set(ids)
+        assert [alone.ids.get(p, 1) for p in alone.split("[END] [PAD] a")] == ids
