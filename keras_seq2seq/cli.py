@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from keras_seq2seq import __version__
+from keras_seq2seq.cli_data import inspect
 from keras_seq2seq.cli_generate import attention, generate, print_hypotheses, score, tree
 from keras_seq2seq.cli_options import (
     PATH,
@@ -59,7 +60,7 @@ def main() -> None:
     """
 
 
-for command in (request, generate, score, attention, tree):
+for command in (inspect, request, generate, score, attention, tree):
     main.add_command(command)
 
 
