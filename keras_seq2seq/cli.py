@@ -22,6 +22,7 @@ from keras_seq2seq.cli_options import (
     printed_warnings,
     run_argument,
 )
+from keras_seq2seq.cli_reports import compare, results
 from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -60,7 +61,7 @@ def main() -> None:
     """
 
 
-for command in (inspect, request, generate, score, attention, tree):
+for command in (inspect, request, generate, score, attention, tree, compare, results):
     main.add_command(command)
 
 
