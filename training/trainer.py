@@ -41,7 +41,7 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .config import MODEL_SETTINGS, TrainingConfig, cost, mode_of
+from .config import MODEL_SETTINGS, SCORES, TrainingConfig, cost, mode_of
 from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
@@ -245,9 +245,8 @@ def train(
     run.write_json(run.metrics_file, summary)
     state.finish()
     console.print(
-        f"Best epoch {best['epoch']} of {len(state.history)}: {config.sequence_name} error "
-        f"rate {100 * best[SEQUENCE_ERROR_RATE]:.2f} % on validation. "
-        f"{_describe_average(summary)}"
+        f"Best epoch {best['epoch']} of {len(state.history)}: {_describe(config, best)} on "
+        f"validation. {_describe_average(config, summary)}"
         f"{format_seconds(seconds)}. Model: {run.model_file}",
         highlight=False,
         soft_wrap=True,
@@ -385,13 +384,19 @@ def _measure(
     }
 
 
-def _describe_average(summary: dict[str, Any]) -> str:
+def _describe(config: TrainingConfig, metrics: dict[str, float]) -> str:
+    """The score that is monitored, else the error rate of whole targets."""
+    if config.monitor in SCORES:
+        return f"{config.monitor.replace('_', ' ')} {metrics[f'val_{config.monitor}']:.2f}"
+    return f"{config.sequence_name} error rate {100 * metrics[SEQUENCE_ERROR_RATE]:.2f} %"
+
+
+def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
     if "average" not in summary:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {len(averaged['epochs'])} epochs: "
-        f"{100 * averaged[SEQUENCE_ERROR_RATE]:.2f} %, "
+        f"Average of {len(averaged['epochs'])} epochs: {_describe(config, averaged)}, "
         f"{'kept' if averaged['kept'] else 'not better'}. "
     )
 
