@@ -81,7 +81,7 @@ def read_data(
 ) -> Any:
     """The `Pairs` of one list, or of two files, by the kind of the sources; prints what is
     left out."""
-    from keras_seq2seq.data import read_manifest, read_parallel, read_records
+    from keras_seq2seq.data import read_manifest, read_parallel, read_records, read_tfrecords
 
     if len(files) not in (1, 2):
         one = "one file of pairs or two parallel files"
@@ -91,7 +91,8 @@ def read_data(
     if kind == "text" and len(files) == 2:
         return read_parallel(*files)
     if kind == "text":
-        pairs, report = read_records(files[0], *columns, strict=strict)
+        read = read_tfrecords if ".tfrecord" in files[0].name else read_records
+        pairs, report = read(files[0], *columns, strict=strict)
     else:
         folder = files[1] if len(files) == 2 else None
         pairs, report = read_manifest(files[0], kind, folder=folder, strict=strict)
