@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from keras_seq2seq import __version__
+from keras_seq2seq.cli_data import inspect
 from keras_seq2seq.cli_generate import attention, generate, print_hypotheses, score, tree
 from keras_seq2seq.cli_options import (
     PATH,
@@ -20,9 +21,11 @@ from keras_seq2seq.cli_options import (
     print_error,
     print_report,
     print_written,
+    printed_warnings,
     read_data,
     run_argument,
 )
+from keras_seq2seq.cli_reports import compare, results
 from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -61,7 +64,7 @@ def main() -> None:
     """
 
 
-for command in (request, generate, score, attention, tree):
+for command in (inspect, request, generate, score, attention, tree, compare, results):
     main.add_command(command)
 
 
@@ -299,7 +302,8 @@ def export(
     settings = GenerationSettings(**given(options))
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
-    export_formats(run.load_model(), out_dir, formats, settings, console, name)
+    with printed_warnings():
+        export_formats(run.load_model(), out_dir, formats, settings, console, name)
 
 
 @main.command()

@@ -50,6 +50,8 @@ def test_captions_of_features_from_training_to_an_answer(features, tmp_path):
     scored = invoke("score", run, captions, folder).stdout
     assert len([line for line in scored.splitlines() if line.startswith(str(folder))]) == 10
     invoke("attention", run, folder / "v3.npy", tmp_path / "picture.png")
+    invoke("export", run, tmp_path / "out", "--format", "tflite")
+    assert "ok" in invoke("parity", run, tmp_path / "out" / "tflite", "--memory").stdout
     error = invoke("generate", run, folder / "lost.npy", status=2).stderr
     assert "lost.npy: no such file" in error
 

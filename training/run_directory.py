@@ -11,6 +11,8 @@ epochs/             models of the epochs that `--average` takes, such as epoch_0
 history.jsonl       one line of metrics an epoch
 metrics.json        summary of the finished run
 evaluation.json     error rates of the last `evaluate`
+outputs.jsonl       what it generated, one line a source, with its right targets
+report.html         the run to look at
 checkpoint/         state to resume from; removed when the run is finished
 logs/               TensorBoard
 ```
@@ -25,7 +27,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from keras_seq2seq.data.readers import Pairs, read_pairs
+from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
@@ -58,6 +60,8 @@ class RunDirectory:
         self.history_file = self.path / "history.jsonl"
         self.metrics_file = self.path / "metrics.json"
         self.evaluation_file = self.path / "evaluation.json"
+        self.outputs_file = self.path / "outputs.jsonl"
+        self.report_file = self.path / "report.html"
         self.validation_file = self.path / "validation.tsv"
         self.test_file = self.path / "test.tsv"
         self.checkpoint = self.path / "checkpoint"
@@ -136,6 +140,8 @@ class RunDirectory:
     @property
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
+        if not self.config_file.exists():
+            return "text"
         return self.config["settings"].get("source", "text")
 
     @property
@@ -185,6 +191,17 @@ class RunDirectory:
                 folder / f"{name}.txt", lambda path, text=text: path.write_text(text, "utf-8")
             )
 
+    def write_outputs(self, rows: list[dict[str, Any]]) -> None:
+        """Writes what an evaluation generated."""
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_atomically(self.outputs_file, lambda path: path.write_text(lines, "utf-8"))
+
+    def outputs(self) -> list[dict[str, Any]]:
+        """What the last evaluation generated, one dictionary a source; none before one."""
+        if not self.outputs_file.exists():
+            return []
+        return [json.loads(line) for line in read_lines(self.outputs_file)]
+
     def test_pairs(self) -> Pairs:
         """The run's own test pairs, else its validation pairs."""
         path = self.test_file if self.test_file.exists() else self.validation_file
@@ -200,5 +217,7 @@ def fingerprint(*parts: Pairs) -> str:
     for pairs in parts:
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
             digest.update(f"{source}\t{target}\n".encode())
+            if isinstance(source, Signal):
+                digest.update(source.array.tobytes())
         digest.update(b"\0")
     return digest.hexdigest()

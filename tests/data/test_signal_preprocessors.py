@@ -94,6 +94,14 @@ def test_validation_has_every_pair_once_in_the_order_of_length(frames):
     assert [row for row, _ in rows] == [FRAMES[index].tolist() for index in order]
 
 
+def test_a_batch_of_long_sources_has_fewer_rows(frames):
+    assert frames.rows_at_most(np.array([5, 9])) == 2**22 // 27
+    waveform = WaveformPreprocessor(frames.target_tokenizer, 16000, 10**7, 4)
+    assert waveform.rows_at_most(np.array([16000, 16000 * 60])) == 4
+    assert waveform.rows_at_most(np.array([10**7])) == 1
+    assert waveform.rows_at_most(np.array([], int)) > 0
+
+
 def test_pictures_are_flattened():
     videos = [RNG.integers(0, 255, (2, 4, 5, 3)).astype("uint8")]
     preprocessor = FramePreprocessor.from_pairs(videos, ["a"], CharacterTokenizer)
