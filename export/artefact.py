@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -39,7 +40,7 @@ def write_new(path: Path, write: Callable[[Path], None]) -> None:
     # TensorFlow has errors of its own for a disk that is full or cannot be written.
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "message", None) or str(error)
-        raise InputError(f"{path} cannot be written: {reason}") from error
+        raise InputError(f"{_shown(path)} cannot be written: {reason}") from error
 
 
 def write_small(path: Path, text: str) -> None:
@@ -63,6 +64,11 @@ def write_small(path: Path, text: str) -> None:
 def temporary_path(path: Path) -> Path:
     """A name beside `path`, so that moving is one step; two writers never share one."""
     return path.with_name(f".unfinished-{uuid.uuid4().hex[:12]}-{path.name}")
+
+
+def _shown(path: Path) -> Path:
+    """What a person called it: an artefact may be written inside of another one."""
+    return path.with_name(re.sub(r"^(\.unfinished-[0-9a-f]{12}-)+", "", path.name))
 
 
 def _remove(path: Path) -> None:

@@ -58,20 +58,28 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
     else:
         raise InputError(
             f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make one "
-            "with `keras-seq2seq export`."
+            "with `keras-seq2seq export`; of a folder of TensorFlow Serving give a version, "
+            "such as FOLDER/MODEL/1."
         )
     if not description_file.exists():
-        raise InputError(f"{path} was not exported by this package: no signatures.json.")
+        is_page = (path / "model.json").exists()
+        raise InputError(
+            f"{path} is a web page, which runs in a browser; compare the other formats."
+            if is_page
+            else f"{path} was not exported by this package: no signatures.json."
+        )
     description = json.loads(description_file.read_text("utf-8"))
     settings = GenerationSettings(**description["generation"])
+    # The name of a version is a number alone.
+    name = f"{path.absolute().parent.name}/{path.name}" if path.name.isdecimal() else path.name
     quantization = description["quantization"]
     if description_file.parent != path:
         command = (sys.executable, "-c", SAVED_MODEL_PROGRAM, str(path))
         generate = _saved_model(path)
-        return [Engine(path.name, quantization, settings, generate, 0, command)]
+        return [Engine(name, quantization, settings, generate, 0, command)]
     return [
         Engine(
-            path.name,
+            name,
             quantization,
             settings,
             _litert(path, count),

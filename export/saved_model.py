@@ -12,6 +12,7 @@ from .artefact import write_new
 from .servable import check_servable
 from .signal_signatures import source_signatures
 from .signatures import describe
+from .trained import warn_if_untrained
 
 
 def export_saved_model(
@@ -32,6 +33,7 @@ def export_saved_model(
         InputError: If `path` exists, the settings do not fit the model, or the graph has an
             operation that TensorFlow Serving lacks.
     """
+    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     signatures = source_signatures(model, settings)
     archive = keras.export.ExportArchive()

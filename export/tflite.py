@@ -17,6 +17,7 @@ from .artefact import write_new
 from .device_bundle import write_bundle
 from .flatbuffer import unfit_operations
 from .signatures import IdSignatures, describe
+from .trained import warn_if_untrained
 
 QUANTIZATIONS = ("float32", "float16", "int8")
 
@@ -39,9 +40,15 @@ def convert(
 
     Raises:
         ValueError: If `quantization` is unknown.
-        InputError: If the settings sample, or do not fit the model, or the model has an
-            operation that TFLite lacks; with its name and layer.
+        InputError: If it is `"full-int8"`, the settings sample, or do not fit the model, or
+            the model has an operation that TFLite lacks; with its name and layer.
     """
+    if quantization == "full-int8":
+        raise InputError(
+            "8-bit activations cannot be exported: TensorFlow's converter crashes when it "
+            'calibrates a graph with a loop. Use "int8", whose activations are quantized as '
+            "they come (docs/devices.md)."
+        )
     if quantization not in QUANTIZATIONS:
         raise ValueError(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
@@ -126,6 +133,7 @@ def export_tflite(
     Raises:
         InputError: If `path` exists, cannot be written, or the model cannot be converted.
     """
+    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     path = Path(path)
 

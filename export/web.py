@@ -22,6 +22,7 @@ from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 from .artefact import write_new
 from .signatures import describe
 from .tflite import convert_signatures
+from .trained import warn_if_untrained
 
 LITERTJS_VERSION = "2.5.3"
 CDN = "https://cdn.jsdelivr.net/npm/@litertjs/"
@@ -50,6 +51,7 @@ def export_web(
         InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, the model
             cannot be converted, or its tokenizers are none that the page has.
     """
+    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     if model.preprocessor.kind != "text":
         raise InputError(

@@ -1,4 +1,4 @@
-"""KerasHub's BART in this package's loop: beam search, rules, and one exported artefact."""
+"""KerasHub's BART and T5 in this package's loop: beam search, rules, one exported artefact."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -10,34 +10,35 @@ from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import State
 
 
-class BartGeneration(TextGeneration):
-    """Generates with a `keras_hub.models.BartSeq2SeqLM` through `encode` and `step`.
+class Seq2SeqLMGeneration(TextGeneration):
+    """Generates with KerasHub's `BartSeq2SeqLM` or `T5Seq2SeqLM` through `encode` and `step`.
 
     Works on token ids; KerasHub's own preprocessor makes them of strings.
 
     Args:
-        model: The `BartSeq2SeqLM`.
+        model: The `keras_hub.models.BartSeq2SeqLM` or `T5Seq2SeqLM`.
         max_length: int. Tokens to generate at most, the end token included.
-        start_id: int. The token before the first; BART's is its end token.
+        start_id: int. The token before the first; BART's is its end token, T5's its padding.
         end_id: int. The token that ends a target.
 
     Raises:
-        ValueError: If `max_length` is below 1 or above what the model's positions hold.
+        ValueError: If `max_length` is below 1 or above what BART's positions hold.
 
     Example:
 
     ```python
-    generation = BartGeneration(bart, max_length=20, start_id=2, end_id=2)
+    generation = Seq2SeqLMGeneration(bart, max_length=20, start_id=2, end_id=2)
     hypotheses = generation.decode(inputs, BeamSearch(4, end_id=2), 20, rules=[])
     ```
     """
 
     def __init__(self, model: Any, max_length: int, start_id: int, end_id: int):
-        longest = model.backbone.max_sequence_length
-        if not 1 <= max_length <= longest:
+        # T5's positions are relative: there is no last one.
+        longest = getattr(model.backbone, "max_sequence_length", None)
+        if max_length < 1 or (longest is not None and max_length > longest):
             raise ValueError(
-                f"`max_length` must be in [1, {longest}], the positions of the model. "
-                f"Received: max_length={max_length}."
+                f"`max_length` must be in [1, {longest or 'any number'}], the positions of the "
+                f"model. Received: max_length={max_length}."
             )
         self.model = model
         self.weights = model.weights
@@ -107,12 +108,10 @@ class BartGeneration(TextGeneration):
 
     def _flat(self, cache: Any) -> Any:
         """`(batch, layers, 2, length, heads, dim)` -> `(batch, 2 layers, length, hidden)`."""
-        backbone = self.model.backbone
-        length = ops.shape(cache)[3]
-        return ops.reshape(cache, (-1, 2 * backbone.num_layers, length, backbone.hidden_dim))
+        _, layers, _, _, heads, dim = cache.shape
+        return ops.reshape(cache, (-1, 2 * layers, ops.shape(cache)[3], heads * dim))
 
     def _whole(self, cache: Any) -> Any:
-        backbone = self.model.backbone
-        heads, length = backbone.num_heads, ops.shape(cache)[2]
-        shape = (-1, backbone.num_layers, 2, length, heads, backbone.hidden_dim // heads)
-        return ops.reshape(cache, shape)
+        layers, heads = self.model.backbone.num_layers, self.model.backbone.num_heads
+        length, size = ops.shape(cache)[2], cache.shape[3]
+        return ops.reshape(cache, (-1, layers, 2, length, heads, size // heads))

@@ -83,7 +83,7 @@ def test_sound_is_trained_on_and_a_file_generated_from(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.tsv", "b", "c"], "Expected one TSV file"),
+        (["a.tsv", "b", "c"], "Expected one file or folder of pairs, or two"),
         (["lost.tsv"], "lost.tsv: no such file"),
         (["lost.tsv", "lost"], "lost: no such folder"),
     ],

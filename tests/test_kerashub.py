@@ -1,4 +1,4 @@
-"""KerasHub's BART through this package's loop gives what KerasHub gives."""
+"""KerasHub's BART and T5 through this package's loop give what KerasHub gives."""
 
 import os
 import re
@@ -13,15 +13,17 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.tflite import convert_signatures
 from keras_seq2seq.decoding import BeamSearch
-from keras_seq2seq.kerashub import BartGeneration
+from keras_seq2seq.kerashub import Seq2SeqLMGeneration
 
 DOC = Path(__file__).parent.parent / "docs" / "kerashub.md"
 LENGTH = 10
 
 
-@pytest.fixture(scope="module")
+# What BART and T5 begin and end targets with.
+IDS = {"bart": {"start_id": 2, "end_id": 2}, "t5": {"start_id": 0, "end_id": 1}}
+
+
 def bart():
-    keras.utils.set_random_seed(2)
     backbone = keras_hub.models.BartBackbone(
         vocabulary_size=30,
         num_layers=2,
@@ -31,7 +33,31 @@ def bart():
         dropout=0.0,
         max_sequence_length=24,
     )
-    model = keras_hub.models.BartSeq2SeqLM(backbone, preprocessor=None)
+    return keras_hub.models.BartSeq2SeqLM(backbone, preprocessor=None)
+
+
+def t5():
+    backbone = keras_hub.models.T5Backbone(
+        vocabulary_size=30,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        key_value_dim=6,
+        dropout=0.0,
+    )
+    return keras_hub.models.T5Seq2SeqLM(backbone, preprocessor=None)
+
+
+@pytest.fixture(scope="module", params=["bart", "t5"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(kind):
+    keras.utils.set_random_seed(2)
+    model = {"bart": bart, "t5": t5}[kind]()
     for weight in model.weights:
         # Far from the beginning's symmetry: the choices differ.
         noise = keras.random.normal(weight.shape, stddev=0.3, seed=len(weight.path))
@@ -48,26 +74,27 @@ def inputs():
 
 
 @pytest.fixture(scope="module")
-def generation(bart):
-    return BartGeneration(bart, max_length=LENGTH, start_id=2, end_id=2)
+def generation(model, kind):
+    return Seq2SeqLMGeneration(model, max_length=LENGTH, **IDS[kind])
 
 
 def run(generation, inputs, beams=1):
     function = tf.function(
-        lambda inputs: generation.decode(inputs, BeamSearch(beams, end_id=2), LENGTH, rules=[]),
+        lambda inputs: generation.decode(
+            inputs, BeamSearch(beams, generation.end_id), LENGTH, rules=[]
+        ),
         autograph=False,
     )
     return function({name: tf.constant(value) for name, value in inputs.items()})
 
 
-def test_greedy_is_kerashubs_own(bart, generation, inputs):
+def test_greedy_is_kerashubs_own(model, generation, inputs):
     decoder_token_ids = np.zeros((6, LENGTH + 1), "int32")
-    decoder_token_ids[:, 0] = 2
-    prompt = {
-        "decoder_token_ids": decoder_token_ids,
-        "decoder_padding_mask": (decoder_token_ids != 0).astype("int32"),
-    }
-    generated = bart.generate({**inputs, **prompt}, stop_token_ids=[2])
+    decoder_token_ids[:, 0] = generation.start_id
+    given = np.zeros_like(decoder_token_ids)
+    given[:, 0] = 1
+    prompt = {"decoder_token_ids": decoder_token_ids, "decoder_padding_mask": given}
+    generated = model.generate({**inputs, **prompt}, stop_token_ids=[generation.end_id])
     expected = np.asarray(generated["decoder_token_ids"])[:, 1:]
     mask = np.asarray(generated["decoder_padding_mask"])[:, 1:]
     received = run(generation, inputs)
@@ -75,17 +102,16 @@ def test_greedy_is_kerashubs_own(bart, generation, inputs):
     assert len(np.unique(expected, axis=0)) > 1
 
 
-def test_the_steps_give_the_logits_of_the_whole_sequence(bart, generation, inputs):
+def test_the_steps_give_the_logits_of_the_whole_sequence(model, generation, inputs):
     tokens = np.random.default_rng(1).integers(4, 30, (6, 7)).astype("int32")
     state = generation.encode(inputs)
-    hidden = bart.backbone(
+    expected = model(
         {
             **inputs,
             "decoder_token_ids": tokens,
             "decoder_padding_mask": np.ones_like(tokens),
         }
-    )["decoder_sequence_output"]
-    expected = bart.backbone.token_embedding(hidden, reverse=True)
+    )
     for position in range(7):
         logits, changed = generation.step(tokens[:, position], state)
         np.testing.assert_allclose(logits, expected[:, position], atol=1e-4)
@@ -98,9 +124,11 @@ def test_a_beam_is_at_least_as_probable_as_greedy(generation, inputs):
 
 
 @pytest.mark.large
-def test_it_converts_to_builtin_operations_of_litert(bart, generation, inputs):
+def test_it_converts_to_builtin_operations_of_litert(model, generation, inputs):
     def generate(**inputs):
-        hypotheses = generation.decode(inputs, BeamSearch(2, end_id=2), LENGTH, rules=[])
+        hypotheses = generation.decode(
+            inputs, BeamSearch(2, generation.end_id), LENGTH, rules=[]
+        )
         return {"token_ids": hypotheses.token_ids, "log_probs": hypotheses.log_probs}
 
     function = tf.function(generate, autograph=False)
@@ -111,7 +139,7 @@ def test_it_converts_to_builtin_operations_of_litert(bart, generation, inputs):
         }
     )
     archive = keras.export.ExportArchive()
-    archive.track(bart)
+    archive.track(model)
     content = convert_signatures(archive, {"serving_default": function}, "float32")
     runner = Interpreter(model_content=content).get_signature_runner("serving_default")
     expected = run(generation, inputs, 2)
@@ -137,6 +165,8 @@ def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     np.testing.assert_array_equal(received["token_ids"], expected["token_ids"])
 
 
-def test_a_length_that_the_positions_do_not_hold_is_refused(bart):
+def test_a_length_that_the_positions_do_not_hold_is_refused():
     with pytest.raises(ValueError, match=r"in \[1, 24\].*Received: max_length=25"):
-        BartGeneration(bart, max_length=25, start_id=2, end_id=2)
+        Seq2SeqLMGeneration(bart(), max_length=25, start_id=2, end_id=2)
+    with pytest.raises(ValueError, match="any number.*Received: max_length=0"):
+        Seq2SeqLMGeneration(t5(), max_length=0, start_id=0, end_id=1)

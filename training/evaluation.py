@@ -27,12 +27,15 @@ class Evaluation:
         scores: Of the text metric; `None` without one.
         texts: Generated texts, in the order of first appearance of their sources.
         seconds: What decoding took.
+        outputs: What was compared, one dictionary each: `source`, its right `targets`, the
+            `output`, and the tokens of both, `target_tokens` and `output_tokens`.
     """
 
     rates: ErrorRates
     scores: TextScores | None
     texts: list[str]
     seconds: float
+    outputs: list[dict[str, Any]]
 
     @property
     def values(self) -> dict[str, float]:
@@ -73,18 +76,28 @@ def evaluate(
     )
     texts = [next(generated) if fit else "" for fit in fits]
     seconds = time.perf_counter() - begin
-    compared, right = texts, list(answers.values())
+    compared, right, sources = texts, list(answers.values()), list(answers)
     if references == "pair":
+        sources = pairs.sources
         of_source = dict(zip(answers, texts, strict=True))
         compared = [of_source[source] for source in pairs.sources]
         right = [[target] for target in pairs.targets]
     split = cache(model.preprocessor.target_tokenizer.split_text)
+    outputs = [
+        {
+            "source": source if isinstance(source, str) else str(source),
+            "targets": targets,
+            "output": text,
+            "target_tokens": [split(target) for target in targets],
+            "output_tokens": split(text),
+        }
+        for source, targets, text in zip(sources, right, compared, strict=True)
+    ]
     rates = error_rates(
-        [split(text) for text in compared],
-        [[split(text) for text in references] for references in right],
+        [row["output_tokens"] for row in outputs], [row["target_tokens"] for row in outputs]
     )
     scores = None if metric == "none" else text_scores(metric, compared, right)
-    return Evaluation(rates, scores, texts, seconds)
+    return Evaluation(rates, scores, texts, seconds, outputs)
 
 
 def evaluate_run(
@@ -93,7 +106,7 @@ def evaluate_run(
     settings: GenerationSettings | None = None,
     metric: str | None = None,
 ) -> dict[str, Any]:
-    """Evaluates the best model of a run and writes `evaluation.json`.
+    """Evaluates the best model of a run; writes `evaluation.json` and `outputs.jsonl`.
 
     Args:
         run: The run.
@@ -109,13 +122,8 @@ def evaluate_run(
     settings = settings or GenerationSettings()
     # A run of an older version has neither setting.
     names = run.config["settings"]
-    found = evaluate(
-        model,
-        pairs,
-        settings,
-        metric if metric is not None else names.get("metric", "none"),
-        names.get("references", "source"),
-    )
+    metric = metric if metric is not None else names.get("metric", "none")
+    found = evaluate(model, pairs, settings, metric, names.get("references", "source"))
     lengths = model.preprocessor.source_lengths(list(pairs.references()))
     scores = (
         {**found.scores.values, "signature": found.scores.signature} if found.scores else {}
@@ -123,6 +131,7 @@ def evaluate_run(
     result = {
         **found.rates.to_dict(),
         **scores,
+        "metric": metric,
         "too_long": int((lengths > model.preprocessor.max_source_length).sum()),
         "search": settings.description,
         "generation": settings.to_dict(),
@@ -130,6 +139,7 @@ def evaluate_run(
         "token_name": names["token_name"],
         "sequence_name": names["sequence_name"],
     }
+    run.write_outputs(found.outputs)
     run.write_json(run.evaluation_file, result)
     return result
 

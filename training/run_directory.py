@@ -11,6 +11,8 @@ epochs/             models of the epochs that `--average` takes, such as epoch_0
 history.jsonl       one line of metrics an epoch
 metrics.json        summary of the finished run
 evaluation.json     error rates of the last `evaluate`
+outputs.jsonl       what it generated, one line a source, with its right targets
+report.html         the run to look at
 checkpoint/         state to resume from; removed when the run is finished
 logs/               TensorBoard
 ```
@@ -25,7 +27,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from keras_seq2seq.data.readers import Pairs, read_pairs
+from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
@@ -58,6 +60,8 @@ class RunDirectory:
         self.history_file = self.path / "history.jsonl"
         self.metrics_file = self.path / "metrics.json"
         self.evaluation_file = self.path / "evaluation.json"
+        self.outputs_file = self.path / "outputs.jsonl"
+        self.report_file = self.path / "report.html"
         self.validation_file = self.path / "validation.tsv"
         self.test_file = self.path / "test.tsv"
         self.checkpoint = self.path / "checkpoint"
@@ -186,6 +190,17 @@ class RunDirectory:
             write_atomically(
                 folder / f"{name}.txt", lambda path, text=text: path.write_text(text, "utf-8")
             )
+
+    def write_outputs(self, rows: list[dict[str, Any]]) -> None:
+        """Writes what an evaluation generated."""
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_atomically(self.outputs_file, lambda path: path.write_text(lines, "utf-8"))
+
+    def outputs(self) -> list[dict[str, Any]]:
+        """What the last evaluation generated, one dictionary a source; none before one."""
+        if not self.outputs_file.exists():
+            return []
+        return [json.loads(line) for line in read_lines(self.outputs_file)]
 
     def test_pairs(self) -> Pairs:
         """The run's own test pairs, else its validation pairs."""

@@ -8,6 +8,7 @@ from keras_seq2seq.layers.additive_attention import (
 )
 from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
+from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.layers.ctc import CTCLoss
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
@@ -27,6 +28,7 @@ __all__ = [
     "AttentionalRecurrence",
     "BahdanauAttention",
     "CTCLoss",
+    "CopyMixture",
     "DeltaFeatures",
     "DenseGradientEmbedding",
     "DotProductAttention",

@@ -2,12 +2,16 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from export import compare, export_formats, print_parity
 from export.parity import parity_table
+from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from training.config import TrainingConfig
+from training.run_directory import RunDirectory
 
 FORMATS = ["saved_model", "tflite", "tflite_float16", "tflite_int8"]
 
@@ -92,6 +96,37 @@ def test_a_transformer_agrees_too(transformer_model, pairs, tmp_path, search):
     paths = [tmp_path / name for name in FORMATS[:2]]
     rows = compare(transformer_model, paths, list(pairs.references())[:20])
     assert all(row.passes for row in rows), rows
+    if search == GenerationSettings():
+        assert exit_status(transformer_model, paths[1:], pairs, tmp_path, changed=0.01) == 1
+
+
+@pytest.mark.large
+def test_the_exit_status_tells_whether_float32_artefacts_agree(
+    text_model, exports, pairs, tmp_path
+):
+    paths = [exports / name for name in FORMATS]
+    assert exit_status(text_model, paths, pairs, tmp_path / "same") == 0
+    # What is quantized may differ.
+    changed = paths[2:]
+    assert exit_status(text_model, changed, pairs, tmp_path / "other", changed=0.01) == 0
+    changed = paths[1:]
+    assert exit_status(text_model, changed, pairs, tmp_path / "third", changed=0.01) == 1
+
+
+def exit_status(model, paths, pairs, folder, changed=0.0):
+    """Of the command on a run of this model, whose weights are a little larger."""
+    run = RunDirectory(folder / "run")
+    run.begin(TrainingConfig(), pairs, pairs)
+    run.write_pairs(run.validation_file, pairs)
+    original = model.get_weights()
+    model.set_weights([weight + changed for weight in original])
+    model.save(run.model_file)
+    model.set_weights(original)
+    result = CliRunner().invoke(
+        main, ["parity", str(run.path), *map(str, paths), "--count", "3"]
+    )
+    assert ("DIFFERS" in result.output) == (result.exit_code == 1), result.output
+    return result.exit_code
 
 
 def test_a_changed_model_is_found_out(text_model, exports, pairs):
@@ -114,6 +149,20 @@ def test_an_export_into_an_existing_folder_changes_nothing(text_model, exports):
 def test_what_is_no_artefact_is_refused(text_model, tmp_path):
     with pytest.raises(InputError, match="is no artefact: it has neither"):
         compare(text_model, [tmp_path], ["a"])
+
+
+def test_what_cannot_be_compared_is_told_apart(text_model, exports, tmp_path):
+    (tmp_path / "model.tflite").touch()
+    with pytest.raises(InputError, match="not exported by this package: no signatures.json"):
+        compare(text_model, [tmp_path], ["a"])
+    (tmp_path / "model.json").touch()
+    with pytest.raises(InputError, match="is a web page, which runs in a browser"):
+        compare(text_model, [tmp_path], ["a"])
+    version = tmp_path / "speller" / "3"
+    version.parent.mkdir()
+    version.symlink_to(exports / "tflite")
+    (_, row) = compare(text_model, [version], ["cab"])
+    assert row.engine == "speller/3"
 
 
 def test_no_sources_are_refused(text_model):

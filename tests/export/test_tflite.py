@@ -135,6 +135,8 @@ def test_int8_weights_are_smaller_and_close(text_model, pairs, tmp_path):
 def test_an_unknown_quantization_is_refused(text_model):
     with pytest.raises(ValueError, match="`quantization` must be one of.*Received: 'int3'"):
         convert(text_model, quantization="int3")
+    with pytest.raises(InputError, match='8-bit activations cannot be exported.*Use "int8"'):
+        convert(text_model, quantization="full-int8")
 
 
 def test_sampling_is_refused(text_model):

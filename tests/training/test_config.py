@@ -77,8 +77,8 @@ def test_a_clipnorm_that_is_no_number_is_refused():
     ("name", "choices"),
     [
         ("architecture", "lstm, lstm_attention, recurrent, transformer"),
-        ("source_tokenizer", "characters, symbols"),
-        ("target_tokenizer", "characters, symbols"),
+        ("source_tokenizer", "characters, symbols, words, sentencepiece, bpe, wordpiece"),
+        ("target_tokenizer", "characters, symbols, words, sentencepiece, bpe, wordpiece"),
         ("precision", "float32, mixed_float16, mixed_bfloat16"),
         ("optimizer", "adam, sgd"),
         ("schedule", "cosine, inverse_square_root, constant, plateau"),

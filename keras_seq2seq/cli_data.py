@@ -1,0 +1,108 @@
+"""The command `inspect`: a quick look at data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from keras_seq2seq.cli_options import PATH, console, load_tensorflow, print_written
+from keras_seq2seq.errors import InputError
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=PATH)
+@click.option("--validation", type=PATH, help="TSV of validation pairs.")
+@click.option("--test", type=PATH, help="TSV of test pairs.")
+@click.option("--json", "json_file", type=PATH, help="Write it all as JSON too.")
+def inspect(
+    files: tuple[Path, ...],
+    validation: Path | None,
+    test: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Look at FILES: one TSV (source, tab, target) or two parallel text files.
+
+    Prints lengths, characters, repeated pairs, what validation and test share with training,
+    and suspicious pairs: identical sides, lengths that do not fit each other, control
+    characters, spaces at an end. Changes nothing.
+
+    \b
+    Examples:
+      keras-seq2seq inspect pairs.tsv
+      keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
+    """
+    load_tensorflow()
+    from keras_seq2seq.data import read_pairs, read_parallel
+    from keras_seq2seq.data.inspection import inspect_pairs
+
+    if len(files) > 2:
+        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
+    parts = {"train": read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)}
+    parts |= {
+        name: read_pairs(file)
+        for name, file in (("validation", validation), ("test", test))
+        if file is not None
+    }
+    result = inspect_pairs(parts)
+    console.print(_summary(result, list(parts)))
+    for name in parts:
+        _print_examples(name, result[name]["suspicious"])
+    if json_file is not None:
+        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+        try:
+            json_file.write_text(text, "utf-8")
+        except OSError as error:
+            raise InputError(f"{json_file} cannot be written: {error}.") from error
+        print_written(json_file)
+
+
+def _summary(result: dict[str, Any], names: list[str]) -> Table:
+    table = Table("", *names)
+
+    def add(title: str, values: list[str]) -> None:
+        table.add_row(title, *values)
+
+    for title, key in (
+        ("pairs", "pairs"),
+        ("different sources", "sources"),
+        ("repeated pairs", "repeated_pairs"),
+        ("sources with several targets", "sources_with_several_targets"),
+    ):
+        add(title, [f"{result[name][key]:,}" for name in names])
+    for side in ("source", "target"):
+        for unit in ("characters", "words"):
+            spreads = [result[name][side][unit] for name in names]
+            add(
+                f"{side} {unit}: min, median, 95 %, max",
+                [f"{s['min']}  {s['median']:g}  {s['p95']:g}  {s['max']}" for s in spreads],
+            )
+        alphabets = [result[name][side]["alphabet"] for name in names]
+        add(f"different {side} characters", [f"{len(alphabet)}" for alphabet in alphabets])
+        new = [set(alphabet) - set(alphabets[0]) for alphabet in alphabets]
+        if any(new):
+            shown = [escape(" ".join(map(repr, sorted(some)[:8]))) for some in new]
+            add(f"{side} characters not in {names[0]}", shown)
+    if len(names) > 1:
+        overlap = result["overlap"]
+        for title, key in (("sources", "sources"), ("pairs", "pairs")):
+            counts = [f"{overlap[name][key]:,}" for name in names[1:]]
+            add(f"{title} also in {names[0]}", ["", *counts])
+    for kind in result[names[0]]["suspicious"]:
+        counts = [f"{result[name]['suspicious'][kind]['count']:,}" for name in names]
+        add(f"suspicious: {kind}", counts)
+    return table
+
+
+def _print_examples(name: str, suspicious: dict[str, Any]) -> None:
+    for kind, found in suspicious.items():
+        for example in found["examples"]:
+            pair = f"{example['source'][:60]!r} -> {example['target'][:60]!r}"
+            console.print(
+                f"{name}, line {example['number']}, {kind}: {pair}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )

@@ -1,0 +1,83 @@
+"""The commands that look at finished runs: `compare`, `results`, `report`."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from keras_seq2seq.cli_options import (
+    PATH,
+    console,
+    load_tensorflow,
+    print_written,
+)
+from keras_seq2seq.errors import InputError
+
+
+@click.command()
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
+@click.option("--samples", default=1000, show_default=True, help="Samples of the sources.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the samples.")
+@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
+def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path | None) -> None:
+    """Compare the last evaluations of the runs FIRST and SECOND, by paired bootstrap.
+
+    Both must have been evaluated on the same pairs. p is the share of samples in which the
+    better run is not better, doubled: below 0.05 the difference is hardly chance.
+
+    \b
+    Example:
+      keras-seq2seq evaluate runs/a test.tsv
+      keras-seq2seq evaluate runs/b test.tsv
+      keras-seq2seq compare runs/a runs/b
+    """
+    load_tensorflow()
+    from keras_seq2seq.training.comparison import compare_runs, comparison_rows
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    found = compare_runs(RunDirectory(first), RunDirectory(second), samples=samples, seed=seed)
+    table = Table("", str(first), str(second), "difference", "95 % of samples", "p")
+    for row in found:
+        is_share = row.metric.endswith("error_rate")
+        numbers = [row.first, row.second, row.difference, row.low, row.high]
+        shown = [f"{100 * value if is_share else value:.2f}" for value in numbers]
+        table.add_row(
+            row.metric.replace("_", " ") + (" %" if is_share else ""),
+            *shown[:3],
+            f"{shown[3]} to {shown[4]}",
+            f"{row.p_value:.3f}",
+        )
+    console.print(table)
+    if json_file is not None:
+        _write(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--output", type=PATH, help="Write it to a file in place of printing it.")
+def results(runs: tuple[Path, ...], output: Path | None) -> None:
+    """Print a Markdown table of the last evaluations of RUNS, one row each.
+
+    \b
+    Example:
+      keras-seq2seq results runs/cmudict runs/demo
+    """
+    load_tensorflow()
+    from keras_seq2seq.training.results import results_markdown
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    text = results_markdown([RunDirectory(path) for path in runs])
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write(output, text)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}.") from error
+    print_written(path)

@@ -1,0 +1,184 @@
+"""Paired bootstrap of two runs, and the table of results."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_seq2seq.cli import main
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.metrics import error_rates, text_scores
+from training.comparison import compare_runs
+from training.config import TrainingConfig
+from training.results import results_markdown
+from training.run_directory import RunDirectory
+
+
+def evaluated(path, outputs, metric="none"):
+    """A run whose evaluation generated these outputs, of sources with one target each."""
+    path.mkdir()
+    run = RunDirectory(path)
+    rows = [
+        {
+            "source": str(number),
+            "targets": [target],
+            "output": output,
+            "target_tokens": [target.split()],
+            "output_tokens": output.split(),
+        }
+        for number, (target, output) in enumerate(outputs)
+    ]
+    run.write_outputs(rows)
+    rates = error_rates(
+        [row["output_tokens"] for row in rows], [row["target_tokens"] for row in rows]
+    )
+    run.write_json(
+        run.evaluation_file,
+        {
+            **rates.to_dict(),
+            "metric": metric,
+            "search": "beam 4",
+            "token_name": "phoneme",
+            "sequence_name": "word",
+        },
+    )
+    return run
+
+
+def noisy(share, count=300, seed=0):
+    """Targets and outputs with so many wrong tokens."""
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for number in range(count):
+        target = [f"t{number % 7}", f"u{number % 11}", "v", "w", "x"]
+        output = [token if rng.random() > share else "no" for token in target]
+        pairs.append((" ".join(target), " ".join(output)))
+    return pairs
+
+
+def test_a_clear_difference_is_significant_and_its_interval_holds_it(tmp_path):
+    first = evaluated(tmp_path / "a", noisy(0.3))
+    second = evaluated(tmp_path / "b", noisy(0.1, seed=1))
+    token, sequence = compare_runs(first, second)
+    for row, name in ((token, "token_error_rate"), (sequence, "sequence_error_rate")):
+        assert row.metric == name
+        assert row.first == pytest.approx(first.read_json(first.evaluation_file)[name])
+        assert row.second == pytest.approx(second.read_json(second.evaluation_file)[name])
+        assert row.difference == pytest.approx(row.second - row.first)
+        assert row.low < row.difference < row.high < 0
+        assert row.p_value == 0
+
+
+def test_the_other_order_gives_the_other_sign(tmp_path):
+    first = evaluated(tmp_path / "a", noisy(0.3))
+    second = evaluated(tmp_path / "b", noisy(0.25, seed=1))
+    there, back = compare_runs(first, second), compare_runs(second, first)
+    for one, other in zip(there, back, strict=True):
+        assert one.difference == -other.difference
+        assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+        assert one.p_value == other.p_value > 0
+
+
+def test_a_run_does_not_differ_from_itself(tmp_path):
+    run = evaluated(tmp_path / "a", noisy(0.3))
+    for row in compare_runs(run, run):
+        assert (row.difference, row.low, row.high, row.p_value) == (0, 0, 0, 1)
+
+
+def test_chance_is_called_chance_at_the_rate_that_p_says(tmp_path):
+    """Runs of the same quality: p is below 0.1 about one time in ten."""
+    runs = [evaluated(tmp_path / str(i), noisy(0.2, 60, seed=i)) for i in range(40)]
+    values = [
+        compare_runs(first, second, samples=200)[0].p_value
+        for first, second in zip(runs[::2], runs[1::2], strict=True)
+    ]
+    assert np.mean(np.array(values) < 0.1) <= 0.35
+    assert np.mean(values) > 0.25
+
+
+@pytest.mark.parametrize("metric", ["bleu", "bleu_lowercase", "rouge"])
+def test_scores_of_texts_are_those_of_the_metric(tmp_path, metric):
+    first = evaluated(tmp_path / "a", noisy(0.3), metric)
+    second = evaluated(tmp_path / "b", noisy(0.1, seed=1), metric)
+    rows = {row.metric: row for row in compare_runs(first, second, samples=100)}
+    for run, name in ((first, "first"), (second, "second")):
+        outputs = run.outputs()
+        expected = text_scores(
+            metric,
+            [row["output"] for row in outputs],
+            [row["targets"] for row in outputs],
+        )
+        for key, value in expected.values.items():
+            assert getattr(rows[key], name) == pytest.approx(value, abs=1e-6)
+            assert rows[key].difference > 0 and rows[key].p_value == 0
+
+
+def test_bad_input_is_told(tmp_path):
+    run = evaluated(tmp_path / "a", noisy(0.3))
+    other = evaluated(tmp_path / "b", noisy(0.3, count=20))
+    with pytest.raises(InputError, match=r"different pairs \(300 and 20\)"):
+        compare_runs(run, other)
+    with pytest.raises(InputError, match="no saved outputs. Run `keras-seq2seq evaluate"):
+        compare_runs(run, RunDirectory(tmp_path / "none"))
+    with pytest.raises(InputError, match="--samples must be at least 1. Received: 0"):
+        compare_runs(run, run, samples=0)
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path):
+    evaluated(tmp_path / "a", noisy(0.3))
+    evaluated(tmp_path / "b", noisy(0.1, seed=1))
+    arguments = ["compare", tmp_path / "a", tmp_path / "b", "--json", tmp_path / "c.json"]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    assert "0.000" in result.output
+    rows = json.loads((tmp_path / "c.json").read_text())
+    assert [row["metric"] for row in rows] == ["token_error_rate", "sequence_error_rate"]
+
+
+@pytest.fixture
+def finished(tmp_path):
+    run = evaluated(tmp_path / "demo", noisy(0.3))
+    settings = TrainingConfig(seed=7).to_dict()
+    run.write_json(run.config_file, {"settings": settings, "data": "0" * 64})
+    metrics = {
+        "parameters": 1_001_515,
+        "training_pairs": 130_603,
+        "seconds": 362.0,
+        "resumed_from_epoch": 2,
+        "machine": {
+            "processor": "A|B",
+            "cores": 2,
+            "tensorflow": "2.21.0",
+            "keras": "3.15.1",
+            "python": "3.11.7",
+        },
+    }
+    run.write_json(run.metrics_file, metrics)
+    return run
+
+
+def test_results_are_those_of_the_files(finished):
+    evaluation = finished.read_json(finished.evaluation_file)
+    table = results_markdown([finished, finished]).splitlines()
+    header, line, first, second, _, machine = table
+    assert first == second and line.count("---") == header.count("|") - 1
+    cells = dict(
+        zip(
+            [cell.strip() for cell in header.split("|")],
+            [cell.strip() for cell in first.split("|")],
+            strict=True,
+        )
+    )
+    assert cells["parameters"] == "1.00 M" and cells["seed"] == "7"
+    assert cells["phoneme errors"] == f"{100 * evaluation['token_error_rate']:.2f} %"
+    assert cells["word errors"] == f"{100 * evaluation['sequence_error_rate']:.2f} %"
+    assert cells["training"] == "6 min 2 s (resumed)"
+    assert machine.startswith("Measured on A|B, 2 cores, TensorFlow 2.21.0")
+
+
+def test_results_need_an_evaluation(finished):
+    finished.evaluation_file.unlink()
+    result = CliRunner().invoke(main, ["results", str(finished.path)])
+    assert result.exit_code == 2
+    assert "has no evaluation.json. Run `keras-seq2seq evaluate` on it" in result.stderr

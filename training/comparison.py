@@ -1,0 +1,177 @@
+"""Whether one run is better than another: paired bootstrap over the same test sources."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.metrics import error_rates, text_scores
+
+from .run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of two runs.
+
+    Attributes:
+        metric: Its name.
+        first: Of the first run, a share or per cent.
+        second: Of the second run.
+        difference: `second - first`.
+        low: The difference is from `low` to `high` in 95 % of the samples.
+        high: See `low`.
+        p_value: Share of the samples in which the run that is better on all sources is not
+            better, doubled (two-sided), at most 1.
+    """
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+# A set of sources, as numbers from 0, several times for one that was drawn so -> a value of
+# each run.
+Statistic = Callable[[np.ndarray], tuple[float, float]]
+
+
+def compare_runs(
+    first: RunDirectory, second: RunDirectory, *, samples: int = 1000, seed: int = 1
+) -> list[Comparison]:
+    """Compares what `evaluate` saved of two runs, on the sources that both have.
+
+    Draws as many sources as there are, with replacement, `samples` times, and looks at both
+    runs on each sample.
+
+    Args:
+        first: A run that was evaluated.
+        second: Another, on the same test pairs.
+        samples: int, at least 1.
+        seed: int. Of the samples.
+
+    Returns:
+        Of token and sequence error rate, and of BLEU or ROUGE if both runs were evaluated
+        with it (chrF is not compared: it has no statistics of single texts to add up).
+
+    Raises:
+        InputError: If a run was not evaluated, or their sources or right targets differ.
+
+    Reference:
+        [Koehn, 2004](https://aclanthology.org/W04-3250), section 3.
+    """
+    if samples < 1:
+        raise InputError(f"--samples must be at least 1. Received: {samples}.")
+    outputs = [_read(run) for run in (first, second)]
+    if [(row["source"], row["targets"]) for row in outputs[0]] != [
+        (row["source"], row["targets"]) for row in outputs[1]
+    ]:
+        raise InputError(
+            f"{first.path} and {second.path} were evaluated on different pairs "
+            f"({len(outputs[0])} and {len(outputs[1])}). Evaluate both on the same file."
+        )
+    generator = np.random.default_rng(seed)
+    count = len(outputs[0])
+    drawn = generator.integers(count, size=(samples, count))
+    evaluations = [run.read_json(run.evaluation_file) for run in (first, second)]
+    return [
+        _compare(name, statistic, drawn)
+        for name, statistic in _statistics(outputs, evaluations).items()
+    ]
+
+
+def comparison_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """The comparisons as JSON takes them."""
+    return [asdict(comparison) for comparison in comparisons]
+
+
+def _read(run: RunDirectory) -> list[dict[str, Any]]:
+    outputs = run.outputs()
+    if not outputs:
+        raise InputError(
+            f"{run.path} has no saved outputs. Run `keras-seq2seq evaluate {run.path}` first."
+        )
+    return outputs
+
+
+def _compare(name: str, statistic: Statistic, drawn: np.ndarray) -> Comparison:
+    first, second = statistic(np.arange(drawn.shape[1]))
+    differences = np.array([np.subtract(*statistic(rows)[::-1]) for rows in drawn])
+    difference = second - first
+    low, high = np.percentile(differences, (2.5, 97.5))
+    not_so = np.mean(differences * np.sign(difference) <= 0) if difference else 1.0
+    return Comparison(
+        name, first, second, difference, float(low), float(high), float(min(1, 2 * not_so))
+    )
+
+
+def _statistics(
+    outputs: list[list[dict[str, Any]]], evaluations: list[dict[str, Any]]
+) -> dict[str, Statistic]:
+    # Of each source: edits, tokens of the nearest reference, whether it is wrong.
+    counts = [np.array([_counts(row) for row in rows]) for rows in outputs]
+    statistics = {
+        "token_error_rate": _of_sums(counts, lambda sums, _: sums[0] / max(1, sums[1])),
+        "sequence_error_rate": _of_sums(counts, lambda sums, number: sums[2] / number),
+    }
+    metrics = {evaluation.get("metric", "none") for evaluation in evaluations}
+    metric = metrics.pop() if len(metrics) == 1 else "none"
+    if metric in ("bleu", "bleu_lowercase"):
+        bleu = _bleu(metric)
+        counts = [np.array([_bleu_counts(bleu, row) for row in rows]) for rows in outputs]
+        statistics[metric] = _of_sums(counts, lambda sums, _: _bleu_of(bleu, sums))
+    if metric == "rouge":
+        scores = [[_rouge(row) for row in rows] for rows in outputs]
+        for name in scores[0][0]:
+            columns = [np.array([[one[name]] for one in of_run]) for of_run in scores]
+            statistics[name] = _of_sums(columns, lambda sums, number: sums[0] / number)
+    return statistics
+
+
+def _of_sums(counts: list[np.ndarray], value: Callable[[np.ndarray, int], float]) -> Statistic:
+    """A value of sums over sources: `(sums of the counts, number of sources) -> value`."""
+
+    def of(rows: np.ndarray) -> tuple[float, float]:
+        first, second = (value(of_run[rows].sum(0), len(rows)) for of_run in counts)
+        return float(first), float(second)
+
+    return of
+
+
+def _counts(row: dict[str, Any]) -> tuple[float, float, float]:
+    rates = error_rates([row["output_tokens"]], [row["target_tokens"]])
+    edits = rates.token_error_rate * max(1, rates.reference_tokens)
+    return round(edits), rates.reference_tokens, rates.sequence_error_rate
+
+
+def _rouge(row: dict[str, Any]) -> dict[str, float]:
+    return text_scores("rouge", [row["output"]], [row["targets"]]).values
+
+
+def _bleu(metric: str) -> Any:
+    from sacrebleu.metrics import BLEU
+
+    # The settings of `text_scores`; the effective order matters to single sentences alone.
+    return BLEU(lowercase=metric == "bleu_lowercase", effective_order=True)
+
+
+def _bleu_counts(bleu: Any, row: dict[str, Any]) -> list[float]:
+    score = bleu.sentence_score(row["output"], row["targets"])
+    return [*score.counts, *score.totals, score.sys_len, score.ref_len]
+
+
+def _bleu_of(bleu: Any, sums: np.ndarray) -> float:
+    order = (len(sums) - 2) // 2
+    return bleu.compute_bleu(
+        correct=sums[:order].tolist(),
+        total=sums[order : 2 * order].tolist(),
+        sys_len=int(sums[-2]),
+        ref_len=int(sums[-1]),
+        smooth_method=bleu.smooth_method,
+        smooth_value=bleu.smooth_value,
+    ).score
