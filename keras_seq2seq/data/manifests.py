@@ -40,9 +40,8 @@ def read_manifest(
     *,
     folder: str | Path | None = None,
     strict: bool = False,
-    check_signals: bool = True,
 ) -> tuple[Pairs, list[str]]:
-    """Reads a list of signal files and their texts.
+    """Reads a list of signal files and their texts, and looks into every file.
 
     An entry is left out, and counted in the report, if its file is missing, cannot be read,
     is empty, holds NaN, is silent or has another number of features than the first, or if
@@ -54,8 +53,6 @@ def read_manifest(
         folder: Where files are that the list names relatively, with or without their ending.
             Defaults to the folder of the list.
         strict: bool. The first such entry is an error. Defaults to `False`.
-        check_signals: bool. Read every file, to find what cannot be used before training.
-            Defaults to `True`.
 
     Returns:
         `Pairs` whose sources are paths, and the lines of the report.
@@ -78,12 +75,11 @@ def read_manifest(
             skipped.add(place, "no text", name)
         elif "\t" in text:
             skipped.add(place, "a tab in the text", name)
-        elif reason := check(file, check_signals):
+        elif reason := check(file):
             skipped.add(place, *reason)
         else:
             pairs.sources.append(str(file))
             pairs.targets.append(text)
-    # With several lists of one folder this counts what the others name; it says so.
     if folder is not None:
         for file in sorted(base.iterdir()):
             if file.suffix.lower() in _suffixes(kind) and file not in named:
@@ -198,11 +194,9 @@ class _SignalCheck:
         self.shape: tuple[int, ...] | None = None
         self.rates: dict[int, int] = {}
 
-    def __call__(self, file: Path, read: bool) -> tuple[str, str] | None:
+    def __call__(self, file: Path) -> tuple[str, str] | None:
         if not file.is_file():
             return "no such file", str(file)
-        if not read:
-            return None
         try:
             array = read_signal(file, None if self.kind == "features" else _rate(file))
         except InputError as error:
