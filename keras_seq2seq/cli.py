@@ -177,11 +177,13 @@ def _read_splits(
         splits = _read_folder(files[0], strict, columns)
     else:
         folder = () if config.source == "text" else files[1:]
+        lists = [path for path in (files[0], validation_file, test_file) if path]
 
         def read(*paths: Path | None) -> Any:
             if None in paths:
                 return None
-            return read_data([path for path in paths if path], config.source, strict, columns)
+            given = [path for path in paths if path]
+            return read_data(given, config.source, strict, columns, lists)
 
         splits = Splits(read(*files), read(validation_file, *folder), read(test_file, *folder))
     if splits.validation:

@@ -78,9 +78,10 @@ def read_data(
     kind: str = "text",
     strict: bool = False,
     columns: tuple[str | None, str | None] = (None, None),
+    others: Sequence[Path] = (),
 ) -> Any:
     """The `Pairs` of one list, or of two files, by the kind of the sources; prints what is
-    left out."""
+    left out. `others` are lists of signal files in the same folder."""
     from keras_seq2seq.data import read_manifest, read_parallel, read_records
 
     if len(files) not in (1, 2):
@@ -94,7 +95,9 @@ def read_data(
         pairs, report = read_records(files[0], *columns, strict=strict)
     else:
         folder = files[1] if len(files) == 2 else None
-        pairs, report = read_manifest(files[0], kind, folder=folder, strict=strict)
+        pairs, report = read_manifest(
+            files[0], kind, folder=folder, others=others, strict=strict
+        )
     print_report(report)
     return pairs
 
