@@ -64,6 +64,10 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
         "max_target_length": config.max_target_length or None,
         "min_count": config.min_count,
     }
+    if config.joint_vocabulary:
+        raise InputError(
+            f"--joint-vocabulary needs sources of text. Received: --source {config.source}."
+        )
     vocabulary: Any = Vocabulary(config, "target")
     if config.source == "features":
         return FramePreprocessor.from_pairs(train.sources, train.targets, vocabulary, **shared)

@@ -20,6 +20,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import ARCHITECTURES, load_model
 from keras_seq2seq.settings import GenerationSettings
 from training.config import TrainingConfig
+from training.trainer import build_preprocessor
 from training.vocabularies import text_tokenizers
 
 PAIRS = Pairs(
@@ -166,3 +167,6 @@ def test_a_joint_vocabulary_needs_one_tokenizer():
         InputError, match="--min-count does not apply to wordpiece: its size is"
     ):
         text_tokenizers(config, PAIRS)
+    config = TrainingConfig(source="features", joint_vocabulary=True)
+    with pytest.raises(InputError, match="needs sources of text. Received: --source features"):
+        build_preprocessor(config, PAIRS)
