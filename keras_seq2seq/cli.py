@@ -22,7 +22,7 @@ from keras_seq2seq.cli_options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.cli_reports import compare, results
+from keras_seq2seq.cli_reports import compare, report, results
 from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -61,7 +61,7 @@ def main() -> None:
     """
 
 
-for command in (inspect, request, generate, score, attention, tree, compare, results):
+for command in (inspect, request, generate, score, attention, tree, compare, results, report):
     main.add_command(command)
 
 
@@ -130,7 +130,13 @@ def train(
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
-    train_run(config, splits, RunDirectory(run_dir), console)
+    run = RunDirectory(run_dir)
+    train_run(config, splits, run, console)
+    if not run.report_file.exists():
+        from keras_seq2seq.training.report import write_report
+
+        with printed_warnings(), console.status("writing the report"):
+            print_written(write_report(run))
 
 
 def _preset_settings(name: str | None) -> dict[str, Any]:
