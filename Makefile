@@ -1,12 +1,13 @@
 # make demo    train, evaluate, export and check a model on real data (about 9 minutes)
 # make test    everything that continuous integration runs
+# make benchmark  tokens a second of every engine on fixed workloads (about 10 minutes)
 # make clean   remove the environment and the demo's run
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit benchmark clean
 
 demo: $(VENV)/demo.installed
 	@$(BIN)/keras-seq2seq demo --run-dir runs/demo
@@ -25,6 +26,9 @@ types: $(VENV)/test.installed
 unit: $(VENV)/test.installed
 	@echo "== Tests (about 10 minutes on 2 cores)"
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
+
+benchmark: $(VENV)/demo.installed
+	@$(BIN)/python benchmarks/table.py --json runs/benchmark.jsonl
 
 $(VENV)/%.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \

@@ -3,7 +3,8 @@ TensorFlow, no Keras, nothing of this package.
 
 The shared library is the one inside TensorFlow's wheel. As a program it reads one JSON
 request on standard input, `{"library", "path", "inputs": {tensor: [strings]}, "outputs":
-[tensor]}`, and writes the outputs as JSON: a process that imports no TensorFlow.
+[tensor], "operations": [files]}`, and writes the outputs as JSON: a process that imports no
+TensorFlow.
 """
 
 import ctypes
@@ -38,24 +39,33 @@ class CSession:
     Args:
         library: Folder with `libtensorflow_cc.so.2` and `libtensorflow_framework.so.2`.
         path: The SavedModel.
+        operations: Shared libraries with operations that are not TensorFlow's own, such as
+            those of tensorflow-text, which TensorFlow Serving links. Defaults to none.
 
     Raises:
         CError: If it cannot be loaded.
     """
 
-    def __init__(self, library: str | Path, path: str | Path):
+    def __init__(
+        self, library: str | Path, path: str | Path, operations: Sequence[str | Path] = ()
+    ):
         framework = str(Path(library) / "libtensorflow_framework.so.2")
         ctypes.CDLL(framework, mode=ctypes.RTLD_GLOBAL)
         self._c = ctypes.CDLL(str(Path(library) / "libtensorflow_cc.so.2"))
         for name in (
             "TF_NewStatus TF_NewGraph TF_NewSessionOptions TF_LoadSessionFromSavedModel "
-            "TF_GraphOperationByName TF_AllocateTensor TF_TensorData TF_StringGetDataPointer"
+            "TF_GraphOperationByName TF_AllocateTensor TF_TensorData TF_StringGetDataPointer "
+            "TF_LoadLibrary"
         ).split():
             getattr(self._c, name).restype = ctypes.c_void_p
         for name in ("TF_StringGetSize", "TF_TensorByteSize"):
             getattr(self._c, name).restype = ctypes.c_size_t
         self._c.TF_Dim.restype = ctypes.c_int64
         self._c.TF_Message.restype = ctypes.c_char_p
+        for file in operations:
+            status = self._status()
+            self._c.TF_LoadLibrary(str(file).encode(), status)
+            self._check(status)
         self._graph = ctypes.c_void_p(self._c.TF_NewGraph())
         options = ctypes.c_void_p(self._c.TF_NewSessionOptions())
         tags = (ctypes.c_char_p * 1)(b"serve")
@@ -178,7 +188,7 @@ def _plain(array: np.ndarray) -> Any:
 if __name__ == "__main__":
     request = json.load(sys.stdin)
     try:
-        session = CSession(request["library"], request["path"])
+        session = CSession(request["library"], request["path"], request.get("operations", ()))
         answer: Any = [_plain(a) for a in session.run(request["inputs"], request["outputs"])]
     except CError as error:
         answer = {"code": error.code, "message": str(error)}

@@ -15,6 +15,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def measure(request: dict) -> dict:
     sources, fed, fetched = request["sources"], request["fed"], request["fetched"]
     begin = time.perf_counter()
     session = CSession(request["library"], request["path"])
-    result = {"load_seconds": time.perf_counter() - begin}
+    result: dict[str, Any] = {"load_seconds": time.perf_counter() - begin}
 
     def run(batch: list[str]) -> float:
         begin = time.perf_counter()

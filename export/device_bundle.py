@@ -14,6 +14,7 @@ from . import litert_runner, plain_tokenizers
 
 HERE = Path(__file__).parent
 CARD = Template((HERE / "model_card.md").read_text("utf-8"))
+SIGNAL_CARD = Template((HERE / "signal_model_card.md").read_text("utf-8"))
 
 
 def write_bundle(
@@ -34,8 +35,7 @@ def write_bundle(
     """
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(content)
-    for name in ("source", "target"):
-        tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
+    for name, tokenizer in model.preprocessor.tokenizers.items():
         lists = {"vocabulary": tokenizer.get_vocabulary()}
         if isinstance(tokenizer, SentencePieceTokenizer):
             lists["scores"] = tokenizer.scores
@@ -45,13 +45,32 @@ def write_bundle(
     (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
     for module in (litert_runner, plain_tokenizers):
         shutil.copy(str(module.__file__), folder)
-    shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
+    if model.preprocessor.kind == "text":
+        shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
     card = _card(model, description, model_name, len(content))
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
 
 
 def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: int) -> str:
     preprocessor, generation = model.preprocessor, description["generation"]
+    tokens = generation["max_length"] or preprocessor.max_target_length
+    shared = {
+        "name": model_name,
+        "version": __version__,
+        "megabytes": f"{size / 1e6:.2f}",
+        "quantization": description["quantization"],
+        "parameters": f"{model.count_params():,}",
+        "longest_source": preprocessor.max_source_length,
+        "longest_target": tokens,
+        "output_length": tokens + 1,
+        "hypotheses": generation["num_hypotheses"],
+        "settings": ", ".join(f"{name} {value}" for name, value in generation.items()),
+        "target_size": preprocessor.target_tokenizer.vocabulary_size(),
+        "separator": repr(description["target"]["separator"]),
+        "end": description["target"]["end"],
+    }
+    if preprocessor.kind != "text":
+        return SIGNAL_CARD.substitute(shared, **_signal_words(preprocessor))
     split = {
         "CharacterTokenizer": "each Unicode character (code point) is a token",
         "SymbolTokenizer": "tokens are separated by spaces, tabs or line breaks (ASCII)",
@@ -62,24 +81,36 @@ def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: in
     }
     lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
     how = split.get(description["source"]["split"], description["source"]["split"])
-    tokens = generation["max_length"] or preprocessor.max_target_length
-    settings = ", ".join(f"{name} {value}" for name, value in generation.items())
     return CARD.substitute(
-        name=model_name,
-        version=__version__,
-        megabytes=f"{size / 1e6:.2f}",
-        quantization=description["quantization"],
-        parameters=f"{model.count_params():,}",
-        longest_source=preprocessor.max_source_length,
-        longest_target=tokens,
-        output_length=tokens + 1,
-        hypotheses=generation["num_hypotheses"],
-        settings=settings,
+        shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),
-        target_size=preprocessor.target_tokenizer.vocabulary_size(),
         split=lowercase + how,
-        separator=repr(description["target"]["separator"]),
         unknown=description["source"]["unknown"],
         append=description["source"]["append"],
-        end=description["target"]["end"],
     )
+
+
+def _signal_words(preprocessor: Any) -> dict[str, Any]:
+    if preprocessor.kind == "waveform":
+        rate = preprocessor.sample_rate
+        return {
+            "input": preprocessor.key,
+            "shape": "[1, N]",
+            "length": "N",
+            "unit": preprocessor.unit,
+            "seconds": f" ({preprocessor.max_source_length / rate:.1f} s)",
+            "what": f"sound, one channel, {rate} samples a second, in [-1, 1]",
+            "file": "sound.wav",
+            "resampled": f"of {rate} Hz",
+        }
+    shape = preprocessor.feature_shape
+    return {
+        "input": preprocessor.key,
+        "shape": f"[1, T, {preprocessor.feature_dim}]",
+        "length": "T",
+        "unit": preprocessor.unit,
+        "seconds": "",
+        "what": f"frames of the shape {shape}, flattened",
+        "file": "frames.npy",
+        "resampled": f"of an array {('frames', *shape)}",
+    }

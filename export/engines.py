@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,8 +19,8 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .litert_runner import LiteRTRunner
 
-# One source -> its target texts and their log probabilities, the best first.
-Generate = Callable[[str], tuple[list[str], np.ndarray]]
+# One source, text or array -> its target texts and their log probabilities, the best first.
+Generate = Callable[[Any], tuple[list[str], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
 def keras_engine(model: Seq2Seq, search: GenerationSettings) -> Engine:
     """The Keras model itself."""
 
-    def generate(source: str):
+    def generate(source: Any):
         hypotheses = model.search([source], search)
         return model.texts(hypotheses)[0], hypotheses.log_probs[0]
 
@@ -110,10 +112,19 @@ except OSError:
 SAVED_MODEL_PROGRAM = (
     """
 import sys
+import numpy as np
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
+serving = model.signatures["serving_default"]
+names = set(serving.structured_input_signature[1])
 for line in sys.stdin:
-    model.signatures["serving_default"](text=tf.constant([line.rstrip("\\n")]))
+    line = line.rstrip("\\n")
+    if names == {"text"}:
+        serving(text=tf.constant([line]))
+    else:
+        array = np.load(line)
+        inputs = {(names - {"lengths"}).pop(): tf.constant(array[None])}
+        serving(lengths=tf.constant([len(array)]), **inputs)
 """
     + _PEAK
 )
@@ -130,7 +141,7 @@ for line in sys.stdin:
 )
 
 
-def peak_megabytes(engine: Engine, sources: Sequence[str]) -> float:
+def peak_megabytes(engine: Engine, sources: Sequence[Any]) -> float:
     """The most resident memory of a new process that runs the artefact alone, in MB.
 
     NaN for the Keras model, and where the system has no `/proc`.
@@ -140,25 +151,39 @@ def peak_megabytes(engine: Engine, sources: Sequence[str]) -> float:
     """
     if not engine.command:
         return float("nan")
-    done = subprocess.run(
-        engine.command,
-        input="".join(f"{source}\n" for source in sources).encode(),
-        capture_output=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [_line(source, Path(folder) / f"{i}.npy") for i, source in enumerate(sources)]
+        done = subprocess.run(
+            engine.command,
+            input="".join(f"{line}\n" for line in lines).encode(),
+            capture_output=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            check=False,
+        )
     if done.returncode:
         raise InputError(f"{engine.name} fails on its own: {done.stderr.decode()[-300:]}")
     return float(done.stdout.split()[-1]) * 1024 / 1e6
 
 
+def _line(source: Any, path: Path) -> str:
+    """A source as a line of text: itself, or the file that an array is saved to."""
+    if isinstance(source, str):
+        return source
+    np.save(path, source)
+    return str(path)
+
+
 def _saved_model(path: Path) -> Generate:
     loaded = tf.saved_model.load(str(path))
     serving = loaded.signatures["serving_default"]
+    names = set(serving.structured_input_signature[1])
 
-    def generate(source: str):
+    def generate(source: Any):
+        inputs = {(names - {"lengths"}).pop(): tf.constant([source])}
+        if "lengths" in names:
+            inputs["lengths"] = tf.constant([len(source)])
         # Keeps `loaded`, which owns the vocabularies, alive.
-        outputs = loaded and serving(text=tf.constant([source]))
+        outputs = loaded and serving(**inputs)
         texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()[0]]
         return texts, outputs["log_probs"].numpy()[0]
 
@@ -173,7 +198,7 @@ def _litert(path: Path, threads: int) -> Generate:
             "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
         ) from error
 
-    def generate(source: str):
+    def generate(source: Any):
         texts, outputs = runner.generate(source)
         return texts, outputs["log_probs"][0]
 

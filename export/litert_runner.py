@@ -3,10 +3,13 @@
 A copy of this file and of `plain_tokenizers.py` lies in the folder; there it is a program too:
 
     python litert_runner.py hello world
+    python litert_runner.py sound.wav          (a model of sound)
+    python litert_runner.py frames.npy         (a model of frames)
 """
 
 import json
 import sys
+import wave
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ except ImportError:  # In an exported folder.
 
 
 class LiteRTRunner:
-    """Strings in, strings out, from the folder that `export_tflite` writes.
+    """Strings, sound or frames in, strings out, from the folder that `export_tflite` writes.
 
     Tokenizes in plain Python as the model's own tokenizer does in the graph.
 
@@ -38,14 +41,18 @@ class LiteRTRunner:
 
         path = Path(path)
         self.description = json.loads((path / "signatures.json").read_text("utf-8"))
-        self.source, self.target = (
-            PlainTokenizer(
+        self.kind = self.description["source"].get("kind", "text")
+
+        def tokenizer(side: str) -> PlainTokenizer:
+            return PlainTokenizer(
                 self.description[side],
                 _read_lines(path / f"{side}_vocabulary.txt"),
                 [float(line) for line in _read_lines(path / f"{side}_scores.txt")],
             )
-            for side in ("source", "target")
-        )
+
+        if self.kind == "text":
+            self.source = tokenizer("source")
+        self.target = tokenizer("target")
         self.interpreter = Interpreter(str(path / "model.tflite"), num_threads=num_threads)
         self._generate = self.interpreter.get_signature_runner("serving_default")
 
@@ -69,6 +76,59 @@ class LiteRTRunner:
             )
         ids = [self.source.ids.get(piece, source["unknown"]) for piece in pieces]
         return [*ids, source["append"]]
+
+    def read_signal(self, source: np.ndarray | str | Path) -> np.ndarray:
+        """Sound `(samples,)` or frames `(frames, features)`, float32.
+
+        Args:
+            source: An array, a `.npy` file, or a `.wav` file of the model's sample rate.
+
+        Raises:
+            ValueError: If it cannot be read, is empty or longer than the model takes, has
+                another shape or sample rate, or holds NaN.
+        """
+        own = self.description["source"]
+        array = source if isinstance(source, np.ndarray) else self._load(Path(source))
+        shape: tuple[int, ...] = ()
+        if self.kind == "features":
+            shape = (int(np.prod(own["feature_shape"])),)
+            if array.shape[1:] == tuple(own["feature_shape"]):
+                array = array.reshape(len(array), *shape)
+        if array.ndim < 1 or array.shape[1:] != shape:
+            raise ValueError(
+                f"A source must have the shape {('length', *shape)}. Received: {array.shape}."
+            )
+        longest = self.description["max_source_length"]
+        if not 1 <= len(array) <= longest:
+            raise ValueError(
+                f"A source must have a length from 1 to {longest}. Received: {len(array)}."
+            )
+        if array.dtype == np.int16 and self.kind == "waveform":
+            array = array / np.float32(32768)
+        if array.dtype == np.uint8 and self.kind == "features":
+            array = array / np.float32(255)
+        array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise ValueError("A source must hold finite numbers. Received NaN or infinity.")
+        return array
+
+    def _load(self, path: Path) -> np.ndarray:
+        try:
+            if path.suffix == ".wav" and self.kind == "waveform":
+                return _read_wav(path, self.description["source"]["sample_rate"])
+            return np.load(path, allow_pickle=False)
+        except (OSError, EOFError, wave.Error) as error:
+            raise ValueError(f"{path}: cannot be read ({error}).") from error
+
+    def encoder_inputs(self, source: Any) -> dict[str, np.ndarray]:
+        """The inputs of `serving_default` for one source."""
+        if self.kind == "text":
+            return {"encoder_token_ids": np.array([self.tokenize(source)], np.int32)}
+        array = self.read_signal(source)
+        return {
+            f"encoder_{self.kind}": array[None],
+            "encoder_lengths": np.array([len(array)], np.int32),
+        }
 
     def detokenize(
         self,
@@ -96,16 +156,35 @@ class LiteRTRunner:
                 pieces.append(self.target.vocabulary[token_id])
         return self.target.join(pieces)
 
-    def generate(self, text: str) -> tuple[list[str], dict[str, Any]]:
-        """Target texts, the best first, and the raw outputs of `serving_default`."""
-        ids = np.array([self.tokenize(text)], np.int32)
-        outputs = self._generate(encoder_token_ids=ids)
+    def generate(self, source: Any) -> tuple[list[str], dict[str, Any]]:
+        """Target texts, the best first, and the raw outputs of `serving_default`.
+
+        Args:
+            source: Text; or an array or file as of `read_signal`.
+
+        Raises:
+            ValueError: If the source is empty, or longer than the model takes.
+        """
+        outputs = self._generate(**self.encoder_inputs(source))
         rows = outputs["token_ids"][0]
         if not self.description["generation"]["replace_unknown"]:
             return [self.detokenize(row) for row in rows], outputs
-        pieces = self.split(text)
+        pieces = self.split(source)
         aligned = zip(rows, outputs["alignments"][0], strict=True)
         return [self.detokenize(row, pieces, weights) for row, weights in aligned], outputs
+
+
+def _read_wav(path: Path, sample_rate: int) -> np.ndarray:
+    with wave.open(str(path)) as file:
+        width, channels = file.getsampwidth(), file.getnchannels()
+        if width != 2 or file.getframerate() != sample_rate:
+            raise ValueError(
+                f"{path}: expected 16 bits and {sample_rate} Hz. Received: {8 * width} bits, "
+                f"{file.getframerate()} Hz. Convert it, for example with `ffmpeg -i {path} "
+                f"-ar {sample_rate} -sample_fmt s16 new.wav`."
+            )
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return samples.reshape(-1, channels).mean(axis=1, dtype=np.float32) / np.float32(32768)
 
 
 def _read_lines(path: Path) -> list[str]:

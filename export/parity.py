@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -64,7 +65,7 @@ class ParityRow:
 def compare(
     model: Seq2Seq,
     artefacts: Sequence[Path],
-    sources: Sequence[str],
+    sources: Sequence[Any],
     *,
     references: Sequence[Sequence[str]] | None = None,
     threads: Sequence[int] = (1,),
@@ -75,7 +76,7 @@ def compare(
     Args:
         model: The Keras model that the artefacts were made of.
         artefacts: Folders of `export_saved_model` or `export_tflite`.
-        sources: Source strings.
+        sources: Strings; or of a model of frames or sound, arrays or files.
         references: The right targets of each source, for error rates.
         threads: Numbers of threads for LiteRT, a row each.
         memory: Whether to run each artefact once more, in a process of its own, for its
@@ -93,6 +94,8 @@ def compare(
     if not threads or min(threads) < 1:
         raise InputError(f"A number of threads must be at least 1. Received: {list(threads)}.")
     model.preprocessor.check_sources(sources)
+    if model.preprocessor.kind != "text":
+        sources = [model.preprocessor.read(source) for source in sources]
     opened = [engine for path in artefacts for engine in open_artefact(path, threads)]
     rows = []
     for search in dict.fromkeys(engine.settings for engine in opened):
@@ -169,7 +172,7 @@ def parity_table(rows: Sequence[ParityRow]) -> Table:
 def print_parity(
     model: Seq2Seq,
     artefacts: Sequence[Path],
-    sources: Sequence[str],
+    sources: Sequence[Any],
     console: Console,
     json_file: Path | None = None,
     *,
@@ -204,7 +207,7 @@ def print_parity(
 Results = list[tuple[list[str], np.ndarray]]
 
 
-def _run(engine: Engine, sources: Sequence[str]) -> tuple[Results, list[float]]:
+def _run(engine: Engine, sources: Sequence[Any]) -> tuple[Results, list[float]]:
     """The results, and the milliseconds of each."""
     engine.generate(sources[0])  # Tracing and allocation are not part of a source's time.
     results, times = [], []

@@ -1,4 +1,4 @@
-"""SavedModel: strings in, strings out, for TensorFlow Serving."""
+"""SavedModel: strings, frames or sound in, strings out, for TensorFlow Serving."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,8 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
 from .servable import check_servable
-from .signatures import TextSignatures, describe
+from .signal_signatures import source_signatures
+from .signatures import describe
 from .trained import warn_if_untrained
 
 
@@ -34,10 +35,10 @@ def export_saved_model(
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
-    signatures = TextSignatures(model, settings)
+    signatures = source_signatures(model, settings)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for tokenizer in (model.preprocessor.source_tokenizer, model.preprocessor.target_tokenizer):
+    for tokenizer in model.preprocessor.tokenizers.values():
         for table in tokenizer.tables:
             archive.track(table)
     for name, function in signatures.functions().items():

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
@@ -153,18 +154,31 @@ def _predict_log(model: Seq2Seq, model_name: str) -> Callable[[int], bytes]:
             "Writing warm-up requests needs tensorflow-serving-api: "
             "`pip install keras-seq2seq[serving]`."
         ) from error
-    source = _long_source(model.preprocessor)
+    source = _warm_up_source(model.preprocessor)
 
     def log(batch_size: int) -> bytes:
         record = prediction_log_pb2.PredictionLog()
         request = record.predict_log.request
         request.model_spec.name = model_name
         request.model_spec.signature_name = "serving_default"
-        text = tf.make_tensor_proto([source] * batch_size, tf.string)
-        request.inputs["text"].CopyFrom(text)
+        for name, value in source.items():
+            batch = tf.make_tensor_proto(np.stack([value] * batch_size))
+            request.inputs[name].CopyFrom(batch)
         return record.SerializeToString()
 
     return log
+
+
+def _warm_up_source(preprocessor: Any) -> dict[str, Any]:
+    """The longest source that fits: the inputs of one row."""
+    if preprocessor.kind == "text":
+        return {"text": np.array(_long_source(preprocessor).encode(), object)}
+    length = preprocessor.max_source_length
+    inner = () if preprocessor.feature_dim is None else (preprocessor.feature_dim,)
+    return {
+        preprocessor.kind: np.zeros((length, *inner), np.float32),
+        "lengths": np.int32(length),
+    }
 
 
 def _long_source(preprocessor: Any) -> str:

@@ -3,7 +3,8 @@
 An artefact is a contract. The names below are those of the inputs and outputs of the
 SavedModel and of the `.tflite` file; a client is written against them.
 
-serving_default, text   in   text: string (B,)
+serving_default, text   in   text: string (B,); or features: float32 (B, S, F), or
+                             waveform: float32 (B, N), with lengths: int32 (B,)
                         out  text, log_probs, scores, length: (B, H);
                              token_ids, token_log_probs: (B, H, L); alignments: (B, H, L, S);
                              error: string (B,)
@@ -13,7 +14,7 @@ generate                in   text; each with a default, (B,) or (1,): prefix: st
                         out  as serving_default
 serving_default, ids    in   encoder inputs by name
                         out  as above without text
-score                   in   source, target: string (B,)
+score                   in   source (or features or waveform, and lengths); target: string (B,)
                         out  log_probs: (B,); token_log_probs: (B, T); error: string (B,)
 encode                  in   as serving_default
                         out  the decoder's initial state by name
@@ -28,6 +29,7 @@ no answer; it is empty where there is one.
 """
 
 import dataclasses
+import inspect
 from typing import Any
 
 import tensorflow as tf
@@ -113,30 +115,39 @@ class TextSignatures(IdSignatures):
     NAMES = ("serving_default", "generate", "score", "encode", "decode_step")
 
     def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-        def strings(name: str) -> tf.TensorSpec:
-            return tf.TensorSpec([self.batch_size], tf.string, name)
-
+        source = self.source_spec()
         return {
-            "serving_default": _signature(self.generate_text, {"text": strings("text")}),
+            "serving_default": _signature(self.generate_text, source),
             "generate": self.request_signature(),
-            "score": _signature(
-                self.score, {"source": strings("source"), "target": strings("target")}
-            ),
-            "encode": _signature(self.encode_text, {"text": strings("text")}),
+            "score": _signature(self.score, self.score_spec()),
+            "encode": _signature(self.encode_text, source),
             "decode_step": _signature(self.decode_step, self.step_spec()),
         }
 
-    def generate_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs, error = self.fitting_inputs(text)
+    def source_spec(self) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of what a source is made of."""
+        return {"text": self.strings("text")}
+
+    def score_spec(self) -> dict[str, tf.TensorSpec]:
+        """Shapes and dtypes of the inputs of `score`."""
+        return {"source": self.strings("source"), "target": self.strings("target")}
+
+    def strings(self, name: str) -> tf.TensorSpec:
+        return tf.TensorSpec([self.batch_size], tf.string, name)
+
+    def generate_text(self, **source: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs, error = self.fitting_inputs(source)
         least, most = self.model.length_range(inputs, self.settings)
         error = _first(error, _length_error(least, most))
         hypotheses = self.model.generate_ids(inputs, self.settings)
-        return _answered(self.text_outputs(text, hypotheses), error)
+        return _answered(self.text_outputs(source, hypotheses), error)
 
-    def text_outputs(self, text: tf.Tensor, hypotheses: Hypotheses) -> dict[str, tf.Tensor]:
-        sources = text if self.settings.replace_unknown else None
+    def text_outputs(
+        self, source: dict[str, tf.Tensor], hypotheses: Hypotheses
+    ) -> dict[str, tf.Tensor]:
+        copied = source["text"] if self.settings.replace_unknown else None
         return {
-            "text": self.model.detokenize(hypotheses, sources),
+            "text": self.model.detokenize(hypotheses, copied),
             **self.outputs(hypotheses),
         }
 
@@ -145,45 +156,47 @@ class TextSignatures(IdSignatures):
 
         A SavedModel keeps the defaults in its graph.
         """
-        unset = {n: tf.constant([AS_EXPORTED[n]], dtype) for n, dtype in DTYPES.items()}
+        source = self.source_spec()
+        defaults = {"prefix": tf.constant([""])} | {
+            name: tf.constant([AS_EXPORTED[name]], dtype) for name, dtype in DTYPES.items()
+        }
+        empty = inspect.Parameter.empty
+        signature = inspect.Signature(
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=defaults.get(name, empty),
+                )
+                for name in (*source, *defaults)
+            ]
+        )
 
-        def generate(
-            text,
-            prefix=tf.constant([""]),  # noqa: B008
-            max_length=unset["max_length"],
-            n_best=unset["n_best"],
-            length_penalty=unset["length_penalty"],
-            temperature=unset["temperature"],
-            seed=unset["seed"],
-        ):
-            given = {
-                "max_length": max_length,
-                "n_best": n_best,
-                "length_penalty": length_penalty,
-                "temperature": temperature,
-                "seed": seed,
-            }
-            return self.generate_request(text, prefix, given)
+        def generate(*args: tf.Tensor, **kwargs: tf.Tensor) -> dict[str, tf.Tensor]:
+            given = dict(signature.bind(*args, **kwargs).arguments)
+            own = {name: given.pop(name) for name in source}
+            return self.generate_request(own, given.pop("prefix"), given)
 
+        # What TensorFlow and Keras take the names and the defaults from.
+        generate.__signature__ = signature  # type: ignore[attr-defined]
         spec = [
-            tf.TensorSpec([self.batch_size], tf.string, "text"),
-            tf.TensorSpec([None], tf.string, "prefix"),
-            *(tf.TensorSpec([None], dtype) for dtype in DTYPES.values()),
+            *source.values(),
+            *(tf.TensorSpec([None], default.dtype) for default in defaults.values()),
         ]
         return tf.function(generate, input_signature=spec, autograph=False)
 
     def generate_request(
-        self, text: tf.Tensor, prefix: tf.Tensor, given: dict[str, tf.Tensor]
+        self, source: dict[str, tf.Tensor], prefix: tf.Tensor, given: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """`generate_text` with what each source changes; what does not fit is its `error`."""
-        settings, rows = self.settings, tf.shape(text)
+        settings, rows = self.settings, tf.shape(next(iter(source.values())))[:1]
         longest = self.model.check_settings(settings) - 1
         given = {name: tf.broadcast_to(value, rows) for name, value in given.items()}
         options, wrong = resolve(settings, longest, given)
         if not settings.sample:
             # All that the beam holds; each source says how many of them come out.
             settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
-        inputs, error = self.fitting_inputs(text)
+        inputs, error = self.fitting_inputs(source)
         tokenizer = self.model.preprocessor.target_tokenizer
         prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, rows))
         least, most = self.model.length_range(inputs, settings, options["max_length"])
@@ -211,34 +224,39 @@ class TextSignatures(IdSignatures):
         hypotheses = self.model.generate_ids(
             inputs, settings, prefix_ids=prefix_ids, request=request
         )
-        outputs = self.text_outputs(text, hypotheses)
+        outputs = self.text_outputs(source, hypotheses)
         shown = tf.range(tf.reduce_max(n_best))[None] < n_best[:, None]
         outputs = {name: tensor[:, : tf.shape(shown)[1]] for name, tensor in outputs.items()}
         return _answered(_where(shown, outputs), error)
 
-    def encode_text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs, error = self.fitting_inputs(text)
+    def encode_text(self, **source: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs, error = self.fitting_inputs(source)
         errors = tf.boolean_mask(error, error != "")
         with tf.control_dependencies([tf.debugging.Assert(tf.size(errors) == 0, [errors])]):
             inputs = {name: tf.identity(tensor) for name, tensor in inputs.items()}
         return self.encode(**inputs)
 
-    def score(self, source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+    def score(self, target: tf.Tensor, **source: tf.Tensor) -> dict[str, tf.Tensor]:
         encoder_inputs, error = self.fitting_inputs(source)
-        inputs, labels, _ = self.model.preprocessor(source, target)
-        token_log_probs = self.model.score_tokens(inputs | encoder_inputs, labels)
+        preprocessor = self.model.preprocessor
+        target_ids = preprocessor.tokenize_target(target)
+        inputs, labels, _ = preprocessor.pack_inputs(encoder_inputs, target_ids)
+        token_log_probs = self.model.score_tokens(inputs, labels)
         outputs = {
             "log_probs": tf.reduce_sum(token_log_probs, axis=-1),
             "token_log_probs": token_log_probs,
         }
         return _answered(outputs, error)
 
-    def fitting_inputs(self, text: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def fitting_inputs(
+        self, source: dict[str, tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Encoder inputs, and for each source why it does not fit, or an empty string.
 
         Of a source that does not fit one token remains, to keep its row.
         """
         preprocessor = self.model.preprocessor
+        (text,) = source.values()
         some = tf.debugging.Assert(tf.size(text) > 0, ["a request needs at least one source"])
         with tf.control_dependencies([some]):
             ids = preprocessor.tokenize_source(tf.identity(text))
@@ -294,18 +312,14 @@ def describe(
 ) -> dict[str, Any]:
     """What a host must know to prepare the inputs and read the outputs."""
     preprocessor = model.preprocessor
-    source, target = preprocessor.source_tokenizer, preprocessor.target_tokenizer
+    target = preprocessor.target_tokenizer
     return {
         "signatures": names,
         "quantization": quantization,
         "generation": settings.to_dict(),
         "max_source_length": preprocessor.max_source_length,
         "max_target_length": preprocessor.max_target_length,
-        "source": {
-            **source.description,
-            "append": source.end_token_id,
-            "unknown": source.unknown_token_id,
-        },
+        "source": _describe_source(preprocessor),
         "target": {
             **target.description,
             "separator": target.separator,
@@ -314,6 +328,20 @@ def describe(
             "padding": target.pad_token_id,
             "unknown": target.unknown_token_id,
         },
+    }
+
+
+def _describe_source(preprocessor: Any) -> dict[str, Any]:
+    if preprocessor.kind == "features":
+        return {"kind": "features", "feature_shape": preprocessor.feature_shape}
+    if preprocessor.kind == "waveform":
+        return {"kind": "waveform", "sample_rate": preprocessor.sample_rate}
+    tokenizer = preprocessor.source_tokenizer
+    return {
+        "kind": "text",
+        **tokenizer.description,
+        "append": tokenizer.end_token_id,
+        "unknown": tokenizer.unknown_token_id,
     }
 
 

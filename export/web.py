@@ -53,6 +53,10 @@ def export_web(
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
+    if model.preprocessor.kind != "text":
+        raise InputError(
+            f"The page takes text, and this model takes {model.preprocessor.kind}."
+        )
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)

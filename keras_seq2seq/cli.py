@@ -14,12 +14,15 @@ from keras_seq2seq.cli_generate import attention, generate, print_hypotheses, sc
 from keras_seq2seq.cli_options import (
     PATH,
     console,
+    data_options,
     given,
     load_tensorflow,
     options_of,
     print_error,
+    print_report,
     print_written,
     printed_warnings,
+    read_data,
     run_argument,
 )
 from keras_seq2seq.cli_reports import compare, report, results
@@ -86,14 +89,15 @@ for command in (inspect, request, generate, score, attention, tree, compare, res
     "--validation",
     "validation_file",
     type=PATH,
-    help="TSV of pairs that choose the best epoch; else held out.",
+    help="Pairs that choose the best epoch; else held out.",
 )
 @click.option(
     "--test",
     "test_file",
     type=PATH,
-    help="TSV of test pairs for `evaluate`.",
+    help="Test pairs for `evaluate`.",
 )
+@data_options
 @options_of(TrainingConfig)
 def train(
     files: tuple[Path, ...],
@@ -103,10 +107,16 @@ def train(
     preset: str | None,
     validation_file: Path | None,
     test_file: Path | None,
+    source_column: str | None,
+    target_column: str | None,
+    strict: bool,
     **settings: Any,
 ) -> None:
-    """Train a model on FILES: one TSV (source, tab, target) or two parallel text files.
+    """Train a model on FILES: pairs of texts in one TSV (source, tab, target), CSV or JSON
+    Lines file, two parallel text files, or a folder with train.en, train.de and so on.
 
+    With --source features or waveform: a list of .npy or sound files with their texts (TSV,
+    metadata.csv, metadata.jsonl or a folder with one of these), and where the files are.
     UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
     given again.
 
@@ -114,7 +124,10 @@ def train(
     Examples:
       keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
+      keras-seq2seq train corpus/ --source-column en --target-column de --run-dir runs/third
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
+      keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
+      keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
     """
     load_tensorflow()
     changed = {**_preset_settings(preset), **given(settings)}
@@ -126,7 +139,8 @@ def train(
         splits = module.load(data)
     else:
         config = TrainingConfig(**changed)
-        splits = _read_splits(files, validation_file, test_file, config)
+        columns = source_column, target_column
+        splits = _read_splits(files, validation_file, test_file, config, strict, columns)
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
@@ -155,21 +169,47 @@ def _read_splits(
     validation_file: Path | None,
     test_file: Path | None,
     config: TrainingConfig,
+    strict: bool,
+    columns: tuple[str | None, str | None],
 ) -> Any:
-    from keras_seq2seq.data import Splits, read_pairs, read_parallel, split_by_source
+    from keras_seq2seq.data import Splits, split_by_source
 
     if len(files) not in (1, 2):
         raise InputError(
-            f"Expected one TSV file, or two parallel files, or --recipe. Received {len(files)} "
-            "files."
+            "Expected one file or folder of pairs, or two parallel files, or --recipe. "
+            f"Received {len(files)} files."
         )
-    pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
-    test = read_pairs(test_file) if test_file else None
-    if validation_file:
-        return Splits(pairs, read_pairs(validation_file), test)
+    if config.source == "text" and len(files) == 1 and files[0].is_dir():
+        splits = _read_folder(files[0], strict, columns)
+    else:
+        folder = () if config.source == "text" else files[1:]
+
+        def read(*paths: Path | None) -> Any:
+            if None in paths:
+                return None
+            return read_data([path for path in paths if path], config.source, strict, columns)
+
+        splits = Splits(read(*files), read(validation_file, *folder), read(test_file, *folder))
+    if splits.validation:
+        return splits
+    pairs = splits.train
     held_out = min(config.validation_sources, max(1, len(set(pairs.sources)) // 10))
-    splits = split_by_source(pairs, validation_sources=held_out, seed=config.seed)
-    return dataclasses.replace(splits, test=test)
+    parts = split_by_source(pairs, validation_sources=held_out, seed=config.seed)
+    return dataclasses.replace(parts, test=splits.test)
+
+
+def _read_folder(folder: Path, strict: bool, columns: tuple[str | None, str | None]) -> Any:
+    from keras_seq2seq.data import read_folder
+
+    source, target = columns
+    if source is None or target is None:
+        raise InputError(
+            f"{folder}: a folder. Give the endings of its files, such as --source-column en "
+            "--target-column de for train.en and train.de."
+        )
+    splits, report = read_folder(folder, source, target, strict=strict)
+    print_report(report)
+    return splits
 
 
 @main.command()
@@ -177,13 +217,14 @@ def _read_splits(
 @click.argument("files", nargs=-1, type=PATH)
 @click.option(
     "--metric",
-    type=click.Choice(["none", "bleu", "bleu_lowercase", "chrf", "rouge"]),
+    type=click.Choice(["none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"]),
     help="Score of the texts.  [default: of the run]",
 )
 @click.option(
     "--recipe", help="Adds the recipe's own evaluation, of all parts of its test data."
 )
 @click.option("--data", type=PATH, help="Data of the recipe.")
+@data_options
 @options_of(GenerationSettings)
 def evaluate(
     run: Any,
@@ -191,6 +232,9 @@ def evaluate(
     metric: str | None,
     recipe: str | None,
     data: Path | None,
+    source_column: str | None,
+    target_column: str | None,
+    strict: bool,
     **options: Any,
 ) -> None:
     """Error rates and scores of the run RUN_DIR on FILES, or on its own test pairs.
@@ -201,18 +245,16 @@ def evaluate(
     Examples:
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv --metric chrf
+      keras-seq2seq evaluate runs/demo test.csv --source-column en --target-column de
     """
-    from keras_seq2seq.data import read_pairs, read_parallel
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
     module = load_recipe(recipe) if recipe is not None else None
     if module is not None and not hasattr(module, "evaluate"):
         raise InputError(f"The recipe {recipe} has no evaluation of its own.")
-    if len(files) > 2:
-        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
     pairs = None
     if files:
-        pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+        pairs = read_data(files, run.source, strict, (source_column, target_column))
     settings = GenerationSettings(**given(options))
     result = evaluate_run(run, pairs, settings, metric)
     if module is not None:
@@ -312,12 +354,12 @@ def parity(
         raise InputError(f"--count must be at least 1. Received: {count}.")
     if file and pairs:
         raise InputError("Give either --file or --pairs, not both.")
-    from keras_seq2seq.data import read_lines, read_pairs
+    from keras_seq2seq.data import read_lines
     from keras_seq2seq.export import print_parity
 
     sources, references = read_lines(file) if file else None, None
     if sources is None:
-        answers = (read_pairs(pairs) if pairs else run.test_pairs()).references()
+        answers = (read_data([pairs], run.source) if pairs else run.test_pairs()).references()
         sources, references = list(answers), list(answers.values())[:count]
     agrees = print_parity(
         run.load_model(),

@@ -15,6 +15,7 @@ from keras_seq2seq.cli_options import (
     print_error,
     print_written,
     printed_warnings,
+    read_data,
     run_argument,
 )
 from keras_seq2seq.errors import InputError
@@ -44,6 +45,8 @@ def generate(
 ) -> None:
     """Generate a target for each of TEXTS, or each line of --file or standard input.
 
+    For a model of frames or sound these are paths of files.
+
     With none of them, and a terminal, asks for one source after the other. One line a
     hypothesis comes out: source, tab, (log probability, tab,) target, and with --alignments a
     tab and pairs of source and target positions, from 0. --json gives log probabilities and
@@ -55,6 +58,7 @@ def generate(
       keras-seq2seq generate runs/demo --beam-size 4 --n-best 2 --scores < words.txt
       keras-seq2seq generate runs/demo hello --prefix "HH AH" --json --alignments
       keras-seq2seq generate runs/demo
+      keras-seq2seq generate runs/speech recording.wav
     """
     if texts and file:
         raise InputError("Give either texts or --file, not both.")
@@ -174,11 +178,7 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
       keras-seq2seq score runs/demo pairs.tsv
       keras-seq2seq score runs/demo words.txt phonemes.txt --tokens
     """
-    from keras_seq2seq.data import read_pairs, read_parallel
-
-    if len(files) not in (1, 2):
-        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
-    pairs = read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)
+    pairs = read_data(files, run.source)
     model = run.load_model()
     parts = model.token_log_probs(pairs.sources, pairs.targets)
     _print_unknown(model, pairs.sources)

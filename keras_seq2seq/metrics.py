@@ -76,10 +76,10 @@ def error_rates(
 
 @dataclass(frozen=True)
 class TextScores:
-    """Scores of generated texts, in per cent; higher is better.
+    """Scores of generated texts, in per cent; higher is better, but of `"wer"` lower.
 
     Attributes:
-        values: Name, such as `"bleu"` or `"rouge_l"`, -> from 0 to 100.
+        values: Name, such as `"bleu"` or `"rouge_l"`, -> from 0 to 100 (`"wer"` or more).
         signature: How they were computed, with versions: what makes numbers comparable.
     """
 
@@ -98,6 +98,9 @@ def text_scores(
     - `"rouge"`: `rouge_1`, `rouge_2` and `rouge_l` (Lin, 2004), mean F1 of rouge-score
       without stemming; of several references the best. Its tokens are runs of ASCII letters
       and digits in lower case, so it is for English.
+
+    - `"wer"`: word error rate of jiwer, words between white space; of several references
+      the nearest.
 
     Args:
         metric: One of these.
@@ -147,6 +150,18 @@ def _rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Te
     return TextScores(values, f"F1|stem:no|version:rouge-score {version('rouge-score')}")
 
 
+def _word_error_rate(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> TextScores:
+    process_words = _package("jiwer").process_words
+    edits = words = 0
+    for hypothesis, answers in zip(hypotheses, references, strict=True):
+        nearest = min((process_words(a, hypothesis) for a in answers), key=lambda o: o.wer)
+        edits += nearest.substitutions + nearest.deletions + nearest.insertions
+        words += nearest.substitutions + nearest.deletions + nearest.hits
+    return TextScores({"wer": 100 * edits / words}, f"version:jiwer {version('jiwer')}")
+
+
 def _package(module: str) -> Any:
     try:
         return importlib.import_module(module)
@@ -162,4 +177,5 @@ TEXT_METRICS: dict[str, Callable[..., TextScores]] = {
     "bleu_lowercase": _of_sacrebleu("bleu_lowercase", "BLEU", lowercase=True),
     "chrf": _of_sacrebleu("chrf", "CHRF"),
     "rouge": _rouge,
+    "wer": _word_error_rate,
 }

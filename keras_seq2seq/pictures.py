@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.data.signals import signal_name
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
@@ -101,7 +102,11 @@ def draw_attention(
     hypotheses = model.search([source], settings)
     target = model.texts(hypotheses, [source] if settings.replace_unknown else None)[0][0]
     preprocessor = model.preprocessor
-    sources = [*preprocessor.source_tokenizer.split_text(source), "end"]
+    if preprocessor.kind == "text":
+        sources = [*preprocessor.source_tokenizer.split_text(source), "end"]
+    else:  # Positions of the memory, each of which is many frames or samples.
+        width = hypotheses.alignments.shape[-1]
+        sources = ["" if index % 10 else str(index) for index in range(width)]
     length = int(hypotheses.lengths[0, 0])
     name = preprocessor.target_tokenizer.id_to_token
     targets = [name(int(token_id)) for token_id in hypotheses.token_ids[0, 0, :length]]
@@ -110,7 +115,7 @@ def draw_attention(
         sources,
         [*targets, "end"],
         path,
-        title=f"{source} → {target}",
+        title=f"{source if preprocessor.kind == 'text' else signal_name(source)} → {target}",
     )
     return target
 

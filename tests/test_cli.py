@@ -173,7 +173,7 @@ def test_score_prints_log_probs_of_tokens(run_dir, text_model, tmp_path):
 
 
 def test_score_refuses_no_file(run_dir):
-    assert "Expected one TSV or two" in one_line_error(invoke("score", run_dir))
+    assert "Expected one file of pairs or two" in one_line_error(invoke("score", run_dir))
 
 
 def test_a_picture_of_the_search(run_dir, tmp_path):
@@ -217,9 +217,9 @@ def test_export_then_parity_and_a_second_export_is_refused(run_dir, tmp_path):
     [
         (None, "no such file"),
         (b"", "is empty"),
-        (b"one\tONE\ntwo\n", "line 2: 1 column, expected 2"),
-        (b"one\tONE\na\tb\tc\n", "line 2: 3 columns, expected 2"),
-        (b"one\tONE\n\xe9t\xe9\tETE\n", "line 2: not UTF-8 (byte 0xe9 at column 1)"),
+        (b"one\tONE\ntwo\n", "line 2: not two columns (source, tab, target)"),
+        (b"one\tONE\na\tb\tc\n", "line 2: not two columns"),
+        (b"one\tONE\n\xe9t\xe9\tETE\n", "line 2: not UTF-8"),
         (b"one\t\n", "line 1: the target is empty"),
         (b"one\tONE\n", "too few to hold out"),
     ],
@@ -228,9 +228,35 @@ def test_training_refuses_bad_files(tmp_path, content, message):
     path = tmp_path / "pairs.tsv"
     if content is not None:
         path.write_bytes(content)
-    line = one_line_error(invoke("train", path, "--run-dir", tmp_path / "run"))
+    line = one_line_error(invoke("train", path, "--strict", "--run-dir", tmp_path / "run"))
     assert message in line and str(path) in line or "too few" in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.large
+def test_json_lines_and_what_is_left_out_of_it(pairs, tmp_path):
+    rows = [{"en": s, "de": t} for s, t in zip(pairs.sources, pairs.targets, strict=True)]
+    lines = [json.dumps(row) for row in rows[:300]]
+    lines[7] = "{broken"
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines), "utf-8")
+    test = "".join(f"{row['en']}\t{row['de']}\n" for row in rows[295:310])
+    (tmp_path / "test.tsv").write_text(f"en\tde\n{test}", "utf-8")
+    columns = ["--source-column", "en", "--target-column", "de"]
+    arguments = ["train", tmp_path / "pairs.jsonl", "--run-dir", tmp_path / "run", *columns]
+    assert "line 8: broken JSON" in one_line_error(invoke(*arguments, "--strict"))
+    result = invoke(*arguments, "--test", tmp_path / "test.tsv", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert f"Left out, broken JSON: 1. {tmp_path / 'pairs.jsonl'}, line 8" in result.output
+    assert "Also in the training data: the sources of" in result.output
+
+
+def test_a_folder_needs_the_endings_of_its_files(tmp_path):
+    line = one_line_error(invoke("train", tmp_path, "--run-dir", tmp_path / "run"))
+    assert "Give the endings of its files, such as --source-column en" in line
+    (tmp_path / "train.en").write_text("a\n")
+    columns = ["--source-column", "en", "--target-column", "de"]
+    line = one_line_error(invoke("train", tmp_path, "--run-dir", tmp_path / "run", *columns))
+    assert "no train.en and train.de" in line
 
 
 def test_training_refuses_parallel_files_of_different_length(tmp_path):
@@ -323,8 +349,8 @@ def test_a_broken_model_file_is_refused(run_dir, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--recipe", "unknown"], "There is no recipe 'unknown'; the recipes are: cmudict"),
-        ([], "Expected one TSV file"),
+        (["--recipe", "unknown"], "There is no recipe 'unknown'; the recipes are: "),
+        ([], "Expected one file or folder of pairs, or two"),
         (["a", "--recipe", "cmudict_demo"], "either files or --recipe"),
         (["a.tsv", "--dropout", "1"], "--dropout must be in [0, 1). Received: 1.0"),
         (["a.tsv", "--epochs", "0"], "--epochs must be at least 1. Received: 0"),

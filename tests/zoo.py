@@ -15,6 +15,7 @@ from keras_seq2seq.models import (
     DenseBridge,
     FrameEmbedding,
     MeanEncoder,
+    PointerGenerator,
     RecurrentDecoder,
     RecurrentEncoder,
     Seq2Seq,
@@ -71,6 +72,20 @@ def all_tied():
     # One vocabulary for both sides: the larger of the two.
     shared = TokenEmbedding(TARGET_VOCABULARY, 8)
     return transformer_encoder(shared), transformer_decoder(shared, tie_output=True)
+
+
+def pointer_generator(**settings):
+    # One vocabulary, shared embeddings.
+    shared = TokenEmbedding(TARGET_VOCABULARY, 6)
+    reader = RecurrentEncoder(shared, 8, bidirectional=True)
+    writer = RecurrentDecoder(shared, 8, attention=LuongAttention(7), **settings)
+    return reader, PointerGenerator(writer)
+
+
+def transformer_pointer_generator():
+    shared = TokenEmbedding(TARGET_VOCABULARY, 8)
+    writer = transformer_decoder(shared, num_layers=2, tie_output=True)
+    return transformer_encoder(shared), PointerGenerator(writer)
 
 
 MODELS = {
@@ -164,6 +179,9 @@ MODELS = {
         encoder(bidirectional=True),
         transformer_decoder(),
     ),
+    "pointer-generator": pointer_generator,
+    "pointer-generator, input feeding": lambda: pointer_generator(input_feeding="attention"),
+    "pointer-generator, transformer": transformer_pointer_generator,
     "dropout": lambda: (
         encoder(bidirectional=True, dropout=0.3, recurrent_dropout=0.2),
         decoder(attention=LuongAttention(7), dropout=0.3, recurrent_dropout=0.2),

@@ -7,6 +7,8 @@ from typing import Any
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import check_choices, option_name, setting
 
+TOKENIZERS = ("characters", "symbols", "words", "sentencepiece", "bpe", "wordpiece")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -59,7 +61,10 @@ class TrainingConfig:
     normalize_first: bool = setting(True, "A Transformer normalizes before its sublayers.")
     tie_output: bool = setting(False, "Logits from the target embeddings.")
     share_embeddings: bool = setting(
-        False, "Source and target of a Transformer share embeddings; needs one vocabulary."
+        False, "Source and target share embeddings; needs --joint-vocabulary."
+    )
+    copy: bool = setting(
+        False, "Copy source tokens (pointer-generator); needs attention, --joint-vocabulary."
     )
     time_reduction: int = setting(
         1, "Each encoder layer but the first of a recurrent model joins so many positions."
@@ -79,12 +84,17 @@ class TrainingConfig:
     sampling_floor: float = setting(0.0, "Smallest share of given tokens.")
 
     source_tokenizer: str = setting(
-        "characters", "How sources are split.", choices=("characters", "symbols")
+        "characters", "How sources are split; bpe is SentencePiece's.", choices=TOKENIZERS
     )
-    target_tokenizer: str = setting(
-        "symbols", "How targets are split.", choices=("characters", "symbols")
+    target_tokenizer: str = setting("symbols", "How targets are split.", choices=TOKENIZERS)
+    vocabulary_size: int = setting(
+        0, "Tokens of a vocabulary at most; 0 for 8000 subwords, and all of other tokens."
+    )
+    joint_vocabulary: bool = setting(
+        False, "One vocabulary for sources and targets, learned from both."
     )
     lowercase_source: bool = setting(False, "Lower-case the sources.")
+    lowercase_target: bool = setting(False, "Lower-case the targets.")
     min_count: int = setting(1, "Tokens seen less often become unknown.")
     max_source_length: int = setting(0, "Source tokens at most; 0 for the longest in the data.")
     max_target_length: int = setting(0, "Target tokens at most; 0 for the longest in the data.")
@@ -139,7 +149,7 @@ class TrainingConfig:
     metric: str = setting(
         "none",
         "Score of generated texts, beside the error rates.",
-        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge"),
+        choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"),
     )
     references: str = setting(
         "source",
@@ -252,6 +262,7 @@ MODEL_SETTINGS = (
     "normalize_first",
     "tie_output",
     "share_embeddings",
+    "copy",
     "encoder_layers",
     "time_reduction",
     "convolutions",
@@ -276,6 +287,7 @@ _LOWEST = {
     "min_count": 1,
     "max_source_length": 0,
     "max_target_length": 0,
+    "vocabulary_size": 0,
     "epochs": 1,
     "batch_size": 1,
     "batch_tokens": 0,

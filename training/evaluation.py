@@ -15,7 +15,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .run_directory import RunDirectory
 
 # What a text metric can add to the error rates, in per cent.
-SCORE_NAMES = ("bleu", "bleu_lowercase", "chrf", "rouge_1", "rouge_2", "rouge_l")
+SCORE_NAMES = ("bleu", "bleu_lowercase", "chrf", "rouge_1", "rouge_2", "rouge_l", "wer")
 
 
 @dataclass(frozen=True)

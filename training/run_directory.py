@@ -138,6 +138,13 @@ class RunDirectory:
         )
 
     @property
+    def source(self) -> str:
+        """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
+        if not self.config_file.exists():
+            return "text"
+        return self.config["settings"].get("source", "text")
+
+    @property
     def history(self) -> list[dict[str, float]]:
         """The metrics of every epoch so far."""
         if not self.history_file.exists():
@@ -171,7 +178,7 @@ class RunDirectory:
                 file.parent.mkdir(exist_ok=True)
                 write_atomically(file, lambda path: np.save(path, source.array))
             return file.relative_to(self.path).as_posix()
-        if self.config["settings"].get("source", "text") == "text":
+        if self.source == "text":
             return source
         return os.path.abspath(source)
 
@@ -199,7 +206,7 @@ class RunDirectory:
         """The run's own test pairs, else its validation pairs."""
         path = self.test_file if self.test_file.exists() else self.validation_file
         pairs = read_pairs(path)
-        if self.config["settings"].get("source", "text") == "text":
+        if self.source == "text":
             return pairs
         return Pairs([str(self.path / source) for source in pairs.sources], pairs.targets)
 
@@ -210,5 +217,7 @@ def fingerprint(*parts: Pairs) -> str:
     for pairs in parts:
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
             digest.update(f"{source}\t{target}\n".encode())
+            if isinstance(source, Signal):
+                digest.update(source.array.tobytes())
         digest.update(b"\0")
     return digest.hexdigest()

@@ -22,13 +22,14 @@ from keras_seq2seq.data import (
     training_data,
     validation_data,
 )
+from keras_seq2seq.data.preprocessor import longest_of
+from keras_seq2seq.data.records import overlap
 from keras_seq2seq.data.signals import sample_rate_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
 from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 from keras_seq2seq.settings import option_name
-from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 from .averaging import average_models, epochs_to_average
 from .callbacks import (
@@ -45,8 +46,7 @@ from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory, write_atomically
-
-TOKENIZERS = {"characters": CharacterTokenizer, "symbols": SymbolTokenizer}
+from .vocabularies import Vocabulary, text_tokenizers
 
 # A vocabulary that misses more of the held-out sources than this was built on other text.
 LARGEST_UNKNOWN_SHARE = 0.5
@@ -54,26 +54,25 @@ LARGEST_UNKNOWN_SHARE = 0.5
 
 def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
     """Tokenizers and maximum lengths from the training pairs."""
-    target = TOKENIZERS[config.target_tokenizer]
+    if config.source == "text":
+        source, target = text_tokenizers(config, train)
+        return TextPreprocessor(
+            source,
+            target,
+            config.max_source_length or longest_of(source, train.sources),
+            config.max_target_length or longest_of(target, train.targets),
+        )
     shared: dict[str, Any] = {
         "max_source_length": config.max_source_length or None,
         "max_target_length": config.max_target_length or None,
         "min_count": config.min_count,
     }
+    vocabulary: Any = Vocabulary(config, "target")
     if config.source == "features":
-        return FramePreprocessor.from_pairs(train.sources, train.targets, target, **shared)
-    if config.source == "waveform":
-        rate = config.sample_rate or sample_rate_of(train.sources[0])
-        return WaveformPreprocessor.from_pairs(
-            train.sources, train.targets, target, sample_rate=rate, **shared
-        )
-    return TextPreprocessor.from_pairs(
-        train.sources,
-        train.targets,
-        TOKENIZERS[config.source_tokenizer],
-        target,
-        lowercase_source=config.lowercase_source,
-        **shared,
+        return FramePreprocessor.from_pairs(train.sources, train.targets, vocabulary, **shared)
+    rate = config.sample_rate or sample_rate_of(train.sources[0])
+    return WaveformPreprocessor.from_pairs(
+        train.sources, train.targets, vocabulary, sample_rate=rate, **shared
     )
 
 
@@ -135,6 +134,7 @@ def train(
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
+    report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
     if splits.test is not None:
@@ -301,6 +301,21 @@ def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     console.print(
         f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
     )
+
+
+def report_overlap(splits: Splits, console: Console) -> None:
+    """Says how many held-out pairs training sees too."""
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if part is None:
+            continue
+        shared, same = overlap(splits.train, part)
+        if shared:
+            console.print(
+                f"Also in the training data: the sources of {shared} of {len(part)} {name} "
+                f"pairs, {same} with the same target.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def describe_machine() -> dict[str, Any]:

@@ -181,7 +181,8 @@ def validation_data(
     *,
     batch_size: int = 256,
 ) -> tf.data.Dataset:
-    """All pairs once, in the order of their length, for `validation_data` of `fit`."""
+    """All pairs once, in the order of their length, for `validation_data` of `fit`; fewer
+    than `batch_size` in a batch where sources are very long."""
     source_index = preprocessor.index_sources(sources)
     target_ids = preprocessor.tokenize_target(targets)
 
@@ -192,7 +193,7 @@ def validation_data(
 
     return (
         tf.data.Dataset.from_tensor_slices(np.argsort(source_index.lengths, kind="stable"))
-        .batch(batch_size)
+        .batch(min(batch_size, preprocessor.rows_at_most(source_index.lengths)))
         .map(pack, num_parallel_calls=2, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )

@@ -12,6 +12,9 @@ import tensorflow as tf
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
+# Numbers that the sources of one batch of evaluation or generation hold at most: 16 MB.
+BATCH_NUMBERS = 2**22
+
 
 @dataclass(frozen=True)
 class SourceIndex:
@@ -87,6 +90,11 @@ class Preprocessor:
     def tokenizers(self) -> dict[str, TableTokenizer]:
         """`"target"`, and `"source"` where sources are text."""
         return {"target": self.target_tokenizer}
+
+    def rows_at_most(self, lengths: np.ndarray) -> int:
+        """Sources that fit in a batch without gradients, padded to the longest of them."""
+        _, inner = self.source_size if self.kind == "features" else ("", 1)
+        return max(1, BATCH_NUMBERS // (inner * int(lengths.max(initial=1))))
 
     def is_one(self, sources: Any) -> bool:
         """Whether this is one source, not a list of them."""

@@ -107,7 +107,8 @@ class FramePreprocessor(SignalPreprocessor):
     ```
 
     Frames of pictures `(frames, height, width, channels)` are flattened to `(frames,
-    height * width * channels)`; `feature_shape` remembers.
+    height * width * channels)`; `feature_shape` remembers. Those of uint8 are scaled to
+    [0, 1].
 
     Args:
         target_tokenizer: Such as `CharacterTokenizer`.
@@ -178,7 +179,8 @@ class FramePreprocessor(SignalPreprocessor):
                 f"{signal_name(source)}: its frames have the shape {array.shape[1:]}; this "
                 f"model takes {self.feature_shape}."
             )
-        return array.reshape(len(array), self.feature_dim)
+        array = array.reshape(len(array), self.feature_dim)
+        return array / np.float32(255) if array.dtype == np.uint8 else array
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "feature_shape": self.feature_shape}

@@ -8,11 +8,13 @@ from keras_seq2seq.layers.additive_attention import (
 )
 from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
+from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.layers.ctc import CTCLoss
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
+from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
     LearnedPositions,
     RelativePositions,
@@ -26,6 +28,7 @@ __all__ = [
     "AttentionalRecurrence",
     "BahdanauAttention",
     "CTCLoss",
+    "CopyMixture",
     "DeltaFeatures",
     "DenseGradientEmbedding",
     "DotProductAttention",
@@ -37,6 +40,7 @@ __all__ = [
     "MaskedConvolution",
     "MemoryAttention",
     "MonotonicAttention",
+    "PictureConvolutions",
     "RelativePositions",
     "RotaryPositions",
     "ScheduledSampling",

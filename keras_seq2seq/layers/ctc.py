@@ -43,7 +43,8 @@ class CTCLoss(keras.layers.Layer):
     """
 
     def __init__(self, vocabulary_size: int, weight: float = 0.5, **kwargs: Any):
-        super().__init__(**{"name": "ctc", **kwargs})
+        # The logits pass as they are; the projection casts for itself.
+        super().__init__(**{"name": "ctc", **kwargs}, autocast=False)
         self.supports_masking = True
         if vocabulary_size < 1:
             raise ValueError(

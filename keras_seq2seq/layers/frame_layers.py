@@ -139,15 +139,16 @@ class SpecAugment(_FrameLayer):
 
     Of each utterance `time_masks` times `t` frames from `t_0` on, with `t` even over 0 to
     `min(time_width, time_share * length)` and `t_0` over the places that keep it within the
-    real frames; and likewise `feature_masks` times up to `feature_width` neighbouring
-    features. No time warping. For normalized features.
+    real frames; and likewise `feature_masks` times up to `min(feature_width, feature_share *
+    features)` neighbouring features. No time warping. For normalized features.
 
     Args:
         time_masks: int. Defaults to 2.
         time_width: int. Frames at most. Defaults to 40.
         time_share: float. Share of the frames at most, a mask. Defaults to 0.2.
         feature_masks: int. Defaults to 2.
-        feature_width: int. Features at most; at most all. Defaults to 8.
+        feature_width: int. Features at most. Defaults to 8.
+        feature_share: float. Share of the features at most, a mask. Defaults to 0.25.
         seed: int, optional.
 
     Call arguments:
@@ -171,6 +172,7 @@ class SpecAugment(_FrameLayer):
         time_share: float = 0.2,
         feature_masks: int = 2,
         feature_width: int = 8,
+        feature_share: float = 0.25,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -181,6 +183,7 @@ class SpecAugment(_FrameLayer):
             "time_share": time_share,
             "feature_masks": feature_masks,
             "feature_width": feature_width,
+            "feature_share": feature_share,
         }
         for name, value in self.sizes.items():
             if value < 0:
@@ -197,7 +200,7 @@ class SpecAugment(_FrameLayer):
         widths = ops.minimum(sizes["time_width"], sizes["time_share"] * lengths)
         hidden_frames = self._stretches(sizes["time_masks"], batch, length, lengths, widths)
         all_features = ops.full((batch,), features, "float32")
-        widths = ops.minimum(float(sizes["feature_width"]), all_features)
+        widths = ops.minimum(sizes["feature_width"], sizes["feature_share"] * all_features)
         hidden_features = self._stretches(
             sizes["feature_masks"], batch, features, all_features, widths
         )

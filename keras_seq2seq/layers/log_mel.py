@@ -6,6 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+# TFLite rounds constant matrices from this size on to 8 bits when it quantizes a model; and
+# energies, which span many powers of ten, with them.
+QUANTIZED_FROM = 1024
+
 
 def mel_filters(
     num_bins: int, num_mels: int, sample_rate: int, low_hz: float, high_hz: float
@@ -36,8 +40,8 @@ class LogMelSpectrogram(keras.layers.Layer):
     the sound count as zeros, so a sound of `n` samples has `ceil(n / stride)` frames
     whatever the batch is padded to.
 
-    The Fourier transform is a product with a matrix of cosines and sines, fused with the
-    window: a convolution, which every runtime has. (`keras.ops.stft` needs complex numbers.)
+    In a `.tflite` file the Fourier transform is the builtin `RFFT2D`, and the filters are
+    products of small matrices, which stay float32 in a file of 8-bit weights.
 
     Args:
         sample_rate: int. Samples a second.
@@ -113,19 +117,31 @@ class LogMelSpectrogram(keras.layers.Layer):
     def call(self, waveform, mask):
         waveform = waveform * ops.cast(mask, waveform.dtype)
         padded = ops.pad(waveform, [(0, 0), (0, self.window - 1)])
-        spectrum = ops.conv(padded[:, :, None], self._kernel(), self.stride, padding="valid")
-        real, imaginary = ops.split(spectrum, 2, axis=-1)
-        energies = ops.matmul(real * real + imaginary * imaginary, self._filters)
+        windows = ops.extract_sequences(padded, self.window, self.stride)
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window) / self.window)
+        real, imaginary = ops.rfft(windows * hann.astype(np.float32), self.fft_size)
+        power = real * real + imaginary * imaginary
+        energies = ops.concatenate(
+            [ops.matmul(power[..., low:high], block) for low, high, block in self._blocks()],
+            axis=-1,
+        )
         return ops.log(ops.maximum(energies, self.floor)), mask[:, :: self.stride]
 
-    def _kernel(self) -> np.ndarray:
-        """`(window, 1, 2 * bins)`: window times cosines, then window times sines."""
-        bins = self.fft_size // 2 + 1
-        time = np.arange(self.window)
-        angles = 2 * np.pi * np.outer(time, np.arange(bins)) / self.fft_size
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * time / self.window)
-        waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-        return (hann[:, None] * waves)[:, None].astype(np.float32)
+    def _blocks(self) -> list[tuple[int, int, np.ndarray]]:
+        """The filters in groups of neighbouring bands: `(first bin, end, (bins, bands))`."""
+        blocks: list[tuple[int, int, np.ndarray]] = []
+        first = 0
+        for band in range(1, self.num_mels + 1):
+            group = self._filters[:, first : band + 1]
+            bins = np.flatnonzero(group.any(axis=1))
+            low, high = int(bins[0]), int(bins[-1]) + 1
+            # With one more band it would be too large, or there is none.
+            if band == self.num_mels or (high - low) * group.shape[1] >= QUANTIZED_FROM:
+                bins = np.flatnonzero(self._filters[:, first:band].any(axis=1))
+                low, high = int(bins[0]), int(bins[-1]) + 1
+                blocks.append((low, high, self._filters[low:high, first:band]))
+                first = band
+        return blocks
 
     def compute_output_spec(self, waveform, mask):
         batch, samples = waveform.shape

@@ -23,6 +23,7 @@ from keras_seq2seq.models.frame_embeddings import (
 )
 from keras_seq2seq.models.mean_encoder import MeanEncoder
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
+from keras_seq2seq.models.pointer_generator import PointerGenerator
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
 from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
@@ -44,6 +45,7 @@ __all__ = [
     "FrameEmbedding",
     "MeanEncoder",
     "PictureEmbedding",
+    "PointerGenerator",
     "Preset",
     "RecurrentDecoder",
     "RecurrentEncoder",

@@ -13,7 +13,8 @@ from keras_seq2seq.layers import (
     MonotonicAttention,
 )
 from keras_seq2seq.models.bridges import CopyBridge, DenseBridge
-from keras_seq2seq.models.embeddings import TokenEmbedding
+from keras_seq2seq.models.embeddings import SourceEmbedding, TokenEmbedding
+from keras_seq2seq.models.pointer_generator import PointerGenerator
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
 from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq
@@ -53,6 +54,8 @@ def recurrent(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     ctc_weight: float = 0.0,
+    share_embeddings: bool = False,
+    copy: bool = False,
 ) -> Seq2Seq:
     """A recurrent encoder and decoder.
 
@@ -78,9 +81,14 @@ def recurrent(
         convolution_strides: int. Its strides. Defaults to 2.
         spec_augment: bool. `SpecAugment` on frames and sound. Defaults to `False`.
         ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
+        share_embeddings: bool. Source and target have the same embeddings; their
+            vocabularies must be the same. Defaults to `False`.
+        copy: bool. A `PointerGenerator`, which copies source tokens; the vocabularies must
+            be the same. Defaults to `False`.
 
     Raises:
-        ValueError: If a setting is unknown or sizes do not fit.
+        ValueError: If a setting is unknown, sizes do not fit, or vocabularies that must be
+            the same differ.
     """
     if attention not in ATTENTIONS:
         raise ValueError(
@@ -96,25 +104,28 @@ def recurrent(
         "dropout": dropout,
         "recurrent_dropout": recurrent_dropout,
     }
+    source = source_embedding(
+        preprocessor, embedding_dim, convolutions, convolution_strides, spec_augment
+    )
+    encoder = RecurrentEncoder(
+        source,
+        encoder_dim,
+        bidirectional=bidirectional,
+        time_reduction=time_reduction,
+        **{**shared, "num_layers": encoder_layers or num_layers},
+    )
+    decoder = RecurrentDecoder(
+        _target_embedding(preprocessor, source, embedding_dim, share_embeddings),
+        hidden_dim,
+        attention=None if attend is None else attend(hidden_dim),
+        bridge=DenseBridge() if bidirectional else CopyBridge(),
+        input_feeding=input_feeding,
+        tie_output=tie_output,
+        **shared,
+    )
     return Seq2Seq(
-        RecurrentEncoder(
-            source_embedding(
-                preprocessor, embedding_dim, convolutions, convolution_strides, spec_augment
-            ),
-            encoder_dim,
-            bidirectional=bidirectional,
-            time_reduction=time_reduction,
-            **{**shared, "num_layers": encoder_layers or num_layers},
-        ),
-        RecurrentDecoder(
-            TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), embedding_dim),
-            hidden_dim,
-            attention=None if attend is None else attend(hidden_dim),
-            bridge=DenseBridge() if bidirectional else CopyBridge(),
-            input_feeding=input_feeding,
-            tie_output=tie_output,
-            **shared,
-        ),
+        encoder,
+        PointerGenerator(decoder) if copy else decoder,
         preprocessor,
         ctc=_ctc(preprocessor, ctc_weight),
     )
@@ -189,6 +200,7 @@ def transformer(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     ctc_weight: float = 0.0,
+    copy: bool = False,
 ) -> Seq2Seq:
     """A Transformer encoder and decoder.
 
@@ -208,8 +220,8 @@ def transformer(
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
-        encoder_layers, convolutions, convolution_strides, spec_augment, ctc_weight: As of
-            `recurrent`.
+        encoder_layers, convolutions, convolution_strides, spec_augment, ctc_weight, copy: As
+            of `recurrent`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
@@ -217,16 +229,7 @@ def transformer(
     source = source_embedding(
         preprocessor, hidden_dim, convolutions, convolution_strides, spec_augment
     )
-    target: Any = source
-    if not share_embeddings:
-        target = TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), hidden_dim)
-    elif not isinstance(source, TokenEmbedding):
-        raise ValueError(
-            "Embeddings can be shared by source and target of one vocabulary. Received a "
-            f"source of {preprocessor.kind} and {convolutions} convolutions."
-        )
-    else:
-        _check_same_vocabulary(preprocessor)
+    target = _target_embedding(preprocessor, source, hidden_dim, share_embeddings)
     shared: dict[str, Any] = {
         "intermediate_dim": intermediate_dim or 4 * hidden_dim,
         "num_heads": num_heads,
@@ -235,18 +238,19 @@ def transformer(
         "normalize_first": normalize_first,
         "positions": positions,
     }
+    decoder = TransformerDecoder(
+        target,
+        max_length=preprocessor.max_target_length + 1,
+        tie_output=tie_output,
+        **shared,
+    )
     return Seq2Seq(
         TransformerEncoder(
             source,
             max_length=source.output_length(preprocessor.source_positions),
             **{**shared, "num_layers": encoder_layers or num_layers},
         ),
-        TransformerDecoder(
-            target,
-            max_length=preprocessor.max_target_length + 1,
-            tie_output=tie_output,
-            **shared,
-        ),
+        PointerGenerator(decoder) if copy else decoder,
         preprocessor,
         ctc=_ctc(preprocessor, ctc_weight),
     )
@@ -257,14 +261,25 @@ def _ctc(preprocessor: Any, weight: float) -> CTCLoss | None:
     return CTCLoss(size, weight) if weight else None
 
 
-def _check_same_vocabulary(preprocessor: Any) -> None:
-    tokenizers = preprocessor.source_tokenizer, preprocessor.target_tokenizer
-    if tokenizers[0].get_vocabulary() != tokenizers[1].get_vocabulary():
-        source_size, target_size = (tokenizer.vocabulary_size() for tokenizer in tokenizers)
+def _target_embedding(
+    preprocessor: Any, source: SourceEmbedding, embedding_dim: int, share: bool
+) -> TokenEmbedding:
+    """The embedding of the target: that of the source if it is shared."""
+    target = preprocessor.target_tokenizer
+    if not share:
+        return TokenEmbedding(target.vocabulary_size(), embedding_dim)
+    if not isinstance(source, TokenEmbedding):
+        raise ValueError(
+            "Embeddings can be shared by source and target of one vocabulary. Received a "
+            f"source embedding {type(source).__name__}."
+        )
+    if preprocessor.source_tokenizer.get_vocabulary() != target.get_vocabulary():
         raise ValueError(
             "Embeddings can be shared by source and target of one vocabulary. Received "
-            f"vocabularies of {source_size} and {target_size} tokens that differ."
+            f"vocabularies of {source.vocabulary_size} and {target.vocabulary_size()} tokens "
+            "that differ."
         )
+    return source
 
 
 ARCHITECTURES: dict[str, Callable[..., Seq2Seq]] = {

@@ -37,6 +37,11 @@ class SourceEmbedding(Part):
         source_length)`, bool, `True` where there is source."""
         raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
 
+    def token_ids(self, inputs: dict[str, Tensor]) -> Tensor | None:
+        """The token id of each position `(batch, source_length)`, int32; `None` where a
+        position is not one token."""
+        return None
+
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class TokenEmbedding(SourceEmbedding):
@@ -85,6 +90,9 @@ class TokenEmbedding(SourceEmbedding):
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         token_ids = inputs[ENCODER_TOKEN_IDS]
         return self.embed(token_ids), keras.ops.not_equal(token_ids, 0)
+
+    def token_ids(self, inputs: dict[str, Tensor]) -> Tensor:
+        return inputs[ENCODER_TOKEN_IDS]
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """`(...)` ids -> `(..., embedding_dim)`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import LogMelSpectrogram
+from keras_seq2seq.layers import LogMelSpectrogram, PictureConvolutions
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
     ENCODER_FEATURES,
@@ -143,10 +143,8 @@ class WaveformEmbedding(_FrameSource):
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class PictureEmbedding(_FrameSource):
-    """A small convolutional network over every frame of a video.
-
-    Each of `filters` is a convolution of 3 x 3 with strides of 2 and ReLU; the last result
-    is flattened, so that it keeps where things are, and projected.
+    """A small convolutional network (`PictureConvolutions`) over every frame of a video, and
+    a projection.
 
     Args:
         picture_shape: Height, width and channels of a frame.
@@ -177,28 +175,18 @@ class PictureEmbedding(_FrameSource):
         self.embedding_dim = embedding_dim
         self.filters = tuple(filters)
         self.layers = []
-        self._convolutions: list[keras.layers.Layer] = []
+        self._pictures: Any = None
 
     def build(self, name: str) -> None:
         super().build(name)
-        self._convolutions = self._convolutions or [
-            keras.layers.Conv2D(
-                size, 3, 2, padding="same", activation="relu", name=f"{name}_picture_{index}"
+        if self._pictures is None:
+            self._pictures = PictureConvolutions(
+                self.picture_shape, self.filters, name=f"{name}_pictures"
             )
-            for index, size in enumerate(self.filters)
-        ]
 
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        ops = keras.ops
-        frames = inputs[ENCODER_FEATURES]
-        pictures = ops.reshape(frames, (-1, *self.picture_shape))  # (B T, H, W, C)
-        for layer in self._convolutions:
-            pictures = layer(pictures)
-        size = math.prod(pictures.shape[1:])
-        batch, length = ops.shape(frames)[:2]
-        vectors = ops.reshape(pictures, (batch, length, size))
         mask = self.mask(inputs)
-        return self.project(vectors, mask), mask
+        return self.project(self._pictures(inputs[ENCODER_FEATURES]), mask), mask
 
     def get_config(self) -> dict[str, Any]:
         return {

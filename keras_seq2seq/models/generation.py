@@ -141,7 +141,7 @@ class TextGeneration(TextScoring):
             settings: `GenerationSettings`. Defaults to greedy search.
             prefixes: What each target begins with: one string for all, or one a source.
                 Defaults to nothing.
-            batch_size: int. Sources that are decoded together. Defaults to 256.
+            batch_size: int. Sources that are decoded together at most. Defaults to 256.
             **changes: Fields of `GenerationSettings`, such as `num_beams=4`.
 
         Returns:
@@ -183,6 +183,7 @@ class TextGeneration(TextScoring):
             return self._no_hypotheses(settings)
         function = self._decode_functions(settings, prefixes is not None)
         order = np.argsort(lengths, kind="stable")
+        batch_size = min(batch_size, self.preprocessor.rows_at_most(lengths))
         parts = []
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]

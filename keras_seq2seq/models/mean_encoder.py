@@ -38,7 +38,7 @@ class MeanEncoder(Encoder):
         # At least one, so that a source of padding alone gives zeros.
         count = keras.ops.maximum(keras.ops.sum(weights, axis=1), 1.0)
         mean = keras.ops.sum(sequence * weights, axis=1) / count
-        return EncoderOutput(memory=sequence, mask=mask, states=[[mean]])
+        return EncoderOutput(sequence, mask, [[mean]], self.embedding.token_ids(inputs))
 
     def get_config(self) -> dict[str, Any]:
         return {

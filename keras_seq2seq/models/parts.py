@@ -38,11 +38,14 @@ class EncoderOutput:
         states: One list a recurrent layer with its final state tensors `(batch, dim)`,
             first layer first; empty for an encoder without recurrence. An LSTM has `[h, c]`,
             a GRU `[h]`; the two directions of a bidirectional layer are concatenated.
+        token_ids: `(batch, source_length)`, int32: the source token of each position;
+            `None` where a position is not one token.
     """
 
     memory: Tensor
     mask: Tensor
     states: list[list[Tensor]] = field(default_factory=list)
+    token_ids: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,14 @@ class DecoderOutput:
         alignment: Attention weights over the source `(batch, target_length,
             source_length)`, or `(batch, source_length)`; `None` without attention.
         state: For one step, the entries of the state that changed; else empty.
+        hidden: What the logits are computed of, `(batch, target_length, dim)`, or `(batch,
+            dim)`.
     """
 
     logits: Tensor
     alignment: Tensor | None = None
     state: State = field(default_factory=dict)
+    hidden: Tensor | None = None
 
 
 class Part:
@@ -131,6 +137,9 @@ class Decoder(Part):
 
     # `TokenEmbedding` of the target.
     embedding: Any
+
+    # Whether it writes ids of source tokens, so that both sides must have one vocabulary.
+    copies_source: bool = False
 
     # Tokens that can be generated at most; `None` for a state that does not grow.
     max_length: int | None = None

@@ -174,7 +174,8 @@ class RecurrentDecoder(Decoder):
         # No masks: padding comes after the target, and no later position is asked for.
         if self._recurrence.is_sequential:
             output, _, weights = self._recur(sequence, state)
-            return DecoderOutput(self.logits(self._output_dropout(output)), weights)
+            output = self._output_dropout(output)
+            return DecoderOutput(self.logits(output), weights, hidden=output)
         for index, layer in enumerate(self._layers):
             below = sequence
             names = [f"{self.name}_{index}_{tensor}" for tensor in ("h", "c")]
@@ -189,11 +190,11 @@ class RecurrentDecoder(Decoder):
                 sequence, state[MEMORY], state[MEMORY_MASK], state.get(MEMORY_KEYS)
             )
             sequence = self._output_dropout(sequence)
-        return DecoderOutput(self.logits(sequence), weights)
+        return DecoderOutput(self.logits(sequence), weights, hidden=sequence)
 
     def step(self, token: Tensor, state: State) -> DecoderOutput:
         output, changed, weights = self._recur(self.embedding.embed(token), state)
-        return DecoderOutput(self.logits(output), weights, changed)
+        return DecoderOutput(self.logits(output), weights, changed, output)
 
     def logits(self, output: Tensor) -> Tensor:
         """What the recurrence puts out -> logits, float32."""

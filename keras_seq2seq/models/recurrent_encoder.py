@@ -131,7 +131,8 @@ class RecurrentEncoder(Encoder):
                 sequence = sequence + below
             sequence = self._dropouts[index + 1](sequence)
             states.append(self._join_directions(final))
-        return EncoderOutput(memory=sequence, mask=mask, states=states)
+        token_ids = self.embedding.token_ids(inputs) if self.time_reduction == 1 else None
+        return EncoderOutput(sequence, mask, states, token_ids)
 
     def _join_directions(self, final: list[Tensor]) -> list[Tensor]:
         if not self.bidirectional:

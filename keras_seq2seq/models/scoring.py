@@ -46,18 +46,17 @@ class TextScoring(IdGeneration):
                 "There must be one target a source. Received: "
                 f"{len(sources)} sources, {len(targets)} targets."
             )
-        self.preprocessor.check_sources(sources)
+        lengths = self.preprocessor.check_sources(sources)
+        batch_size = min(batch_size, self.preprocessor.rows_at_most(lengths))
         parts: list[np.ndarray] = [np.zeros(0)] * len(sources)
         order = np.argsort([len(target) for target in targets], kind="stable")
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]
-            log_probs, lengths = self._score_function()(
+            log_probs, sizes = self._score_function()(
                 self.preprocessor.encoder_inputs([sources[i] for i in batch]),
                 tf.constant([targets[i] for i in batch]),
             )
-            for index, row, length in zip(
-                batch, log_probs.numpy(), lengths.numpy(), strict=True
-            ):
+            for index, row, length in zip(batch, log_probs.numpy(), sizes.numpy(), strict=True):
                 parts[index] = row[:length]
         return parts
 

@@ -82,6 +82,8 @@ class Seq2Seq(TextGeneration, keras.Model):
         ctc: CTCLoss | None = None,
         name: str | None = None,
     ):
+        if decoder.copies_source:
+            _check_one_vocabulary(encoder, decoder, preprocessor)
         if preprocessor is not None:
             _check_sizes(encoder, decoder, preprocessor)
             check_length(decoder, preprocessor.max_target_length + 1)
@@ -298,3 +300,17 @@ def _check_sizes(encoder: Encoder, decoder: Decoder, preprocessor: Preprocessor)
                 f"The {side} {what} of the model and of its preprocessor differ. "
                 f"Received: {model_size} and {given}."
             )
+
+
+def _check_one_vocabulary(
+    encoder: Encoder, decoder: Decoder, preprocessor: Preprocessor | None
+) -> None:
+    sizes = [encoder.embedding.vocabulary_size, decoder.vocabulary_size]
+    tokenizers = preprocessor.tokenizers.values() if preprocessor is not None else ()
+    differ = len({tuple(tokenizer.get_vocabulary()) for tokenizer in tokenizers}) > 1
+    if sizes[0] != sizes[1] or differ:
+        raise ValueError(
+            "A decoder that copies source tokens needs one vocabulary for both sides "
+            f"(--joint-vocabulary). Received: vocabularies of {sizes[0]} and {sizes[1]} "
+            f"tokens{' that differ' if differ else ''}."
+        )

@@ -173,7 +173,8 @@ class TransformerDecoder(TransformerSettings, Decoder):
         weights = None
         for block in self._blocks:
             sequence, weights = self._attend(block, block.whole(sequence, bias), state)
-        return DecoderOutput(self.logits(self._end(sequence)), weights)
+        sequence = self._end(sequence)
+        return DecoderOutput(self.logits(sequence), weights, hidden=sequence)
 
     def step(self, token: Tensor, state: State) -> DecoderOutput:
         position = state[f"{self.name}_position"]
@@ -189,8 +190,13 @@ class TransformerDecoder(TransformerSettings, Decoder):
                 vector, state[key], state[value], here, places, bias
             )
             vector, weights = self._attend(block, vector, state)
-        logits = self.logits(self._end(vector))[:, 0]
-        return DecoderOutput(logits, None if weights is None else weights[:, 0], changed)
+        vector = self._end(vector)
+        return DecoderOutput(
+            self.logits(vector)[:, 0],
+            None if weights is None else weights[:, 0],
+            changed,
+            vector[:, 0],
+        )
 
     def logits(self, output: Tensor) -> Tensor:
         """What the last block puts out -> logits, float32."""

@@ -102,4 +102,6 @@ class TransformerEncoder(TransformerSettings, Encoder):
             bias = self._relative_bias(places, places)
         for block in self._blocks:
             sequence = block(sequence, mask, bias)
-        return EncoderOutput(memory=self._end(sequence), mask=mask)
+        return EncoderOutput(
+            self._end(sequence), mask, token_ids=self.embedding.token_ids(inputs)
+        )

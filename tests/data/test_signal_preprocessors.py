@@ -94,16 +94,24 @@ def test_validation_has_every_pair_once_in_the_order_of_length(frames):
     assert [row for row, _ in rows] == [FRAMES[index].tolist() for index in order]
 
 
+def test_a_batch_of_long_sources_has_fewer_rows(frames):
+    assert frames.rows_at_most(np.array([5, 9])) == 2**22 // 27
+    waveform = WaveformPreprocessor(frames.target_tokenizer, 16000, 10**7, 4)
+    assert waveform.rows_at_most(np.array([16000, 16000 * 60])) == 4
+    assert waveform.rows_at_most(np.array([10**7])) == 1
+    assert waveform.rows_at_most(np.array([], int)) > 0
+
+
 def test_pictures_are_flattened():
     videos = [RNG.integers(0, 255, (2, 4, 5, 3)).astype("uint8")]
     preprocessor = FramePreprocessor.from_pairs(videos, ["a"], CharacterTokenizer)
     assert preprocessor.feature_shape == (4, 5, 3)
     features = preprocessor.encoder_inputs(videos)["encoder_features"].numpy()
-    np.testing.assert_array_equal(features.reshape(1, 2, 4, 5, 3)[0], videos[0])
+    expected = videos[0] / np.float32(255)
+    np.testing.assert_array_equal(features.reshape(1, 2, 4, 5, 3)[0], expected)
     flat = videos[0].reshape(2, 60)
-    np.testing.assert_array_equal(
-        preprocessor.encoder_inputs([flat])["encoder_features"], [flat]
-    )
+    again = preprocessor.encoder_inputs([flat])["encoder_features"]
+    np.testing.assert_array_equal(again, features)
 
 
 @pytest.mark.parametrize(

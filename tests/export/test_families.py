@@ -23,7 +23,11 @@ KINDS = [
     "transformer, rotary positions",
     "transformer, relative positions",
     "transformer, all embeddings tied",
+    "pointer-generator, input feeding",
+    "pointer-generator, transformer",
 ]
+# Tokens that occur twice: a copy of either is a copy of the token.
+REPEATED = np.array([[5, 6, 5, 5, 3], [9, 9, 3, 0, 0]], "int32")
 
 
 def check(model, inputs):
@@ -49,6 +53,10 @@ def check(model, inputs):
 def test_the_loop_of_a_model_converts(name):
     assert name in MODELS
     check(build(name), {"encoder_token_ids": SOURCE})
+
+
+def test_attention_to_places_of_one_token_adds_up_in_the_file_too():
+    check(build("pointer-generator"), {"encoder_token_ids": REPEATED})
 
 
 @pytest.mark.parametrize("name", FRAME_ENCODERS)

@@ -74,7 +74,9 @@ def test_hidden_stretches_are_short_and_inside_the_utterance():
 
 
 def test_hidden_features_are_bands():
-    layer = SpecAugment(time_masks=0, feature_masks=1, feature_width=3, seed=2)
+    layer = SpecAugment(
+        time_masks=0, feature_masks=1, feature_width=3, feature_share=1.0, seed=2
+    )
     hidden = np.asarray(
         layer(np.ones((100, 4, 8), "float32"), np.ones((100, 4)), training=True)
     )
@@ -97,7 +99,8 @@ def test_negative_numbers_are_refused():
 
 
 @pytest.mark.parametrize(
-    "layer", [FrameNormalization([1.0], [2.0]), DeltaFeatures(3), SpecAugment(1, 2, 0.3, 4, 5)]
+    "layer",
+    [FrameNormalization([1.0], [2.0]), DeltaFeatures(3), SpecAugment(1, 2, 0.3, 4, 5, 0.6)],
 )
 def test_they_are_saved_and_loaded(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

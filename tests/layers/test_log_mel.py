@@ -1,7 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
+from export.flatbuffer import unfit_operations
 from keras_seq2seq.layers import LogMelSpectrogram
 from keras_seq2seq.layers.log_mel import mel_filters
 
@@ -80,3 +83,41 @@ def test_it_is_saved_and_loaded():
     layer = LogMelSpectrogram(16000, num_mels=23, low_hz=100.0)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(("rate", "mels"), [(8000, 40), (16000, 80), (16000, 23)])
+def test_small_products_are_the_whole_product(rate, mels):
+    layer = LogMelSpectrogram(rate, mels)
+    whole = np.zeros_like(layer._filters)
+    column = 0
+    for low, high, block in layer._blocks():
+        assert block.size < 1024 or block.shape[1] == 1
+        whole[low:high, column : column + block.shape[1]] = block
+        column += block.shape[1]
+    np.testing.assert_array_equal(whole, layer._filters)
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+def test_a_file_for_devices_computes_the_same_with_weights_of_8_bits_too(quantize):
+    layer = LogMelSpectrogram(8000)
+    samples = np.random.default_rng(1).normal(0, 0.1, (1, 3000)).astype("float32")
+    samples[:, 1000:] *= 1e-3
+
+    def frames(waveform):
+        return layer(waveform, tf.ones_like(waveform, tf.bool))[0]
+
+    function = tf.function(frames, input_signature=[tf.TensorSpec((1, None), tf.float32)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()]
+    )
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if quantize else []
+    content = converter.convert()
+    assert not unfit_operations(content)
+    interpreter = Interpreter(model_content=content)
+    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], samples.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], samples)
+    interpreter.invoke()
+    expected = frames(tf.constant(samples))
+    np.testing.assert_allclose(interpreter.get_tensor(result["index"]), expected, atol=1e-3)

@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_seq2seq.data import Pairs, TextPreprocessor, read_lines, read_pairs
+from keras_seq2seq.data import Pairs, Signal, TextPreprocessor, read_lines, read_pairs
+from keras_seq2seq.data.signals import read_signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 from training.config import TrainingConfig
@@ -211,3 +213,26 @@ def test_the_fingerprint_tells_parts_and_columns_apart():
 
 def test_the_record_is_plain_json(run):
     assert json.loads(run.config_file.read_text("utf-8"))["settings"]["hidden_dim"] == 8
+
+
+def test_held_out_signals_are_kept_and_found_again(tmp_path, monkeypatch):
+    np.save(tmp_path / "file.npy", np.ones((2, 3)))
+    monkeypatch.chdir(tmp_path)
+    signals = [Signal("s1/u 1", np.zeros((4, 3))), Signal("s2/u 1", np.ones(5, np.int16))]
+    pairs = Pairs([*signals, "file.npy"], ["a", "b", "c"])
+    run = RunDirectory(tmp_path / "run")
+    run.begin(CONFIG.replace(source="features"), pairs, pairs)
+    run.write_pairs(run.test_file, pairs)
+    monkeypatch.chdir("/")
+    again = run.test_pairs()
+    assert again.targets == pairs.targets and len(set(again.sources)) == 3
+    expected = [signal.array for signal in signals] + [np.ones((2, 3))]
+    for source, array in zip(again.sources, expected, strict=True):
+        np.testing.assert_array_equal(read_signal(source), array)
+
+
+def test_other_arrays_under_the_same_names_are_other_data():
+    one, same, other = (
+        fingerprint(Pairs([Signal("u", np.full(3, number))], ["a"])) for number in (1, 1, 2)
+    )
+    assert one == same != other

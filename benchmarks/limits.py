@@ -1,0 +1,110 @@
+"""What the machine could do at best: matrix products, memory, and the bound of a workload.
+
+    python benchmarks/limits.py --threads 1
+
+The bound of a step is the longer of two times: its products at the measured rate, and its
+weights read at the measured bandwidth, from memory or, where they fit, from the cache.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks.workloads import WORKLOADS  # noqa: E402
+
+MEMORY_BYTES = 256 << 20  # More than a cache of the last level holds.
+CACHE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
+
+
+def cache_bytes() -> int:
+    """Size of the cache of the last level; 8 MiB where the machine does not say."""
+    if not CACHE_FILE.exists():
+        return 8 << 20
+    return int(CACHE_FILE.read_text().strip().removesuffix("K")) << 10
+
+
+def product_rate(threads: int) -> float:
+    """Floating-point operations a second of a large float32 product, the best of ten."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    size = 2048
+    left, right = (tf.random.stateless_normal((size, size), (0, seed)) for seed in (1, 2))
+    product = tf.function(lambda: tf.reduce_sum(left @ right))
+    return 2 * size**3 / _fastest(lambda: product().numpy(), 10)
+
+
+def bandwidth(size: int) -> float:
+    """Bytes a second read by one thread from an array of so many bytes, the best of ten."""
+    array = np.ones(size // 4, np.float32)
+    repeats = max(1, MEMORY_BYTES // size)
+
+    def read():
+        for _ in range(repeats):
+            array.max()
+
+    return size * repeats / _fastest(read, 10)
+
+
+def bound(
+    name: str, batch: int, beam: int, rates: dict[str, float], byte_size: int = 4
+) -> float:
+    """Tokens a second of the best hypothesis at most, from the time of a step."""
+    parts = WORKLOADS[name].multiply_adds()
+    rows = batch * beam
+    operations = 2 * rows * (parts["decoder"] + parts["logits"])
+    operations += 2 * batch * parts["encoder"]  # As many source tokens as steps.
+    weights = byte_size * parts["weights"]
+    speed = rates["cache_bytes_s" if weights < cache_bytes() else "memory_bytes_s"]
+    return batch / max(operations / rates["flop_s"], weights / speed)
+
+
+def training_bound(name: str, rates: dict[str, float]) -> float:
+    """Target tokens a second of training at most: three times the products of a pass."""
+    parts = WORKLOADS[name].multiply_adds()
+    per_token = parts["encoder"] + parts["decoder"] + parts["logits"]
+    return rates["flop_s"] / (3 * 2 * per_token)
+
+
+def measure_rates(threads: int) -> dict[str, float]:
+    return {
+        "flop_s": product_rate(threads),
+        "memory_bytes_s": bandwidth(MEMORY_BYTES),
+        "cache_bytes_s": bandwidth(cache_bytes() // 4),
+    }
+
+
+def _fastest(function: Any, repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+@click.command()
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+def main(threads: int) -> None:
+    """Measure the machine's rates and print the bound of each workload."""
+    rates = measure_rates(threads)
+    click.echo(json.dumps({"threads": threads, **rates}))
+    for name in WORKLOADS:
+        for batch in (1, 32, 128):
+            for beam in (1, 5):
+                tokens = bound(name, batch, beam, rates)
+                click.echo(f"{name:5} batch {batch:3} beam {beam}: {tokens:12,.0f} tokens/s")
+        click.echo(f"{name:5} training: {training_bound(name, rates):12,.0f} tokens/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What is compared with what, and what a run's evaluation holds."""
+
+import pytest
+import sacrebleu
+
+from keras_seq2seq.data import Pairs
+from training.callbacks import DecodedErrorRates
+from training.evaluation import evaluate, parts_table, results_table
+
+SOURCES = ["cab", "fee", "cab", "a" * 30]
+
+
+@pytest.fixture(scope="module")
+def answers(text_model):
+    """What the model says to a source that occurs twice, another right answer, and two
+    wrong ones."""
+    said = text_model.generate("cab")
+    return Pairs(SOURCES, [said, "never", "AA", "AA"])
+
+
+def test_a_source_with_several_answers_counts_once_or_as_pairs(text_model, answers):
+    by_source = evaluate(text_model, answers)
+    assert by_source.rates.sequences == 3
+    assert by_source.rates.sequence_error_rate == pytest.approx(2 / 3)
+    by_pair = evaluate(text_model, answers, references="pair")
+    assert by_pair.rates.sequences == 4
+    assert by_pair.rates.sequence_error_rate == pytest.approx(3 / 4)
+    # One text a source, and none for the one that is too long.
+    assert by_source.texts == by_pair.texts == [*text_model.generate(["cab", "fee"]), ""]
+
+
+def test_scores_compare_what_the_error_rates_compare(text_model, answers):
+    found = evaluate(text_model, answers, metric="chrf", references="pair")
+    one, other, none = found.texts
+    chrf = sacrebleu.CHRF()
+    expected = chrf.corpus_score([one, other, one, none], [answers.targets]).score
+    assert found.values["chrf"] == pytest.approx(expected)
+    assert set(found.values) == {"token_error_rate", "sequence_error_rate", "chrf"}
+    assert found.scores is not None and found.scores.signature == str(chrf.get_signature())
+
+
+def test_an_epoch_logs_them(text_model, answers):
+    callback = DecodedErrorRates(answers, metric="rouge", references="pair")
+    callback.set_model(text_model)
+    logs: dict = {}
+    callback.on_epoch_end(0, logs)
+    assert set(logs) == {
+        "val_token_error_rate",
+        "val_sequence_error_rate",
+        "val_rouge_1",
+        "val_rouge_2",
+        "val_rouge_l",
+    }
+    assert logs["val_sequence_error_rate"] == pytest.approx(3 / 4)
+
+
+def test_tables_show_scores_and_parts():
+    result = {
+        "token_error_rate": 0.5,
+        "sequence_error_rate": 0.25,
+        "sequences": 4,
+        "bleu": 41.02,
+        "search": "greedy",
+        "milliseconds_each": 1.0,
+        "token_name": "subword",
+        "sequence_name": "caption",
+    }
+    table = results_table([result], [("published", 1.0, 2.0)])
+    cells = [list(column.cells) for column in table.columns]
+    assert [str(column.header) for column in table.columns][3] == "bleu"
+    assert cells[3][0] == "41.02" and cells[2] == ["25.00 %", "2.00 %"]
+    shown = [list(column.cells) for column in parts_table({"starts": 0.5}).columns]
+    assert shown == [["starts"], ["50.00 %"]]

@@ -1,0 +1,116 @@
+"""Every text recipe from made raw data to an artefact that agrees: a few steps of each."""
+
+import io
+import random
+
+import pytest
+from rich.console import Console
+
+from keras_seq2seq.settings import GenerationSettings
+from tests.training.test_text_recipes import genes
+from training.evaluation import evaluate_run
+from training.recipes import load_recipe
+from training.run_directory import RunDirectory
+from training.trainer import train
+
+NOUNS = ["cat", "dog", "horse", "car", "house", "tree", "bird", "ball"]
+GERMAN = ["Katze", "Hund", "Pferd", "Auto", "Haus", "Baum", "Vogel", "Ball"]
+
+
+def sentences(count, seed):
+    chosen = random.Random(seed)
+    for _ in range(count):
+        first, second = chosen.randrange(8), chosen.randrange(8)
+        yield (
+            f"The {NOUNS[first]} sees a {NOUNS[second]}.",
+            f"{GERMAN[first]} sieht {GERMAN[second]}.",
+        )
+
+
+def multi30k(folder):
+    for seed, (name, count) in enumerate([("train", 80), ("val", 8), ("test_2016_flickr", 8)]):
+        pairs = list(sentences(count, seed))
+        for side, language in enumerate(("en", "de")):
+            text = "".join(f"{pair[side]}\n" for pair in pairs)
+            (folder / f"{name}.{language}").write_text(text, "utf-8")
+    return folder
+
+
+def debian_synopsis(folder):
+    rows = [
+        f"package{i}\t{english} It does so {i} times a day.\t{NOUNS[i % 8]} tool number {i}\n"
+        for i, (english, _) in enumerate(sentences(80, 1))
+    ]
+    (folder / "en_long_short.tsv").write_text("".join(rows), "utf-8")
+    return folder
+
+
+def babi(folder):
+    for number, task in ((1, "where"), (8, "lists")):
+        for part, count in (("train", 40), ("test", 8)):
+            lines = []
+            for noun in random.Random(count).choices(NOUNS, k=count):
+                lines += [f"1 Mary took the {noun}.\n", f"2 What has Mary?\t{noun},{noun}\t1\n"]
+            (folder / f"qa{number}_{task}_{part}.txt").write_text("".join(lines), "utf-8")
+    return folder
+
+
+def dna(folder):
+    for side, kind in enumerate(("cds", "protein")):
+        rows = [f">made CDS_{i}\n{gene[side]}\n" for i, gene in enumerate(genes(40))]
+        (folder / f"made.{kind}.fasta").write_text("".join(rows), "utf-8")
+    return folder
+
+
+def histnorm(folder):
+    for part, count in (("train", 80), ("dev", 20), ("test", 20)):
+        words = random.Random(count).choices(NOUNS, k=count)
+        rows = [f"{word.replace('s', 'ſ')}e\t{word}\n" for word in words]
+        (folder / f"made.{part}.txt").write_text("".join(rows), "utf-8")
+    return folder / "made"
+
+
+SMALL = {
+    "hidden_dim": 16,
+    "epochs": 1,
+    "batch_size": 16,
+    "batch_tokens": 0,
+    "num_buckets": 1,
+    "validation_decoded": 8,
+    "average": 0,
+}
+CHANGES = {
+    "multi30k": {
+        "vocabulary_size": 90,
+        "intermediate_dim": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+    },
+    "debian_synopsis": {"vocabulary_size": 90, "embedding_dim": 16},
+}
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("make", [multi30k, debian_synopsis, babi, dna, histnorm])
+def test_a_recipe_runs_from_raw_data_to_an_artefact_that_agrees(make, tmp_path):
+    from export import export_formats, print_parity
+
+    recipe = load_recipe(make.__name__)
+    data = tmp_path / "data"
+    data.mkdir()
+    data = make(data)
+    splits = recipe.load(data)
+    config = recipe.CONFIG.replace(**SMALL, **CHANGES.get(make.__name__, {}))
+    run, console = RunDirectory(tmp_path / "run"), Console(file=io.StringIO(), width=120)
+    summary = train(config, splits, run, console)
+    assert summary["epochs"] == 1 and summary["dropped_pairs"] == 0
+    model, settings = run.load_model(), GenerationSettings()
+    if hasattr(recipe, "evaluate"):
+        shares = recipe.evaluate(model, data, settings)
+        assert all(0 <= share <= 1 for share in shares.values())
+    result = evaluate_run(run, settings=settings)
+    assert config.monitor in {**result, f"val_{config.monitor}": 0} or config.metric in result
+    export_formats(model, tmp_path / "exports", ["saved_model"], settings, console)
+    sources = list(run.test_pairs().references())[:3]
+    artefact = tmp_path / "exports" / "saved_model"
+    assert print_parity(model, [artefact], sources, console)

@@ -1,0 +1,109 @@
+"""The tokenizers of a configuration, learned from the training pairs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_seq2seq.data import Pairs
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import option_name
+from keras_seq2seq.tokenizers import (
+    CharacterTokenizer,
+    SentencePieceTokenizer,
+    SymbolTokenizer,
+    TableTokenizer,
+    WordPieceTokenizer,
+    WordTokenizer,
+)
+
+from .config import TrainingConfig
+
+PLAIN: dict[str, type[TableTokenizer]] = {
+    "characters": CharacterTokenizer,
+    "symbols": SymbolTokenizer,
+    "words": WordTokenizer,
+}
+
+# Subwords, unless --vocabulary-size says otherwise.
+DEFAULT_SIZE = 8000
+
+
+class Vocabulary:
+    """How one side is tokenized: a tokenizer to be, with `from_lines` as a class has it.
+
+    Args:
+        config: Settings.
+        side: `"source"` or `"target"`.
+
+    Raises:
+        InputError: If a setting does not apply to the tokenizer.
+    """
+
+    def __init__(self, config: TrainingConfig, side: str):
+        self.kind: str = getattr(config, f"{side}_tokenizer")
+        self.lowercase: bool = getattr(config, f"lowercase_{side}")
+        self.size = config.vocabulary_size
+        if self.kind not in PLAIN and config.min_count > 1:
+            raise InputError(
+                f"{option_name('min_count')} does not apply to {self.kind}: its size is "
+                f"{option_name('vocabulary_size')}. Received: {config.min_count}."
+            )
+
+    def from_lines(
+        self, lines: Sequence[str], *, min_count: int = 1, **kwargs: Any
+    ) -> TableTokenizer:
+        """Learns the vocabulary; keyword arguments as of the tokenizer's `from_lines`."""
+        kwargs = {"lowercase": self.lowercase, **kwargs}
+        if self.kind in PLAIN:
+            size = self.size or None
+            return PLAIN[self.kind].from_lines(
+                lines, min_count=min_count, max_size=size, **kwargs
+            )
+        size = self.size or DEFAULT_SIZE
+        if self.kind == "wordpiece":
+            return WordPieceTokenizer.from_lines(lines, vocabulary_size=size, **kwargs)
+        algorithm = "bpe" if self.kind == "bpe" else "unigram"
+        return SentencePieceTokenizer.from_lines(
+            lines, vocabulary_size=size, algorithm=algorithm, **kwargs
+        )
+
+
+def text_tokenizers(
+    config: TrainingConfig, train: Pairs
+) -> tuple[TableTokenizer, TableTokenizer]:
+    """Source and target tokenizer; with `--joint-vocabulary` of one vocabulary.
+
+    Raises:
+        InputError: If a joint vocabulary is asked for and the sides are split differently.
+    """
+    source, target = Vocabulary(config, "source"), Vocabulary(config, "target")
+    names = {"source": "source_vocabulary", "target": "target_vocabulary"}
+    if not config.joint_vocabulary:
+        return (
+            source.from_lines(train.sources, min_count=config.min_count, name=names["source"]),
+            target.from_lines(train.targets, min_count=config.min_count, name=names["target"]),
+        )
+    if source.kind != target.kind:
+        raise InputError(
+            "--joint-vocabulary needs one tokenizer for both sides. Received: "
+            f"--source-tokenizer {source.kind}, --target-tokenizer {target.kind}."
+        )
+    lines = [
+        *_lowered(train.sources, source.lowercase),
+        *_lowered(train.targets, target.lowercase),
+    ]
+    learned = source.from_lines(lines, min_count=config.min_count, lowercase=False)
+    return tuple(
+        type(learned).from_config(
+            learned.get_config() | {"name": names[side], "lowercase": vocabulary.lowercase}
+        )
+        for side, vocabulary in (("source", source), ("target", target))
+    )
+
+
+def _lowered(lines: Sequence[str], lowercase: bool) -> Sequence[str]:
+    if not lowercase:
+        return lines
+    lowered = tf.strings.lower(tf.constant(list(lines)), encoding="utf-8").numpy()
+    return [line.decode("utf-8") for line in lowered]
