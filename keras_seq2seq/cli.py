@@ -38,6 +38,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
 DEFAULT_FORMATS = FORMATS[:3]
 
+# Where `train` stops by the clock.
+MOST_EPOCHS = 10_000
+
 
 class _Commands(click.Group):
     """Prints an `InputError` of any command as one line and exits with status 2."""
@@ -122,6 +125,7 @@ def train(
 
     \b
     Examples:
+      keras-seq2seq train pairs.tsv --run-dir runs/first --minutes 10
       keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
       keras-seq2seq train corpus/ --source-column en --target-column de --run-dir runs/third
@@ -138,9 +142,13 @@ def train(
         config = module.CONFIG.replace(**changed)
         splits = module.load(data)
     else:
+        if changed.get("minutes"):
+            changed.setdefault("epochs", MOST_EPOCHS)
         config = TrainingConfig(**changed)
         columns = source_column, target_column
         splits = _read_splits(files, validation_file, test_file, config, strict, columns)
+        if config.minutes and config.source == "text":
+            config = _chosen(config, splits, changed)
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
@@ -151,6 +159,16 @@ def train(
 
         with printed_warnings(), console.status("writing the report"):
             print_written(write_report(run))
+
+
+def _chosen(config: TrainingConfig, splits: Any, changed: dict[str, Any]) -> TrainingConfig:
+    """The configuration with what the data suggests; what was given stays."""
+    from keras_seq2seq.training.defaults import choose_settings
+
+    settings, reasons = choose_settings(splits.train, config.minutes)
+    for reason in reasons:
+        console.print(f"  {reason}", highlight=False, soft_wrap=True)
+    return config.replace(**{**settings, **changed})
 
 
 def _preset_settings(name: str | None) -> dict[str, Any]:
