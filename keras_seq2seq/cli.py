@@ -22,7 +22,7 @@ from keras_seq2seq.cli_options import (
     run_argument,
 )
 from keras_seq2seq.cli_pairs import data_options, read_data, read_splits
-from keras_seq2seq.cli_reports import compare, results
+from keras_seq2seq.cli_reports import compare, report, results
 from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -34,6 +34,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What `export` can write; names of the folders too. The first three if none is asked for.
 FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
 DEFAULT_FORMATS = FORMATS[:3]
+
+# Where `train` stops by the clock.
+MOST_EPOCHS = 10_000
 
 
 class _Commands(click.Group):
@@ -61,7 +64,7 @@ def main() -> None:
     """
 
 
-for command in (inspect, request, generate, score, attention, tree, compare, results):
+for command in (inspect, request, generate, score, attention, tree, compare, results, report):
     main.add_command(command)
 
 
@@ -119,6 +122,7 @@ def train(
 
     \b
     Examples:
+      keras-seq2seq train pairs.tsv --run-dir runs/first --minutes 10
       keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
       keras-seq2seq train corpus/ --source-column en --target-column de --run-dir runs/third
@@ -135,13 +139,33 @@ def train(
         config = module.CONFIG.replace(**changed)
         splits = module.load(data)
     else:
+        if changed.get("minutes"):
+            changed.setdefault("epochs", MOST_EPOCHS)
         config = TrainingConfig(**changed)
         columns = source_column, target_column
         splits = read_splits(files, validation_file, test_file, config, strict, columns)
+        if config.minutes and config.source == "text":
+            config = _chosen(config, splits, changed)
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
-    train_run(config, splits, RunDirectory(run_dir), console)
+    run = RunDirectory(run_dir)
+    train_run(config, splits, run, console)
+    if not run.report_file.exists():
+        from keras_seq2seq.training.report import write_report
+
+        with printed_warnings(), console.status("writing the report"):
+            print_written(write_report(run))
+
+
+def _chosen(config: TrainingConfig, splits: Any, changed: dict[str, Any]) -> TrainingConfig:
+    """The configuration with what the data suggests; what was given stays."""
+    from keras_seq2seq.training.defaults import choose_settings
+
+    settings, reasons = choose_settings(splits.train, config.minutes)
+    for reason in reasons:
+        console.print(f"  {reason}", highlight=False, soft_wrap=True)
+    return config.replace(**{**settings, **changed})
 
 
 def _preset_settings(name: str | None) -> dict[str, Any]:

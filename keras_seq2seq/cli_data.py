@@ -28,8 +28,7 @@ def inspect(
     target_column: str | None,
     strict: bool,
 ) -> None:
-    """Look at FILES: pairs of texts in one TSV (source, tab, target), CSV or JSON Lines
-    file, or two parallel text files.
+    """Look at FILES: pairs of texts in one TSV, CSV or JSON Lines file, or two parallel files.
 
     Prints lengths, characters, repeated pairs, what validation and test share with training,
     and suspicious pairs: identical sides, lengths that do not fit each other, control

@@ -100,6 +100,11 @@ class TrainingConfig:
     max_target_length: int = setting(0, "Target tokens at most; 0 for the longest in the data.")
 
     epochs: int = setting(20, "Passes over the training data at most.")
+    minutes: float = setting(
+        0.0,
+        "Time to train at most; the learning rate falls with the clock. Without other settings "
+        "these are chosen from the data. 0 for none.",
+    )
     batch_size: int = setting(64, "Pairs a batch.")
     batch_tokens: int = setting(
         0, "Tokens a batch, padding included, of its longer side; 0 to use --batch-size."
@@ -231,6 +236,12 @@ class TrainingConfig:
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."
             )
 
+        if self.minutes and self.schedule != "cosine":
+            raise InputError(
+                "--minutes has a schedule of its own, a cosine of the time. Leave --schedule "
+                f"out. Received: {self.schedule!r}."
+            )
+
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -298,6 +309,7 @@ _LOWEST = {
     "max_target_length": 0,
     "vocabulary_size": 0,
     "epochs": 1,
+    "minutes": 0,
     "batch_size": 1,
     "batch_tokens": 0,
     "num_buckets": 1,

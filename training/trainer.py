@@ -46,6 +46,7 @@ from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory, write_atomically
+from .time_budget import SECONDS, TimeBudget
 from .vocabularies import Vocabulary, text_tokenizers
 
 
@@ -178,7 +179,8 @@ def train(
         monitor, patience=config.patience, mode=mode_of(monitor)
     )
     plateau = plateau_callbacks(config, monitor)
-    progress = ProgressBar(console, (config.token_name, config.sequence_name))
+    budget = _time_budget(config, state.history)
+    progress = ProgressBar(console, (config.token_name, config.sequence_name), budget)
     callbacks = [
         *([average] if average else []),
         SeedEveryEpoch(config.seed),
@@ -186,11 +188,13 @@ def train(
         DecodedErrorRates(decoded, None, config.metric, config.references),
         early_stopping,
         *plateau,
+        *([budget] if budget else []),
         keras.callbacks.TensorBoard(run.logs, update_freq="epoch"),
         progress,
         state,
     ]
     stopped = _replay([early_stopping, *plateau], model, state.history)
+    stopped |= budget is not None and budget.is_over
     # After the replay, which lowers the learning rate of a plateau by what it is now.
     state.restore(model)
     begin = time.perf_counter()
@@ -294,6 +298,14 @@ def _head(pairs: Pairs, num_sources: int) -> Pairs:
     return Pairs([source for source, _ in rows], [target for _, target in rows])
 
 
+def _time_budget(config: TrainingConfig, history: list[dict[str, float]]) -> TimeBudget | None:
+    if not config.minutes:
+        return None
+    warmup = config.warmup_steps * config.gradient_accumulation
+    spent = history[-1][SECONDS] if history else 0.0
+    return TimeBudget(60 * config.minutes, config.learning_rate, warmup, spent)
+
+
 def _replay(
     callbacks: list[keras.callbacks.Callback],
     model: keras.Model,
@@ -347,6 +359,12 @@ def _sizes(preprocessor: Any) -> str:
     return f"{name.replace('_', ' ')} {size}, target vocabulary {target}"
 
 
+def _end(config: TrainingConfig) -> str:
+    if config.minutes:
+        return format_seconds(60 * config.minutes)
+    return f"{config.epochs} epochs"
+
+
 def _say_what_begins(
     config: TrainingConfig,
     model: Seq2Seq,
@@ -361,7 +379,7 @@ def _say_what_begins(
         f"{config.architecture}: {model.count_params():,} parameters; "
         f"{len(train_pairs):,} training and {len(validation):,} validation pairs; "
         f"{_sizes(preprocessor)}; "
-        f"{steps} steps an epoch, {config.epochs} epochs at most.",
+        f"{steps} steps an epoch, {_end(config)} at most.",
         highlight=False,
         soft_wrap=True,
     )
