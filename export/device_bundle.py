@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -34,15 +35,19 @@ def write_bundle(
         model_name: Title of the card.
     """
     folder.mkdir(parents=True)
-    (folder / "model.tflite").write_bytes(content)
+    texts = {"signatures.json": json.dumps(description, indent=2)}
     for name, tokenizer in model.preprocessor.tokenizers.items():
         lists = {"vocabulary": tokenizer.get_vocabulary()}
         if isinstance(tokenizer, SentencePieceTokenizer):
             lists["scores"] = tokenizer.scores
         for what, items in lists.items():
-            text = "".join(f"{item}\n" for item in items)
-            (folder / f"{name}_{what}.txt").write_text(text, "utf-8", newline="\n")
-    (folder / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
+            texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
+    (folder / "model.tflite").write_bytes(content)
+    # At the end of the file too, as TFLite's metadata packs files: it can travel alone.
+    with zipfile.ZipFile(folder / "model.tflite", "a") as archive:
+        for file, text in texts.items():
+            (folder / file).write_bytes(text.encode())
+            archive.writestr(zipfile.ZipInfo(file), text.encode())
     for module in (litert_runner, plain_tokenizers):
         shutil.copy(str(module.__file__), folder)
     if model.preprocessor.kind == "text":

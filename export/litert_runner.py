@@ -10,7 +10,8 @@ A copy of this file and of `plain_tokenizers.py` lies in the folder; there it is
 import json
 import sys
 import wave
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +29,35 @@ class LiteRTRunner:
     Tokenizes in plain Python as the model's own tokenizer does in the graph.
 
     Args:
-        path: The folder.
+        path: The folder, or its `model.tflite` alone, which has all that is needed.
         num_threads: int. Defaults to 1, often the fastest for a small model.
 
     Raises:
         FileNotFoundError: If the folder lacks `model.tflite` or `signatures.json`.
-        ValueError: If the model's tokenizer is none that this file knows.
+        ValueError: If the model's tokenizer is none that this file knows, or the file was not
+            written by this package.
     """
 
     def __init__(self, path: str | Path, num_threads: int = 1):
         from ai_edge_litert.interpreter import Interpreter
 
         path = Path(path)
-        self.description = json.loads((path / "signatures.json").read_text("utf-8"))
+        model_file = path if path.is_file() else path / "model.tflite"
+        read = _reader(path)
+        self.description = json.loads(read("signatures.json"))
         self.kind = self.description["source"].get("kind", "text")
 
         def tokenizer(side: str) -> PlainTokenizer:
             return PlainTokenizer(
                 self.description[side],
-                _read_lines(path / f"{side}_vocabulary.txt"),
-                [float(line) for line in _read_lines(path / f"{side}_scores.txt")],
+                _lines(read(f"{side}_vocabulary.txt")),
+                [float(line) for line in _lines(read(f"{side}_scores.txt"))],
             )
 
         if self.kind == "text":
             self.source = tokenizer("source")
         self.target = tokenizer("target")
-        self.interpreter = Interpreter(str(path / "model.tflite"), num_threads=num_threads)
+        self.interpreter = Interpreter(str(model_file), num_threads=num_threads)
         self._generate = self.interpreter.get_signature_runner("serving_default")
 
     def split(self, text: str) -> list[str]:
@@ -187,9 +191,27 @@ def _read_wav(path: Path, sample_rate: int) -> np.ndarray:
     return samples.reshape(-1, channels).mean(axis=1, dtype=np.float32) / np.float32(32768)
 
 
-def _read_lines(path: Path) -> list[str]:
-    # Only a SentencePiece vocabulary has scores.
-    return path.read_bytes().decode("utf-8").split("\n")[:-1] if path.exists() else []
+def _reader(path: Path) -> Callable[[str], str]:
+    """From a name to that text beside the model, or in the archive at the end of its file.
+
+    Of a text that is not there, such as scores, which only SentencePiece has: empty.
+    """
+    if not path.is_file():
+        missing = [n for n in ("model.tflite", "signatures.json") if not (path / n).exists()]
+        if missing:
+            raise FileNotFoundError(f"{path} has no {' and no '.join(missing)}.")
+        return lambda name: (
+            (path / name).read_bytes().decode() if (path / name).exists() else ""
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} has no vocabularies at its end; give its folder.")
+    with zipfile.ZipFile(path) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    return lambda name: texts.get(name, "")
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n")[:-1]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -100,10 +100,10 @@ def compare(
     rows = []
     for search in dict.fromkeys(engine.settings for engine in opened):
         reference = keras_engine(model, search)
-        expected = None
-        for engine in [reference, *(engine for engine in opened if engine.settings == search)]:
-            results, times = _run(engine, sources)
-            expected = expected or results
+        engines = [reference, *(engine for engine in opened if engine.settings == search)]
+        runs = _run(engines, sources)
+        expected = runs[0][0]
+        for engine, (results, times) in zip(engines, runs, strict=True):
             agreement, difference = _agreement(expected, results)
             p50, p90, p99 = (float(np.percentile(times, share)) for share in (50, 90, 99))
             token_errors, sequence_errors = _error_rates(model, results, references)
@@ -207,15 +207,22 @@ def print_parity(
 Results = list[tuple[list[str], np.ndarray]]
 
 
-def _run(engine: Engine, sources: Sequence[Any]) -> tuple[Results, list[float]]:
-    """The results, and the milliseconds of each."""
-    engine.generate(sources[0])  # Tracing and allocation are not part of a source's time.
-    results, times = [], []
+def _run(
+    engines: Sequence[Engine], sources: Sequence[Any]
+) -> list[tuple[Results, list[float]]]:
+    """Of each engine the results, and the milliseconds of each.
+
+    The engines take turns at every source, so that what else the machine does falls on all.
+    """
+    for engine in engines:
+        engine.generate(sources[0])  # Tracing and allocation are not part of a source's time.
+    runs: list[tuple[Results, list[float]]] = [([], []) for _ in engines]
     for source in sources:
-        begin = time.perf_counter()
-        results.append(engine.generate(source))
-        times.append(1000 * (time.perf_counter() - begin))
-    return results, times
+        for engine, (results, times) in zip(engines, runs, strict=True):
+            begin = time.perf_counter()
+            results.append(engine.generate(source))
+            times.append(1000 * (time.perf_counter() - begin))
+    return runs
 
 
 def _agreement(expected: Results, received: Results) -> tuple[float, float]:

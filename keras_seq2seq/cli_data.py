@@ -9,21 +9,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_seq2seq.cli_options import PATH, console, load_tensorflow, print_written
+from keras_seq2seq.cli_pairs import data_options, read_data
 from keras_seq2seq.errors import InputError
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=PATH)
-@click.option("--validation", type=PATH, help="TSV of validation pairs.")
-@click.option("--test", type=PATH, help="TSV of test pairs.")
+@click.option("--validation", type=PATH, help="Validation pairs.")
+@click.option("--test", type=PATH, help="Test pairs.")
 @click.option("--json", "json_file", type=PATH, help="Write it all as JSON too.")
+@data_options
 def inspect(
     files: tuple[Path, ...],
     validation: Path | None,
     test: Path | None,
     json_file: Path | None,
+    source_column: str | None,
+    target_column: str | None,
+    strict: bool,
 ) -> None:
-    """Look at FILES: one TSV (source, tab, target) or two parallel text files.
+    """Look at FILES: pairs of texts in one TSV, CSV or JSON Lines file, or two parallel files.
 
     Prints lengths, characters, repeated pairs, what validation and test share with training,
     and suspicious pairs: identical sides, lengths that do not fit each other, control
@@ -35,14 +40,12 @@ def inspect(
       keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
     """
     load_tensorflow()
-    from keras_seq2seq.data import read_pairs, read_parallel
     from keras_seq2seq.data.inspection import inspect_pairs
 
-    if len(files) > 2:
-        raise InputError(f"Expected one TSV or two parallel files. Received {len(files)}.")
-    parts = {"train": read_pairs(files[0]) if len(files) == 1 else read_parallel(*files)}
+    columns = source_column, target_column
+    parts = {"train": read_data(files, "text", strict, columns)}
     parts |= {
-        name: read_pairs(file)
+        name: read_data([file], "text", strict, columns)
         for name, file in (("validation", validation), ("test", test))
         if file is not None
     }

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -11,6 +12,8 @@ from keras_seq2seq.cli_options import (
     console,
     load_tensorflow,
     print_written,
+    printed_warnings,
+    run_argument,
 )
 from keras_seq2seq.errors import InputError
 
@@ -73,6 +76,24 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
         click.echo(text, nl=False)
     else:
         _write(output, text)
+
+
+@click.command()
+@run_argument
+def report(run: Any) -> None:
+    """Write report.html into RUN_DIR again: scores, curves, examples with attention.
+
+    It shows the last `evaluate` of the run; where there was none, up to 1,000 test or
+    validation sources, decoded greedily.
+
+    \b
+    Example:
+      keras-seq2seq report runs/demo
+    """
+    from keras_seq2seq.training.report import write_report
+
+    with printed_warnings():
+        print_written(write_report(run))
 
 
 def _write(path: Path, text: str) -> None:

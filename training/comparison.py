@@ -114,7 +114,7 @@ def _statistics(
     outputs: list[list[dict[str, Any]]], evaluations: list[dict[str, Any]]
 ) -> dict[str, Statistic]:
     # Of each source: edits, tokens of the nearest reference, whether it is wrong.
-    counts = [np.array([_counts(row) for row in rows]) for rows in outputs]
+    counts = [np.array([counts_of(row) for row in rows]) for rows in outputs]
     statistics = {
         "token_error_rate": _of_sums(counts, lambda sums, _: sums[0] / max(1, sums[1])),
         "sequence_error_rate": _of_sums(counts, lambda sums, number: sums[2] / number),
@@ -143,7 +143,8 @@ def _of_sums(counts: list[np.ndarray], value: Callable[[np.ndarray, int], float]
     return of
 
 
-def _counts(row: dict[str, Any]) -> tuple[float, float, float]:
+def counts_of(row: dict[str, Any]) -> tuple[float, float, float]:
+    """Edits, tokens of the nearest reference and whether it is wrong, of a saved output."""
     rates = error_rates([row["output_tokens"]], [row["target_tokens"]])
     edits = rates.token_error_rate * max(1, rates.reference_tokens)
     return round(edits), rates.reference_tokens, rates.sequence_error_rate

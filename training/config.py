@@ -100,6 +100,11 @@ class TrainingConfig:
     max_target_length: int = setting(0, "Target tokens at most; 0 for the longest in the data.")
 
     epochs: int = setting(20, "Passes over the training data at most.")
+    minutes: float = setting(
+        0.0,
+        "Time to train at most; the learning rate falls with the clock. Without other settings "
+        "these are chosen from the data. 0 for none.",
+    )
     batch_size: int = setting(64, "Pairs a batch.")
     batch_tokens: int = setting(
         0, "Tokens a batch, padding included, of its longer side; 0 to use --batch-size."
@@ -217,9 +222,24 @@ class TrainingConfig:
                 f"--monitor {self.monitor} needs --metric {SCORES[self.monitor]}. "
                 f"Received: --metric {self.metric}."
             )
+        unused = ["source_tokenizer", "lowercase_source"] if self.source != "text" else []
+        unused += ["sample_rate"] if self.source != "waveform" else []
+        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        for name in unused:
+            if getattr(self, name) != defaults[name]:
+                raise InputError(
+                    f"{option_name(name)} does not apply to --source {self.source}. "
+                    f"Received: {getattr(self, name)}."
+                )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."
+            )
+
+        if self.minutes and self.schedule != "cosine":
+            raise InputError(
+                "--minutes has a schedule of its own, a cosine of the time. Leave --schedule "
+                f"out. Received: {self.schedule!r}."
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -289,6 +309,7 @@ _LOWEST = {
     "max_target_length": 0,
     "vocabulary_size": 0,
     "epochs": 1,
+    "minutes": 0,
     "batch_size": 1,
     "batch_tokens": 0,
     "num_buckets": 1,

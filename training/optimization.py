@@ -51,7 +51,10 @@ def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizer
 
 
 def build_learning_rate(config: TrainingConfig, total_steps: int) -> Any:
-    """A schedule, or for a plateau the peak; a cosine decays to a hundredth of the peak."""
+    """A schedule, or the peak where a callback lowers it (a plateau, a time budget); a cosine
+    decays to a hundredth of the peak."""
+    if config.minutes:
+        return config.learning_rate
     # A Keras schedule counts batches; warm-up steps are updates.
     warmup = config.warmup_steps * config.gradient_accumulation
     if config.schedule == "inverse_square_root":

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .callbacks import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 from .evaluation import SCORE_NAMES
+from .time_budget import TimeBudget
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -18,12 +19,16 @@ class ProgressBar(keras.callbacks.Callback):
         console: `rich.console.Console`. Where standard output is not a terminal only the
             lines are printed.
         labels: What the error rates are called, `(token, sequence)`.
+        budget: `TimeBudget` of the same `fit`, optional: the bar shows the time spent.
     """
 
-    def __init__(self, console: Console, labels: tuple[str, str]):
+    def __init__(
+        self, console: Console, labels: tuple[str, str], budget: TimeBudget | None = None
+    ):
         super().__init__()
         self.console = console
         self.labels = labels
+        self.budget = budget
         self.first_epoch: int | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -45,21 +50,29 @@ class ProgressBar(keras.callbacks.Callback):
         epochs, steps = self.params["epochs"], self.params["steps"]
         if self.first_epoch is None:
             self.first_epoch = epoch
-            self.task = self.progress.add_task(
-                "", total=epochs * steps, completed=epoch * steps, loss=""
-            )
-        self.progress.update(self.task, description=f"epoch {epoch + 1}/{epochs}")
+            total = self.budget.seconds if self.budget else epochs * steps
+            done = self.budget.spent if self.budget else epoch * steps
+            self.task = self.progress.add_task("", total=total, loss="")
+            self.progress.update(self.task, completed=done)
+        self.progress.update(self.task, description=self._epoch(epoch))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.progress.update(
-            self.task, advance=1, loss=f"loss {(logs or {}).get('loss', 0):.3f}"
-        )
+        loss = f"loss {(logs or {}).get('loss', 0):.3f}"
+        if self.budget:
+            self.progress.update(self.task, completed=self.budget.spent, loss=loss)
+        else:
+            self.progress.update(self.task, advance=1, loss=loss)
+
+    def _epoch(self, epoch: int) -> str:
+        return f"epoch {epoch + 1}" + ("" if self.budget else f"/{self.params['epochs']}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         epochs = self.params["epochs"]
         done = epoch + 1 - (self.first_epoch or 0)
         left = (time.perf_counter() - self.begin) / done * (epochs - epoch - 1)
+        if self.budget:
+            left = min(left, max(0.0, self.budget.seconds - self.budget.spent))
         token, sequence = self.labels
         scores = "".join(
             f"{name.replace('_', ' ')} {logs[f'val_{name}']:.2f}  "
@@ -67,7 +80,7 @@ class ProgressBar(keras.callbacks.Callback):
             if f"val_{name}" in logs
         )
         self.console.print(
-            f"  epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  "
+            f"  {self._epoch(epoch)}  loss {logs['loss']:.3f}  "
             f"validation loss {logs['val_loss']:.3f}  "
             f"{token} error rate {100 * logs[TOKEN_ERROR_RATE]:.2f} %  "
             f"{sequence} error rate {100 * logs[SEQUENCE_ERROR_RATE]:.2f} %  "

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import ai_edge_litert
@@ -61,6 +62,28 @@ def test_the_copied_folder_runs_alone(bundle, text_model, tmp_path):
     assert [row[2] for row in rows] == texts
     received = [float(row[1]) for row in rows]
     assert received == pytest.approx(expected.log_probs.ravel().tolist(), abs=1e-3)
+
+
+def test_the_file_alone_has_all_that_is_needed(bundle, text_model, tmp_path):
+    alone = shutil.copy(bundle / "model.tflite", tmp_path / "alone.tflite")
+    texts, _ = LiteRTRunner(alone).generate("cab")
+    assert texts[0] == text_model.generate("cab", num_beams=2)
+    with zipfile.ZipFile(alone) as archive:
+        assert set(archive.namelist()) == {
+            "signatures.json",
+            "source_vocabulary.txt",
+            "target_vocabulary.txt",
+        }
+        for name in archive.namelist():
+            assert archive.read(name) == (bundle / name).read_bytes()
+
+
+def test_a_folder_or_file_of_something_else_is_told(bundle, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no model.tflite and no signatures.json"):
+        LiteRTRunner(tmp_path)
+    (tmp_path / "other.tflite").write_bytes(b"TFL3")
+    with pytest.raises(ValueError, match="no vocabularies at its end; give its folder"):
+        LiteRTRunner(tmp_path / "other.tflite")
 
 
 def test_a_line_that_does_not_fit_is_named_and_the_next_one_answered(bundle, tmp_path):

@@ -66,7 +66,7 @@ def test_step_by_step_is_the_whole_sequence(model):
     np.testing.assert_allclose(stepped(model), whole(model), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["general", "transformer"])
+@pytest.mark.parametrize("name", ["general", "transformer", "pointer-generator"])
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_step_by_step_is_the_whole_sequence_in_mixed_precision(dtype, name):
     policy = keras.config.dtype_policy()
