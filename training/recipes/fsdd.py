@@ -17,7 +17,8 @@ other three the recordings 0 to 4 (the official test part) make the strings that
 best epoch and the others, 3,000 strings, those to train on; so validation, unlike test, has
 known voices.
 
-There is no published number for strings.
+There is no published number for strings. Time and score: none yet; no run has been measured
+to its end.
 """
 
 import io
