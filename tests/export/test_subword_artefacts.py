@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -33,11 +34,11 @@ OPERATIONS = [str(FOLDER / f"_{name}_tokenizer.so") for name in ("sentencepiece"
 SEARCH = GenerationSettings(num_beams=2, num_hypotheses=2, replace_unknown=True)
 
 
-@pytest.fixture(scope="module", params=["sentencepiece", "wordpiece"])
-def model(request):
+@cache
+def built(kind):
     config = TrainingConfig(
-        source_tokenizer=request.param,
-        target_tokenizer=request.param,
+        source_tokenizer=kind,
+        target_tokenizer=kind,
         vocabulary_size=90,
         joint_vocabulary=True,
         lowercase_source=True,
@@ -50,11 +51,26 @@ def model(request):
     return model
 
 
-@pytest.fixture(scope="module")
-def saved_model(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "saved_model"
-    export_saved_model(model, path, SEARCH)
+@cache
+def exported(kind, folder):
+    path = folder / kind
+    export_saved_model(built(kind), path, SEARCH)
     return path
+
+
+@pytest.fixture(params=["sentencepiece", "wordpiece"])
+def model(request):
+    return built(request.param)
+
+
+@pytest.fixture
+def sentencepiece_model():
+    return built("sentencepiece")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("export")
 
 
 def test_both_sides_have_one_vocabulary(model):
@@ -88,7 +104,8 @@ def restored(model, texts):
 
 
 @pytest.mark.large
-def test_the_artefact_runs_in_a_process_without_keras(model, saved_model):
+def test_the_artefact_runs_in_a_process_without_keras(sentencepiece_model, folder):
+    model, saved_model = sentencepiece_model, exported("sentencepiece", folder)
     # The Python of tensorflow-text would import Keras; its operations need none.
     program = textwrap.dedent(
         f"""
@@ -111,8 +128,10 @@ def test_the_artefact_runs_in_a_process_without_keras(model, saved_model):
 
 
 @pytest.mark.large
-def test_the_artefact_runs_through_the_c_api(model, saved_model):
+@pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
+def test_the_artefact_runs_through_the_c_api(kind, folder):
     """With the operation libraries of tensorflow-text, which TensorFlow Serving links."""
+    model, saved_model = built(kind), exported(kind, folder)
     fed, fetched = c_session.signature_tensors(saved_model)
     request = {
         "library": str(Path(tf.__file__).parent),
@@ -134,7 +153,8 @@ def test_the_artefact_runs_through_the_c_api(model, saved_model):
 
 
 @pytest.mark.large
-def test_the_runner_of_the_device_folder_gives_the_same_text(model, tmp_path):
+def test_the_runner_of_the_device_folder_gives_the_same_text(sentencepiece_model, tmp_path):
+    model = sentencepiece_model
     export_tflite(model, tmp_path / "device", SEARCH)
     runner = LiteRTRunner(tmp_path / "device")
     expected = model.search(SOURCES, SEARCH)
@@ -145,7 +165,8 @@ def test_the_runner_of_the_device_folder_gives_the_same_text(model, tmp_path):
 
 
 @pytest.mark.large
-def test_the_web_page_has_what_its_tokenizers_need(model, tmp_path):
+def test_the_web_page_has_what_its_tokenizers_need(sentencepiece_model, tmp_path):
+    model = sentencepiece_model
     export_web(model, tmp_path / "page")
     description = json.loads((tmp_path / "page" / "model.json").read_text("utf-8"))
     for side, tokenizer in model.preprocessor.tokenizers.items():
