@@ -17,7 +17,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .artefact import write_new
 from .signatures import describe
@@ -48,8 +48,8 @@ def export_web(
             copied into the page. Defaults to loading it from a public server.
 
     Raises:
-        InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, the model
-            cannot be converted, or its tokenizers are none that the page has.
+        InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, or the
+            model cannot be converted.
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
@@ -60,13 +60,6 @@ def export_web(
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
-    for side in ("source", "target"):
-        tokenizer = getattr(model.preprocessor, f"{side}_tokenizer")
-        if not isinstance(tokenizer, CharacterTokenizer | SymbolTokenizer):
-            raise InputError(
-                "A web page splits text into characters or symbols alone. Received: a "
-                f"{side} tokenizer {type(tokenizer).__name__}."
-            )
     if litertjs is not None and not (Path(litertjs) / "core" / "wasm").is_dir():
         raise InputError(f"{litertjs} has no core/wasm. Run `npm install @litertjs/core`.")
 
@@ -78,9 +71,12 @@ def export_web(
         for name in ("source", "target"):
             tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
             description[name]["vocabulary"] = tokenizer.get_vocabulary()
+            if isinstance(tokenizer, SentencePieceTokenizer):
+                description[name]["scores"] = tokenizer.scores
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
-        shutil.copyfile(PAGE / "seq2seq.js", folder / "seq2seq.js")
+        for script in ("seq2seq.js", "tokenizers.js"):
+            shutil.copyfile(PAGE / script, folder / script)
         at, core, wasm_utils = CDN, f"core@{LITERTJS_VERSION}", f"wasm-utils@{LITERTJS_VERSION}"
         if litertjs is not None:
             at, core, wasm_utils = "./litertjs/", "core", "wasm-utils"

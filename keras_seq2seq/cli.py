@@ -1,6 +1,5 @@
 """The command `keras-seq2seq`. Every heavy import is inside a command: `--help` is instant."""
 
-import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -14,17 +13,15 @@ from keras_seq2seq.cli_generate import attention, generate, print_hypotheses, sc
 from keras_seq2seq.cli_options import (
     PATH,
     console,
-    data_options,
     given,
     load_tensorflow,
     options_of,
     print_error,
-    print_report,
     print_written,
     printed_warnings,
-    read_data,
     run_argument,
 )
+from keras_seq2seq.cli_pairs import data_options, read_data, read_splits
 from keras_seq2seq.cli_reports import compare, report, results
 from keras_seq2seq.cli_request import request
 from keras_seq2seq.errors import InputError
@@ -146,7 +143,7 @@ def train(
             changed.setdefault("epochs", MOST_EPOCHS)
         config = TrainingConfig(**changed)
         columns = source_column, target_column
-        splits = _read_splits(files, validation_file, test_file, config, strict, columns)
+        splits = read_splits(files, validation_file, test_file, config, strict, columns)
         if config.minutes and config.source == "text":
             config = _chosen(config, splits, changed)
     from keras_seq2seq.training.run_directory import RunDirectory
@@ -180,54 +177,6 @@ def _preset_settings(name: str | None) -> dict[str, Any]:
     if name not in PRESETS:
         raise InputError(f"--preset must be one of {', '.join(PRESETS)}. Received: {name!r}.")
     return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
-
-
-def _read_splits(
-    files: tuple[Path, ...],
-    validation_file: Path | None,
-    test_file: Path | None,
-    config: TrainingConfig,
-    strict: bool,
-    columns: tuple[str | None, str | None],
-) -> Any:
-    from keras_seq2seq.data import Splits, split_by_source
-
-    if len(files) not in (1, 2):
-        raise InputError(
-            "Expected one file or folder of pairs, or two parallel files, or --recipe. "
-            f"Received {len(files)} files."
-        )
-    if config.source == "text" and len(files) == 1 and files[0].is_dir():
-        splits = _read_folder(files[0], strict, columns)
-    else:
-        folder = () if config.source == "text" else files[1:]
-
-        def read(*paths: Path | None) -> Any:
-            if None in paths:
-                return None
-            return read_data([path for path in paths if path], config.source, strict, columns)
-
-        splits = Splits(read(*files), read(validation_file, *folder), read(test_file, *folder))
-    if splits.validation:
-        return splits
-    pairs = splits.train
-    held_out = min(config.validation_sources, max(1, len(set(pairs.sources)) // 10))
-    parts = split_by_source(pairs, validation_sources=held_out, seed=config.seed)
-    return dataclasses.replace(parts, test=splits.test)
-
-
-def _read_folder(folder: Path, strict: bool, columns: tuple[str | None, str | None]) -> Any:
-    from keras_seq2seq.data import read_folder
-
-    source, target = columns
-    if source is None or target is None:
-        raise InputError(
-            f"{folder}: a folder. Give the endings of its files, such as --source-column en "
-            "--target-column de for train.en and train.de."
-        )
-    splits, report = read_folder(folder, source, target, strict=strict)
-    print_report(report)
-    return splits
 
 
 @main.command()

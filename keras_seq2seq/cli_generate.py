@@ -15,9 +15,9 @@ from keras_seq2seq.cli_options import (
     print_error,
     print_written,
     printed_warnings,
-    read_data,
     run_argument,
 )
+from keras_seq2seq.cli_pairs import read_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,56 +53,6 @@ def load_tensorflow() -> None:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-def data_options(command: Callable) -> Callable:
-    """Adds the options that say how files of data are read."""
-    options = [
-        click.option(
-            "--source-column", help="Column or key of the sources; ending in a folder."
-        ),
-        click.option("--target-column", help="Likewise of the targets."),
-        click.option(
-            "--strict",
-            is_flag=True,
-            help="An entry of the data that cannot be used is an error, not left out.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def read_data(
-    files: Sequence[Path],
-    kind: str = "text",
-    strict: bool = False,
-    columns: tuple[str | None, str | None] = (None, None),
-) -> Any:
-    """The `Pairs` of one list, or of two files, by the kind of the sources; prints what is
-    left out."""
-    from keras_seq2seq.data import read_manifest, read_parallel, read_records
-
-    if len(files) not in (1, 2):
-        one = "one file of pairs or two parallel files"
-        if kind != "text":
-            one = "one list of files and texts, or a list and the folder of the files"
-        raise InputError(f"Expected {one}. Received {len(files)}.")
-    if kind == "text" and len(files) == 2:
-        return read_parallel(*files)
-    if kind == "text":
-        pairs, report = read_records(files[0], *columns, strict=strict)
-    else:
-        folder = files[1] if len(files) == 2 else None
-        pairs, report = read_manifest(files[0], kind, folder=folder, strict=strict)
-    print_report(report)
-    return pairs
-
-
-def print_report(lines: Sequence[str]) -> None:
-    """What a reader left out."""
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:

@@ -38,7 +38,7 @@ def test_captions_of_features_from_training_to_an_answer(features, tmp_path):
     assert "captions.tsv, line 11: no such file" in message and not run.exists()
     output = invoke(*arguments, "--architecture", "recurrent", *SMALL.split()).output
     assert "Left out, no such file: 1." in output
-    assert "a file without a text in this list: 1." in output and "v10.npy" in output
+    assert "a file without a text: 1." in output and "v10.npy" in output
     assert (
         "nothing to do"
         in invoke(*arguments, "--architecture", "recurrent", *SMALL.split()).output

@@ -5,9 +5,12 @@ import numpy as np
 
 from keras_seq2seq.layers import (
     BahdanauAttention,
+    DeltaFeatures,
+    FrameNormalization,
     LocationSensitiveAttention,
     LuongAttention,
     MonotonicAttention,
+    SpecAugment,
 )
 from keras_seq2seq.models import (
     ConvolutionEmbedding,
@@ -213,6 +216,9 @@ FRAMES = {"encoder_features": FEATURES, "encoder_lengths": np.array([7, 4], "int
 FRAME_ENCODERS = {
     "pyramid": lambda: RecurrentEncoder(
         FrameEmbedding(3, 6), 8, num_layers=3, bidirectional=True, time_reduction=2
+    ),
+    "normalized with slopes": lambda: RecurrentEncoder(
+        FrameEmbedding(3, 6, [FrameNormalization(), DeltaFeatures(), SpecAugment()]), 8
     ),
     "convolution": lambda: RecurrentEncoder(
         ConvolutionEmbedding(FrameEmbedding(3, 6), 8, strides=2), 8

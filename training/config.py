@@ -222,6 +222,15 @@ class TrainingConfig:
                 f"--monitor {self.monitor} needs --metric {SCORES[self.monitor]}. "
                 f"Received: --metric {self.metric}."
             )
+        unused = ["source_tokenizer", "lowercase_source"] if self.source != "text" else []
+        unused += ["sample_rate"] if self.source != "waveform" else []
+        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        for name in unused:
+            if getattr(self, name) != defaults[name]:
+                raise InputError(
+                    f"{option_name(name)} does not apply to --source {self.source}. "
+                    f"Received: {getattr(self, name)}."
+                )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate must be above 0. Received: {self.learning_rate}."

@@ -23,7 +23,6 @@ from keras_seq2seq.data import (
     validation_data,
 )
 from keras_seq2seq.data.preprocessor import longest_of
-from keras_seq2seq.data.records import overlap
 from keras_seq2seq.data.signals import sample_rate_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ScheduledSampling
@@ -41,16 +40,14 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .config import MODEL_SETTINGS, TrainingConfig, cost, mode_of
+from .checks import fitting, report_overlap, report_unknown
+from .config import MODEL_SETTINGS, SCORES, TrainingConfig, cost, mode_of
 from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory, write_atomically
 from .time_budget import SECONDS, TimeBudget
 from .vocabularies import Vocabulary, text_tokenizers
-
-# A vocabulary that misses more of the held-out sources than this was built on other text.
-LARGEST_UNKNOWN_SHARE = 0.5
 
 
 def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
@@ -68,6 +65,10 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
         "max_target_length": config.max_target_length or None,
         "min_count": config.min_count,
     }
+    if config.joint_vocabulary:
+        raise InputError(
+            f"--joint-vocabulary needs sources of text. Received: --source {config.source}."
+        )
     vocabulary: Any = Vocabulary(config, "target")
     if config.source == "features":
         return FramePreprocessor.from_pairs(train.sources, train.targets, vocabulary, **shared)
@@ -249,77 +250,13 @@ def train(
     run.write_json(run.metrics_file, summary)
     state.finish()
     console.print(
-        f"Best epoch {best['epoch']} of {len(state.history)}: {config.sequence_name} error "
-        f"rate {100 * best[SEQUENCE_ERROR_RATE]:.2f} % on validation. "
-        f"{_describe_average(summary)}"
+        f"Best epoch {best['epoch']} of {len(state.history)}: {_describe(config, best)} on "
+        f"validation. {_describe_average(config, summary)}"
         f"{format_seconds(seconds)}. Model: {run.model_file}",
         highlight=False,
         soft_wrap=True,
     )
     return summary
-
-
-def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
-    """The pairs within the maximum lengths; says how many are left out."""
-    sources = preprocessor.source_lengths(pairs.sources)
-    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths().numpy()
-    fits = (sources <= preprocessor.max_source_length) & (
-        targets <= preprocessor.max_target_length
-    )
-    if not fits.any():
-        raise InputError(
-            f"No {name} pair is within --max-source-length {preprocessor.max_source_length} "
-            f"and --max-target-length {preprocessor.max_target_length}."
-        )
-    if fits.all():
-        return pairs
-    kept = [i for i, fit in enumerate(fits) if fit]
-    console.print(
-        f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
-        f"{preprocessor.max_source_length} source {preprocessor.unit} or "
-        f"{preprocessor.max_target_length} target tokens.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
-
-
-def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
-    """Says which tokens of held-out sources the vocabulary lacks.
-
-    Raises:
-        InputError: If it lacks most of them.
-    """
-    unknown = preprocessor.count_unknown(pairs.sources)
-    if not unknown:
-        return
-    total = int(preprocessor.source_tokenizer.tokenize(pairs.sources).flat_values.shape[0])
-    missing = sum(unknown.values())
-    shown = ", ".join(f"{token!r} ({count})" for token, count in list(unknown.items())[:10])
-    if missing > LARGEST_UNKNOWN_SHARE * total:
-        raise InputError(
-            f"The vocabulary of the training sources misses {missing} of {total} tokens of the "
-            f"validation sources: {shown}. Train and validate on the same kind of text "
-            "(check the column order, --lowercase-source and --min-count)."
-        )
-    console.print(
-        f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
-    )
-
-
-def report_overlap(splits: Splits, console: Console) -> None:
-    """Says how many held-out pairs training sees too."""
-    for name, part in (("validation", splits.validation), ("test", splits.test)):
-        if part is None:
-            continue
-        shared, same = overlap(splits.train, part)
-        if shared:
-            console.print(
-                f"Also in the training data: the sources of {shared} of {len(part)} {name} "
-                f"pairs, {same} with the same target.",
-                highlight=False,
-                soft_wrap=True,
-            )
 
 
 def describe_machine() -> dict[str, Any]:
@@ -397,13 +334,19 @@ def _measure(
     }
 
 
-def _describe_average(summary: dict[str, Any]) -> str:
+def _describe(config: TrainingConfig, metrics: dict[str, float]) -> str:
+    """The score that is monitored, else the error rate of whole targets."""
+    if config.monitor in SCORES:
+        return f"{config.monitor.replace('_', ' ')} {metrics[f'val_{config.monitor}']:.2f}"
+    return f"{config.sequence_name} error rate {100 * metrics[SEQUENCE_ERROR_RATE]:.2f} %"
+
+
+def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
     if "average" not in summary:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {len(averaged['epochs'])} epochs: "
-        f"{100 * averaged[SEQUENCE_ERROR_RATE]:.2f} %, "
+        f"Average of {len(averaged['epochs'])} epochs: {_describe(config, averaged)}, "
         f"{'kept' if averaged['kept'] else 'not better'}. "
     )
 

@@ -2,30 +2,17 @@
 
 import { loadLiteRt, loadAndCompile, Tensor } from "@litertjs/core";
 
-// Capitals younger than Unicode 13, which the model's own tables do not lower-case.
-const YOUNG_CAPITALS =
-  /([\u2c2f\ua7c0\ua7cb\ua7cc\ua7ce\ua7d0\ua7d2\ua7d4\ua7d6\ua7d8\ua7da\ua7dc\u{10570}-\u{10595}\u{10d50}-\u{10d65}\u{16ea0}-\u{16eb8}])/u;
+import { PlainTokenizer } from "./tokenizers.js";
 
 export class Tokenizer {
   constructor(description) {
     this.description = description;
-    const { vocabulary } = description.source;
-    this.ids = new Map(vocabulary.map((token, id) => [token, id]).slice(4));
-    if (!["CharacterTokenizer", "SymbolTokenizer"].includes(description.source.split)) {
-      throw new Error(`this page cannot split text as ${description.source.split} does`);
-    }
+    this.source = new PlainTokenizer(description.source);
+    this.target = description.target && new PlainTokenizer(description.target);
   }
 
   split(text) {
-    const { lowercase, split } = this.description.source;
-    if (lowercase) {
-      text = text
-        .split(YOUNG_CAPITALS)
-        .map((piece, index) => (index % 2 ? piece : piece.toLowerCase()))
-        .join("");
-    }
-    if (split === "CharacterTokenizer") return Array.from(text);
-    return text.split(/[ \t\n\v\f\r]+/).filter((piece) => piece);
+    return this.source.split(text);
   }
 
   tokenize(pieces) {
@@ -35,7 +22,7 @@ export class Tokenizer {
       throw new Error(
         `A source must have from 1 to ${longest} tokens. Received ${pieces.length}.`);
     }
-    return [...pieces.map((piece) => this.ids.get(piece) ?? unknown), append];
+    return [...pieces.map((piece) => this.source.ids.get(piece) ?? unknown), append];
   }
 
   // The tokens before the end.
@@ -79,7 +66,7 @@ class Model {
         values.token_ids.slice(row * longest, (row + 1) * longest));
       hypotheses.push({
         tokens,
-        text: tokens.join(this.description.target.separator),
+        text: this.tokenizer.target.join(tokens),
         logProb: values.log_probs[row],
       });
     }

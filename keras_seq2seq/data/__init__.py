@@ -15,6 +15,7 @@ from keras_seq2seq.data.records import overlap, read_dataset, read_folder, read_
 from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.data.splits import Splits, split_by_source
+from keras_seq2seq.data.tfrecords import read_tfrecords
 
 __all__ = [
     "Buckets",
@@ -36,6 +37,7 @@ __all__ = [
     "read_pairs",
     "read_parallel",
     "read_records",
+    "read_tfrecords",
     "split_by_source",
     "training_data",
     "validation_data",

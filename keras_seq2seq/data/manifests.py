@@ -13,7 +13,7 @@ A file that occurs with several texts has several right answers.
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +39,23 @@ def read_manifest(
     kind: str,
     *,
     folder: str | Path | None = None,
+    others: Sequence[str | Path] = (),
     strict: bool = False,
-    check_signals: bool = True,
 ) -> tuple[Pairs, list[str]]:
-    """Reads a list of signal files and their texts.
+    """Reads a list of signal files and their texts, and looks into every file.
 
     An entry is left out, and counted in the report, if its file is missing, cannot be read,
     is empty, holds NaN, is silent or has another number of features than the first, or if
-    its text is empty. A file of `folder` that no entry names is counted too.
+    its text is empty. A file of `folder` that neither this list nor `others` name is counted
+    too.
 
     Args:
         path: The list, or a folder that holds one, in a form that the module names.
         kind: `"features"` for `.npy` files `(frames, features)`, `"waveform"` for sound.
         folder: Where files are that the list names relatively, with or without their ending.
             Defaults to the folder of the list.
+        others: Lists of files of the same folder, such as of validation.
         strict: bool. The first such entry is an error. Defaults to `False`.
-        check_signals: bool. Read every file, to find what cannot be used before training.
-            Defaults to `True`.
 
     Returns:
         `Pairs` whose sources are paths, and the lines of the report.
@@ -78,16 +78,17 @@ def read_manifest(
             skipped.add(place, "no text", name)
         elif "\t" in text:
             skipped.add(place, "a tab in the text", name)
-        elif reason := check(file, check_signals):
+        elif reason := check(file):
             skipped.add(place, *reason)
         else:
             pairs.sources.append(str(file))
             pairs.targets.append(text)
-    # With several lists of one folder this counts what the others name; it says so.
     if folder is not None:
+        for other in others:
+            named |= {_find(base, name, kind) for _, name, _ in _rows(Path(other), Skipped())}
         for file in sorted(base.iterdir()):
             if file.suffix.lower() in _suffixes(kind) and file not in named:
-                skipped.add(str(file), "a file without a text in this list")
+                skipped.add(str(file), "a file without a text")
     if not len(pairs):
         reasons = " ".join(skipped.lines()) or "It is empty."
         raise InputError(f"{path}: no entry can be used. {reasons}")
@@ -197,12 +198,17 @@ class _SignalCheck:
         self.kind = kind
         self.shape: tuple[int, ...] | None = None
         self.rates: dict[int, int] = {}
+        # A file with several texts is looked into once.
+        self.found: dict[Path, tuple[str, str] | None] = {}
 
-    def __call__(self, file: Path, read: bool) -> tuple[str, str] | None:
+    def __call__(self, file: Path) -> tuple[str, str] | None:
+        if file not in self.found:
+            self.found[file] = self._look_into(file)
+        return self.found[file]
+
+    def _look_into(self, file: Path) -> tuple[str, str] | None:
         if not file.is_file():
             return "no such file", str(file)
-        if not read:
-            return None
         try:
             array = read_signal(file, None if self.kind == "features" else _rate(file))
         except InputError as error:

@@ -80,7 +80,7 @@ def read_records(
         rows = _tab_rows(lines, skipped)
     else:
         rows = _csv_rows(path, lines, names, skipped, _Tabs)
-    return _pairs(str(path), rows, skipped)
+    return collect_pairs(str(path), rows, skipped)
 
 
 def read_dataset(
@@ -107,7 +107,7 @@ def read_dataset(
         InputError: If an example lacks a key, or none can be used.
     """
     skipped = Skipped(strict)
-    return _pairs("the dataset", _dataset_rows(dataset, source, target), skipped)
+    return collect_pairs("the dataset", _dataset_rows(dataset, source, target), skipped)
 
 
 def read_folder(
@@ -149,7 +149,7 @@ def read_folder(
         rows = (
             (place, line, answer) for (place, line), (_, answer) in zip(one, other, strict=True)
         )
-        parts[part], _ = _pairs(str(folder), rows, skipped)
+        parts[part], _ = collect_pairs(str(folder), rows, skipped)
     if parts["train"] is None:
         raise InputError(
             f"{folder}: no train.{source} and train.{target}. Give the folder of these files, "
@@ -166,7 +166,12 @@ def overlap(train: Pairs, other: Pairs) -> tuple[int, int]:
     return len(rows), sum(target in answers[source] for source, target in rows)
 
 
-def _pairs(name: str, rows: Iterable[Row], skipped: Skipped) -> tuple[Pairs, list[str]]:
+def collect_pairs(name: str, rows: Iterable[Row], skipped: Skipped) -> tuple[Pairs, list[str]]:
+    """The rows that are two texts, and the report of those that are not.
+
+    Raises:
+        InputError: If there is none.
+    """
     pairs = Pairs([], [])
     for place, *values in rows:
         texts = [_text(value) for value in values]

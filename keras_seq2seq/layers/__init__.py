@@ -13,6 +13,7 @@ from keras_seq2seq.layers.ctc import CTCLoss
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
+from keras_seq2seq.layers.fused_lstm import FusedLSTM
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
 from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
@@ -33,6 +34,7 @@ __all__ = [
     "DenseGradientEmbedding",
     "DotProductAttention",
     "FrameNormalization",
+    "FusedLSTM",
     "LearnedPositions",
     "LocationSensitiveAttention",
     "LogMelSpectrogram",

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import TimeReduction
+from keras_seq2seq.layers import FusedLSTM, TimeReduction
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
     Encoder,
@@ -16,7 +16,7 @@ from keras_seq2seq.models.parts import (
 
 # Name -> (layer, number of state tensors).
 CELLS = {
-    "lstm": (keras.layers.LSTM, 2),
+    "lstm": (FusedLSTM, 2),
     "gru": (keras.layers.GRU, 1),
     "simple_rnn": (keras.layers.SimpleRNN, 1),
 }

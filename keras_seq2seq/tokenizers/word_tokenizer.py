@@ -29,7 +29,7 @@ def punctuation() -> str:
 
 
 def _range(first: int, last: int) -> str:
-    # A backslash escapes any ASCII punctuation in all three, and is harmless nowhere else.
+    # A backslash escapes any ASCII punctuation in all three, and nothing else.
     ends = [f"\\{chr(code)}" if code < 128 else chr(code) for code in (first, last)]
     return ends[0] if first == last else "-".join(ends)
 

@@ -59,11 +59,24 @@ def test_whatever_cannot_be_used_is_counted_by_reason_and_named(tmp_path):
         ("no such file: 1", "line 7"),
         ("no text: 1", "line 8"),
         ("not two columns: 1", "line 9"),
-        ("a file without a text in this list: 1", str(tmp_path / "extra.npy")),
+        ("a file without a text: 1", str(tmp_path / "extra.npy")),
     ):
         (line,) = [line for line in report if reason in line]
         assert place in line, text
     assert len(report) == 9
+
+
+def test_files_of_other_lists_of_the_folder_have_a_text(tmp_path):
+    save_frames(tmp_path, a=np.ones((3, 2)), b=np.ones((3, 2)))
+    lists = [tmp_path / "train.tsv", tmp_path / "validation.tsv"]
+    for path, name in zip(lists, "ab", strict=True):
+        path.write_text(f"{name}\ttext\n", "utf-8")
+    given = {"folder": tmp_path, "strict": True}
+    for path in lists:
+        pairs, report = read_manifest(path, "features", others=lists, **given)
+        assert len(pairs) == 1 and report == []
+    with pytest.raises(InputError, match="b.npy: a file without a text"):
+        read_manifest(lists[0], "features", **given)
 
 
 @pytest.mark.parametrize("bad", ["missing\ttext", "good\t ", "good"])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.records import overlap, read_dataset, read_folder, read_records
+from keras_seq2seq.data.tfrecords import read_tfrecords
 from keras_seq2seq.errors import InputError
 
 PAIRS = Pairs(["a cat, a dog", 'the "red" ball'], ["eine Katze", "der Ball"])
@@ -154,3 +155,38 @@ def test_a_folder_has_parts_under_any_of_their_names(tmp_path):
 def test_pairs_that_training_has_seen_are_counted():
     train = Pairs(["a", "a", "b"], ["1", "2", "3"])
     assert overlap(train, Pairs(["a", "b", "c", "a"], ["2", "9", "3", "9"])) == (3, 1)
+
+
+def shard(path, rows, options=None):
+    with tf.io.TFRecordWriter(str(path), options) as writer:
+        for row in rows:
+            features = {
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+                for name, value in row.items()
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+
+
+def test_shards_are_read_in_the_order_of_their_names(tmp_path):
+    shard(tmp_path / "b-1.tfrecord", [{"en": "two", "de": "zwei"}, {"en": "three"}])
+    shard(tmp_path / "b-0.tfrecord", [{"en": "one", "de": "eins"}])
+    pairs, report = read_tfrecords(tmp_path / "b-*.tfrecord", "en", "de")
+    assert pairs == Pairs(["one", "two"], ["eins", "zwei"])
+    (line,) = report
+    assert line.startswith("Left out, no feature 'de' of one string: 1. ")
+    assert "b-1.tfrecord, record 2" in line
+    with pytest.raises(InputError, match="b-1.tfrecord, record 2: no feature 'de'"):
+        read_tfrecords(tmp_path / "b-*.tfrecord", "en", "de", strict=True)
+    shard(tmp_path / "c.tfrecord.gz", [{"source": "a", "target": "b"}], "GZIP")
+    assert read_tfrecords(tmp_path / "c.tfrecord.gz") == (Pairs(["a"], ["b"]), [])
+
+
+def test_a_damaged_shard_is_named(tmp_path):
+    path = tmp_path / "a.tfrecord"
+    shard(path, [{"source": "a", "target": "b"}] * 3)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match="a.tfrecord: damaged after record 2"):
+        read_tfrecords(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_tfrecords(tmp_path / "x-*.tfrecord")

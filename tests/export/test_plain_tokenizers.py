@@ -1,4 +1,9 @@
-"""Tokenization in plain Python is that of the graph, for any text in any script."""
+"""Tokenization in plain Python and JavaScript is that of the graph, for any text."""
+
+import json
+import random
+import shutil
+import subprocess
 
 import pytest
 import tensorflow as tf
@@ -6,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.plain_tokenizers import PlainTokenizer
+from export.web import PAGE
 from keras_seq2seq.tokenizers import (
     SentencePieceTokenizer,
     WordPieceTokenizer,
@@ -85,3 +91,60 @@ def test_text_spelled_like_a_special_token_does_not_act_as_one(both):
         ids = tokenizer.tokenize(["[END] [PAD] a"]).to_list()[0]
         assert not {0, 2, 3} & set(ids)
         assert [alone.ids.get(p, 1) for p in alone.split("[END] [PAD] a")] == ids
+
+
+def random_texts(count):
+    """Words of `LINES`, their characters and others, in any order."""
+    chosen = random.Random(1)
+    pools = [
+        " ".join(LINES).split(),
+        sorted(set("".join(LINES) + " \t\u2581\u3000#_")),
+        [chr(code) for code in range(1, 0x3000)],
+        ["a", "b", " "],
+    ]
+    for _ in range(count):
+        pool = chosen.choice(pools)
+        join = " " if len(pool[0]) > 1 else ""
+        yield join.join(chosen.choices(pool, k=chosen.randrange(20)))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
+def test_the_web_page_splits_and_joins_as_the_graph_does(both, tmp_path):
+    texts = list(random_texts(300))
+    cases = []
+    for tokenizer, _ in both:
+        pieces = tokenizer.split_strings(tf.constant(texts), tokenizer.lowercase).to_list()
+        description = {
+            **tokenizer.description,
+            "separator": tokenizer.separator,
+            "vocabulary": tokenizer.get_vocabulary(),
+            "scores": getattr(tokenizer, "scores", []),
+        }
+        rows = [[piece.decode() for piece in row] for row in pieces]
+        ids = tokenizer.tokenize(texts)
+        known = [[tokenizer.vocabulary[i] for i in row] for row in ids.to_list()]
+        joined = [text.decode() for text in tokenizer.detokenize(ids).numpy()]
+        cases.append([description, rows, known, joined])
+    shutil.copyfile(PAGE / "tokenizers.js", tmp_path / "tokenizers.mjs")
+    (tmp_path / "cases.json").write_text(json.dumps([texts, cases]))
+    (tmp_path / "run.mjs").write_text(
+        """
+        import { readFileSync } from "node:fs";
+        import { PlainTokenizer } from "./tokenizers.mjs";
+        const [texts, cases] = JSON.parse(readFileSync("cases.json"));
+        for (const [description, rows, known, joined] of cases) {
+          const tokenizer = new PlainTokenizer(description);
+          texts.forEach((text, i) => {
+            const pieces = JSON.stringify(tokenizer.split(text));
+            const whole = tokenizer.join(known[i]);
+            if (pieces !== JSON.stringify(rows[i]) || whole !== joined[i]) {
+              throw new Error(JSON.stringify([text, pieces, rows[i], whole]));
+            }
+          });
+        }
+        """
+    )
+    done = subprocess.run(
+        ["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

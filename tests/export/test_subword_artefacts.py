@@ -20,6 +20,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import ARCHITECTURES, load_model
 from keras_seq2seq.settings import GenerationSettings
 from training.config import TrainingConfig
+from training.trainer import build_preprocessor
 from training.vocabularies import text_tokenizers
 
 PAIRS = Pairs(
@@ -143,10 +144,16 @@ def test_the_runner_of_the_device_folder_gives_the_same_text(model, tmp_path):
         np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[row], atol=1e-4)
 
 
-def test_a_web_page_refuses_them(model, tmp_path):
-    with pytest.raises(InputError, match="characters or symbols alone. Received: a source tok"):
-        export_web(model, tmp_path / "page")
-    assert not (tmp_path / "page").exists()
+@pytest.mark.large
+def test_the_web_page_has_what_its_tokenizers_need(model, tmp_path):
+    export_web(model, tmp_path / "page")
+    description = json.loads((tmp_path / "page" / "model.json").read_text("utf-8"))
+    for side, tokenizer in model.preprocessor.tokenizers.items():
+        own = description[side]
+        assert own["vocabulary"] == tokenizer.vocabulary
+        assert own.get("scores") == getattr(tokenizer, "scores", None)
+        assert tokenizer.description.items() <= own.items()
+    assert (tmp_path / "page" / "tokenizers.js").exists()
 
 
 def test_a_joint_vocabulary_needs_one_tokenizer():
@@ -160,3 +167,6 @@ def test_a_joint_vocabulary_needs_one_tokenizer():
         InputError, match="--min-count does not apply to wordpiece: its size is"
     ):
         text_tokenizers(config, PAIRS)
+    config = TrainingConfig(source="features", joint_vocabulary=True)
+    with pytest.raises(InputError, match="needs sources of text. Received: --source features"):
+        build_preprocessor(config, PAIRS)

@@ -98,7 +98,9 @@ def test_the_page_tokenizes_as_the_graph_does(tmp_path):
     # The runtime is not needed to tokenize.
     (module / "package.json").write_text('{"type": "module", "main": "index.js"}')
     (module / "index.js").write_text("export let loadLiteRt, loadAndCompile, Tensor;")
-    shutil.copyfile(PAGE / "seq2seq.js", tmp_path / "seq2seq.mjs")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    for script in ("seq2seq.js", "tokenizers.js"):
+        shutil.copyfile(PAGE / script, tmp_path / script)
     letters = (
         "AbÇŞİıΑΣςσДяԱֆႠაᎠꭰẞßǅŉ\u0345\u0301'·.:_1 \t\u00a0\u3000\u2028\x85\x1c字😀\U00010570"
     )
@@ -138,7 +140,7 @@ def test_the_page_tokenizes_as_the_graph_does(tmp_path):
     (tmp_path / "run.mjs").write_text(
         """
         import { readFileSync } from "node:fs";
-        import { Tokenizer } from "./seq2seq.mjs";
+        import { Tokenizer } from "./seq2seq.js";
         for (const { description, texts, ids } of JSON.parse(readFileSync("cases.json"))) {
           const tokenizer = new Tokenizer(description);
           texts.forEach((text, i) => {

@@ -166,3 +166,28 @@ def test_an_encoder_that_does_not_fit_its_preprocessor_is_refused(embedding, mes
     decoder = RecurrentDecoder(TokenEmbedding(size, 4), 4)
     with pytest.raises(ValueError, match=message):
         Seq2Seq(RecurrentEncoder(embedding, 4), decoder, preprocessor)
+
+
+@pytest.mark.parametrize("parts", [frames, sound, pictures])
+def test_mixed_precision_keeps_logits_and_losses_in_float32(parts):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        embedding, array, lengths = parts()
+        decoder = RecurrentDecoder(TokenEmbedding(9, 6), 8, attention=LuongAttention(8))
+        encoder = RecurrentEncoder(embedding, 4, bidirectional=True)
+        model = Seq2Seq(encoder, decoder, ctc=CTCLoss(9, 0.5))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    (key,) = set(embedding.inputs()) - {"encoder_lengths"}
+    inputs = {
+        key: array.astype("float32"),
+        "encoder_lengths": np.array(lengths, "int32"),
+        "decoder_token_ids": IDS,
+    }
+    assert model.output.dtype == "float32"
+    # Not the values of bfloat16: the last 16 bits of some logits are set.
+    bits = np.asarray(model(inputs)).view(np.uint32) & 0xFFFF
+    assert bits.any()
+    assert np.isfinite(np.asarray(model(inputs, training=True))).all()
+    assert [loss.dtype for loss in model.losses] == ["float32"]
+    assert np.isfinite(model.losses[0])

@@ -145,3 +145,18 @@ def test_the_configuration_imports_no_tensorflow(pytestconfig):
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=pytestconfig.rootpath).returncode == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "option"),
+    [
+        ({"source": "features", "source_tokenizer": "symbols"}, "--source-tokenizer"),
+        ({"source": "waveform", "lowercase_source": True}, "--lowercase-source"),
+        ({"source": "features", "sample_rate": 8000}, "--sample-rate"),
+        ({"sample_rate": 8000}, "--sample-rate"),
+    ],
+)
+def test_a_setting_of_another_kind_of_source_is_refused(settings, option):
+    with pytest.raises(InputError, match=f"{option} does not apply to --source"):
+        TrainingConfig(**settings)
+    assert TrainingConfig(source="waveform", sample_rate=8000).sample_rate == 8000

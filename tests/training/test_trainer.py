@@ -16,10 +16,11 @@ from keras_seq2seq.data import Pairs, read_pairs, split_by_source, validation_da
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
+from training.checks import fitting, report_unknown
 from training.config import TrainingConfig
 from training.evaluation import evaluate_run
 from training.run_directory import RunDirectory
-from training.trainer import fitting, report_unknown, train
+from training.trainer import train
 
 CONFIG = TrainingConfig(
     embedding_dim=16,

@@ -36,6 +36,9 @@ HELD_OUT_SPEAKERS = 8
 
 CONFIG = TrainingConfig(
     source="features",
+    # Held-out utterances may be longer than those trained on.
+    max_source_length=800,
+    max_target_length=80,
     target_tokenizer="characters",
     architecture="recurrent",
     embedding_dim=128,

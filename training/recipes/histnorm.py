@@ -18,6 +18,9 @@ cannot be right about a word that has two.
 
 Published word accuracy at 25,000 training words of RIDGES (Bollmann 2019): neural (attention)
 84.24, statistical with a language model (cSMTiser) 85.86.
+
+Reached there, seed 1, beam 5: word accuracy 84.77 (character error rate 4.94); 32 minutes on
+one core of a busy machine (AMD EPYC, `--intra-op-threads 1`).
 """
 
 import unicodedata

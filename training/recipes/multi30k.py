@@ -7,7 +7,8 @@ pictures are Flickr30k's). 29,000 / 1,014 / 1,000 pairs.
 ```
 keras-seq2seq train --recipe multi30k --data FOLDER --run-dir runs/transformer
 keras-seq2seq train --recipe multi30k --data FOLDER --run-dir runs/rnn \\
-    --preset rnn_small --share-embeddings --no-tie-output --batch-size 128 --batch-tokens 0
+    --preset rnn_small --intermediate-dim 0 --no-tie-output --schedule cosine \\
+    --learning-rate 2e-3 --clipnorm 1 --epochs 20
 keras-seq2seq evaluate runs/transformer --beam-size 5 --length-penalty 1
 ```
 

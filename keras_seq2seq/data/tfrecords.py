@@ -1,0 +1,69 @@
+"""Pairs of texts from shards of TFRecord files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_seq2seq.data.readers import Pairs
+from keras_seq2seq.data.records import SOURCE, TARGET, Row, collect_pairs
+from keras_seq2seq.data.skipped import Skipped
+from keras_seq2seq.errors import InputError
+
+
+def read_tfrecords(
+    pattern: str | Path,
+    source: str | None = None,
+    target: str | None = None,
+    *,
+    strict: bool = False,
+) -> tuple[Pairs, list[str]]:
+    """Reads `tf.train.Example` records with one string feature a side, shard by shard.
+
+    Args:
+        pattern: A file, or several by a name with `*`, in the order of their names; gzip if
+            the names end in `.gz`.
+        source: Feature of the sources. Defaults to `"source"`.
+        target: Feature of the targets. Defaults to `"target"`.
+        strict: bool. The first record that cannot be used is an error. Defaults to `False`.
+
+    Returns:
+        `Pairs`, and the lines of the report.
+
+    Raises:
+        InputError: If there is no such file, one is damaged, or no record can be used.
+    """
+    pattern = Path(pattern)
+    files = sorted(pattern.parent.glob(pattern.name))
+    if not files:
+        raise InputError(f"{pattern}: no such file. Check the path.")
+    skipped = Skipped(strict)
+    names = source or SOURCE, target or TARGET
+    return collect_pairs(str(pattern), _rows(files, names, skipped), skipped)
+
+
+def _rows(files: list[Path], names: tuple[str, str], skipped: Skipped) -> Iterator[Row]:
+    for file in files:
+        compression = "GZIP" if file.suffix == ".gz" else ""
+        number = 0
+        try:
+            for number, record in enumerate(tf.data.TFRecordDataset(file, compression), 1):  # noqa: B007
+                place = f"{file}, record {number}"
+                try:
+                    example = tf.train.Example.FromString(record.numpy())
+                except Exception as error:  # Protocol buffers have errors of their own.
+                    skipped.add(place, "no tf.train.Example", str(error))
+                    continue
+                features = example.features.feature
+                values = [features[name].bytes_list.value for name in names]
+                wrong = [n for n, value in zip(names, values, strict=True) if len(value) != 1]
+                if wrong:
+                    listed = ", ".join(sorted(features))
+                    reason = f"no feature {wrong[0]!r} of one string"
+                    skipped.add(place, reason, f"there is {listed}")
+                else:
+                    yield place, values[0][0], values[1][0]
+        except tf.errors.DataLossError as error:
+            raise InputError(
+                f"{file}: damaged after record {number} ({error.message})."
+            ) from error

@@ -1,0 +1,74 @@
+"""What is said about the data of a run before it begins, and what stops it."""
+
+from typing import Any
+
+from rich.console import Console
+
+from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
+from keras_seq2seq.errors import InputError
+
+# A vocabulary that misses more of the held-out sources than this was built on other text.
+LARGEST_UNKNOWN_SHARE = 0.5
+
+
+def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
+    """The pairs within the maximum lengths; says how many are left out."""
+    sources = preprocessor.source_lengths(pairs.sources)
+    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths().numpy()
+    fits = (sources <= preprocessor.max_source_length) & (
+        targets <= preprocessor.max_target_length
+    )
+    if not fits.any():
+        raise InputError(
+            f"No {name} pair is within --max-source-length {preprocessor.max_source_length} "
+            f"and --max-target-length {preprocessor.max_target_length}."
+        )
+    if fits.all():
+        return pairs
+    kept = [i for i, fit in enumerate(fits) if fit]
+    console.print(
+        f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
+        f"{preprocessor.max_source_length} source {preprocessor.unit} or "
+        f"{preprocessor.max_target_length} target tokens.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
+
+
+def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
+    """Says which tokens of held-out sources the vocabulary lacks.
+
+    Raises:
+        InputError: If it lacks most of them.
+    """
+    unknown = preprocessor.count_unknown(pairs.sources)
+    if not unknown:
+        return
+    total = int(preprocessor.source_tokenizer.tokenize(pairs.sources).flat_values.shape[0])
+    missing = sum(unknown.values())
+    shown = ", ".join(f"{token!r} ({count})" for token, count in list(unknown.items())[:10])
+    if missing > LARGEST_UNKNOWN_SHARE * total:
+        raise InputError(
+            f"The vocabulary of the training sources misses {missing} of {total} tokens of the "
+            f"validation sources: {shown}. Train and validate on the same kind of text "
+            "(check the column order, --lowercase-source and --min-count)."
+        )
+    console.print(
+        f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
+    )
+
+
+def report_overlap(splits: Splits, console: Console) -> None:
+    """Says how many held-out pairs training sees too."""
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if part is None:
+            continue
+        shared, same = overlap(splits.train, part)
+        if shared:
+            console.print(
+                f"Also in the training data: the sources of {shared} of {len(part)} {name} "
+                f"pairs, {same} with the same target.",
+                highlight=False,
+                soft_wrap=True,
+            )
