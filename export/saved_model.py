@@ -37,7 +37,6 @@ def export_saved_model(
     settings = settings or GenerationSettings()
     signatures = source_signatures(model, settings)
     archive = keras.export.ExportArchive()
-    archive.track(model)
     for tokenizer in model.preprocessor.tokenizers.values():
         for table in tokenizer.tables:
             archive.track(table)

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FRONT_DOOR = {
-    f"keras_seq2seq/{name}.py" for name in ("__main__", "cli", "cli_options", "cli_reports")
+    f"keras_seq2seq/{name}.py"
+    for name in ("__main__", "cli", "cli_options", "cli_export", "cli_reports")
 }
 
 # What each part of the library may import of the rest of it.

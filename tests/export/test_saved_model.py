@@ -326,6 +326,14 @@ def test_every_rule_and_output_is_in_the_export(transformer_model, pairs, tmp_pa
         np.testing.assert_allclose(outputs[name], getattr(expected, name), atol=1e-4)
 
 
+def test_the_weights_are_written_once(saved_model, text_model):
+    (data,) = (saved_model / "variables").glob("variables.data-*")
+    assert 4 * text_model.count_params() <= data.stat().st_size
+    # The rest describes the objects.
+    assert data.stat().st_size < 4 * text_model.count_params() + 20_000
+    assert data.stat().st_size < 6 * text_model.count_params()
+
+
 def test_vocabularies_are_assets(saved_model, text_model):
     vocabulary = (saved_model / "assets" / "target_vocabulary.txt").read_text("utf-8")
     expected = text_model.preprocessor.target_tokenizer.get_vocabulary()

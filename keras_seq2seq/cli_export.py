@@ -1,0 +1,128 @@
+"""The commands `export` and `parity`: what ships, and whether it says the same."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_seq2seq.cli_options import (
+    PATH,
+    console,
+    given,
+    options_of,
+    printed_warnings,
+    run_argument,
+)
+from keras_seq2seq.cli_pairs import read_data
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
+
+# What `export` can write; names of the folders too. The first three if none is asked for.
+FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
+DEFAULT_FORMATS = FORMATS[:3]
+
+
+@click.command()
+@run_argument
+@click.argument("out_dir", type=PATH)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help=f"May be given several times. [default: {', '.join(DEFAULT_FORMATS)}]",
+)
+@click.option(
+    "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
+)
+@options_of(GenerationSettings)
+def export(
+    run: Any,
+    out_dir: Path,
+    formats: tuple[str, ...],
+    model_name: str | None,
+    **options: Any,
+) -> None:
+    """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
+
+    saved_model: strings in and out, for TensorFlow Serving. tflite: ids in and out, builtin
+    operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
+    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
+    web: a page that generates in the browser.
+
+    \b
+    Examples:
+      keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
+      keras-seq2seq export runs/demo exports/demo --format serving
+    """
+    from keras_seq2seq.export import export_formats
+
+    settings = GenerationSettings(**given(options))
+    name = model_name or run.path.resolve().name
+    formats = formats or DEFAULT_FORMATS
+    with printed_warnings():
+        export_formats(run.load_model(), out_dir, formats, settings, console, name)
+
+
+@click.command()
+@run_argument
+@click.argument("artefacts", nargs=-1, required=True, type=PATH)
+@click.option(
+    "--file",
+    type=PATH,
+    help="Sources, one a line; else the run's test sources.",
+)
+@click.option("--pairs", type=PATH, help="TSV of pairs instead: adds error rates.")
+@click.option("--count", default=1000, show_default=True, help="Sources at most.")
+@click.option(
+    "--threads",
+    multiple=True,
+    type=int,
+    default=(1,),
+    help="Threads of LiteRT; several times for a row each.  [default: 1]",
+)
+@click.option("--memory", is_flag=True, help="Peak memory, in a process of each artefact.")
+@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
+def parity(
+    run: Any,
+    artefacts: tuple[Path, ...],
+    file: Path | None,
+    pairs: Path | None,
+    count: int,
+    threads: tuple[int, ...],
+    memory: bool,
+    json_file: Path | None,
+) -> None:
+    """Compare ARTEFACTS with the model of RUN_DIR on the same sources.
+
+    Exit status 1 if a float32 artefact differs in a token, or by more than 1e-4 in a score.
+
+    \b
+    Examples:
+      keras-seq2seq parity runs/demo exports/demo/saved_model exports/demo/tflite
+      keras-seq2seq parity runs/demo exports/demo/tflite* --threads 1 --threads 2 --memory
+    """
+    if count < 1:
+        raise InputError(f"--count must be at least 1. Received: {count}.")
+    if file and pairs:
+        raise InputError("Give either --file or --pairs, not both.")
+    from keras_seq2seq.data import read_lines
+    from keras_seq2seq.export import print_parity
+
+    sources, references = read_lines(file) if file else None, None
+    if sources is None:
+        answers = (read_data([pairs], run.source) if pairs else run.test_pairs()).references()
+        sources, references = list(answers), list(answers.values())[:count]
+    agrees = print_parity(
+        run.load_model(),
+        artefacts,
+        sources[:count],
+        console,
+        json_file,
+        references=references,
+        threads=threads,
+        memory=memory,
+    )
+    if not agrees:
+        sys.exit(1)
