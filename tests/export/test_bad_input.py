@@ -38,7 +38,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(ARCHIVE, "write_out", write_out)
     monkeypatch.setattr("export.saved_model.check_servable", lambda folder: None)
     monkeypatch.setattr("export.signatures._signature", lambda function, spec: function)
-    monkeypatch.setattr("export.saved_model.TextSignatures.functions", lambda self: {})
+    monkeypatch.setattr("export.signatures.TextSignatures.functions", lambda self: {})
     monkeypatch.setattr("export.tflite.convert", lambda *arguments: b"x" * 1000)
     monkeypatch.setattr("export.web._convert", lambda *arguments: b"x" * 1000)
 

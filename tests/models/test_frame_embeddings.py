@@ -149,7 +149,7 @@ def test_spectra_alone_can_be_augmented(kind):
 
 
 def test_vocabularies_of_different_kinds_cannot_be_shared():
-    with pytest.raises(ValueError, match="Received a source of features"):
+    with pytest.raises(ValueError, match="Received a source embedding FrameEmbedding"):
         transformer(preprocessor_of("features"), share_embeddings=True)
 
 

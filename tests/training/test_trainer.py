@@ -294,7 +294,10 @@ def test_pairs_that_are_too_long_are_counted(preprocessor):
     pairs = Pairs(["a", "a" * 20, "b"], ["AA", "AA", " ".join(["BB"] * 30)])
     kept = fitting(preprocessor, pairs, "training", Console(file=output, width=200))
     assert kept == Pairs(["a"], ["AA"])
-    assert "2 of 3 training pairs are left out: longer than 7 source or 12" in output.getvalue()
+    assert (
+        "2 of 3 training pairs are left out: longer than 7 source tokens or 12"
+        in output.getvalue()
+    )
 
 
 def test_no_fitting_pair_is_an_error(preprocessor):
