@@ -1,5 +1,6 @@
 """SentencePiece subwords in the graph: unigram language model or byte-pair encoding."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -75,6 +76,7 @@ class SentencePieceTokenizer(TableTokenizer):
         self.algorithm = algorithm
         model = _model_proto(self.vocabulary, self.scores, algorithm)
         self._pieces = tensorflow_text.SentencepieceTokenizer(model, out_type=tf.string)
+        self._pieces._model_resource = _ModelResource(model)
         # The operation's own resource, which an exporter must track as well.
         self.tables.append(self._pieces._model_resource)
 
@@ -130,6 +132,27 @@ class SentencePieceTokenizer(TableTokenizer):
             "scores": list(self.scores),
             "algorithm": self.algorithm,
         }
+
+
+class _ModelResource(tf.saved_model.experimental.TrackableResource):
+    """What the operations look a model up by: a resource named after its content.
+
+    The resource that tensorflow-text makes has no name: it goes with TensorFlow's cache of
+    kernels, which `keras.utils.clear_session` empties, and the tokenizer of a living model
+    would fail. Equal models share this one.
+    """
+
+    def __init__(self, model: bytes):
+        super().__init__()
+        self._model = model
+        _ = self.resource_handle  # Makes it.
+
+    def _create_resource(self) -> tf.Tensor:
+        from tensorflow_text.python.ops import sentencepiece_tokenizer
+
+        name = f"sentencepiece_{hashlib.sha256(self._model).hexdigest()}"
+        operations = sentencepiece_tokenizer.gen_sentencepiece_tokenizer
+        return operations.sentencepiece_op(model=self._model, shared_name=name)
 
 
 def learn_pieces(

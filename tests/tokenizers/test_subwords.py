@@ -1,5 +1,7 @@
 """Words, WordPiece and SentencePiece: what they split, learn, join and keep."""
 
+import gc
+
 import keras
 import pytest
 import tensorflow as tf
@@ -39,6 +41,18 @@ def tokenizer(request):
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
 def sentencepiece(request):
     return LEARN[request.param]()
+
+
+def test_tokenizers_outlive_a_cleared_session_and_their_equals(sentencepiece):
+    expected = sentencepiece.tokenize(LINES).to_list()
+    equal = type(sentencepiece).from_config(sentencepiece.get_config())
+    other = type(sentencepiece).from_lines(["another text"], vocabulary_size=30)
+    keras.utils.clear_session()
+    assert equal.tokenize(LINES).to_list() == expected
+    del equal
+    gc.collect()
+    assert sentencepiece.tokenize(LINES).to_list() == expected
+    assert other.detokenize(other.tokenize(["a text"])).numpy().tolist() == [b"a text"]
 
 
 def restored(tokenizer, lines):
