@@ -24,7 +24,7 @@ types: $(VENV)/test.installed
 	@$(BIN)/mypy
 
 unit: $(VENV)/test.installed
-	@echo "== Tests (about 10 minutes on 2 cores)"
+	@echo "== Tests (about 15 minutes on 2 cores)"
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 benchmark: $(VENV)/demo.installed

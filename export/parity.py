@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates
@@ -163,7 +163,8 @@ def parity_table(rows: Sequence[ParityRow]) -> Table:
             )
         )
     columns.append(("", lambda row: "ok" if row.passes else "DIFFERS"))
-    table = Table(*(name for name, _ in columns))
+    # On a narrow terminal long cells go on in the next line; nothing is left out.
+    table = Table(*(Column(name, overflow="fold") for name, _ in columns))
     for row in rows:
         table.add_row(*(text(row) for _, text in columns))
     return table

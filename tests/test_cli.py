@@ -184,7 +184,7 @@ def test_a_picture_of_the_search(run_dir, tmp_path):
 
 
 def test_generate_asks_on_a_terminal(run_dir, text_model, monkeypatch):
-    monkeypatch.setattr("keras_seq2seq.cli_generate._source_lines", lambda texts, file: None)
+    monkeypatch.setattr("keras_seq2seq.cli.generate._source_lines", lambda texts, file: None)
     result = invoke("generate", run_dir, input="cab\ntoolongaword\nfee\n\n")
     assert result.exit_code == 0
     assert f"cab\t{text_model.generate('cab')}" in result.stdout
@@ -354,7 +354,7 @@ def test_a_broken_model_file_is_refused(run_dir, tmp_path):
         (["a", "--recipe", "cmudict_demo"], "either files or --recipe"),
         (["a.tsv", "--dropout", "1"], "--dropout must be in [0, 1). Received: 1.0"),
         (["a.tsv", "--epochs", "0"], "--epochs must be at least 1. Received: 0"),
-        (["--recipe", "cmudict_lstm_attention"], "give it with --data"),
+        (["--recipe", "cmudict_lstm_attention"], "needs its data: --data"),
     ],
 )
 def test_training_refuses_bad_options(tmp_path, arguments, message):

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,10 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FRONT_DOOR = {
-    f"keras_seq2seq/{name}.py"
-    for name in ("__main__", "cli", "cli_options", "cli_export", "cli_reports")
-}
+FRONT_DOOR = "keras_seq2seq/cli/"
 
 # What each part of the library may import of the rest of it.
 ALLOWED = {
@@ -44,7 +42,7 @@ def name_of(path):
 
 @pytest.mark.parametrize("path", python_files("keras_seq2seq"), ids=name_of)
 def test_the_library_imports_neither_training_nor_export(path):
-    if name_of(path) in FRONT_DOOR:
+    if name_of(path).startswith(FRONT_DOOR):
         return
     for module in imported_modules(path):
         assert not module.startswith(
@@ -92,8 +90,14 @@ def test_the_packages_of_the_wheel_are_those_on_disk():
 
 @pytest.mark.large
 def test_the_wheel_works_outside_the_checkout(tmp_path):
+    # pip builds in the folder it is given: not in the checkout.
+    source = tmp_path / "source"
+    for name in ("keras_seq2seq", "training", "export"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT],
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source],
         check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")

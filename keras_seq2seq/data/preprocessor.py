@@ -1,6 +1,7 @@
 """Sources and targets to what the models take: the only place that knows keys, shifting and
 masks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class SourceIndex:
     batch: Callable[[tf.Tensor, Any], dict[str, tf.Tensor]]
 
 
-class Preprocessor:
+class Preprocessor(ABC):
     """Base: the target half, strings that the decoder reads and writes.
 
     For the target `"K AE B"`, with ids 4 and up for tokens:
@@ -77,9 +78,9 @@ class Preprocessor:
     # The source half.
 
     @property
+    @abstractmethod
     def source_size(self) -> tuple[str, int]:
         """The attribute of a `SourceEmbedding` that must fit the sources, and its value."""
-        raise NotImplementedError(f"{type(self).__name__} has no `source_size`.")
 
     @property
     def source_positions(self) -> int:
@@ -100,17 +101,17 @@ class Preprocessor:
         """Whether this is one source, not a list of them."""
         return isinstance(sources, str)
 
+    @abstractmethod
     def encoder_inputs(self, sources: Any) -> dict[str, tf.Tensor]:
         """Sources -> the encoder inputs by name, padded to the longest."""
-        raise NotImplementedError(f"{type(self).__name__} has no `encoder_inputs`.")
 
+    @abstractmethod
     def index_sources(self, sources: Sequence[Any]) -> SourceIndex:
         """The sources of a data set as a `SourceIndex`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `index_sources`.")
 
+    @abstractmethod
     def source_lengths(self, sources: Sequence[Any]) -> np.ndarray:
         """Length of each source in `unit`, without an end token, `(sources,)`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `source_lengths`.")
 
     def describe_source(self, source: Any) -> str:
         """A few characters that tell which source it is."""

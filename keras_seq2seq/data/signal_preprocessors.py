@@ -1,6 +1,7 @@
 """Frames and waveforms as sources, strings as targets."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,9 +46,9 @@ class SignalPreprocessor(Preprocessor):
             raise InputError(f"{signal_name(source)}: holds NaN or infinity.")
         return array
 
+    @abstractmethod
     def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
         """The array with its features in one axis, or `InputError`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `fit_shape`.")
 
     def is_one(self, sources: Any) -> bool:
         return is_signal(sources)

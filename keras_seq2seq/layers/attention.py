@@ -1,5 +1,6 @@
 """Attention of a recurrent decoder over the encoder's outputs."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import keras
 HIDDEN = -3e4
 
 
-class MemoryAttention(keras.layers.Layer):
+class MemoryAttention(keras.layers.Layer, ABC):
     """Base of attention layers: scores, weights, context, and the attentional vector.
 
     With the decoder's state `h_t` (the query) and encoder outputs `h_s` (the memory):
@@ -76,9 +77,9 @@ class MemoryAttention(keras.layers.Layer):
         itself, or its projection, which a decoder computes once."""
         return memory if self.key_layer is None else self.key_layer(memory)
 
+    @abstractmethod
     def scores(self, query: Any, keys: Any, alignment: Any) -> Any:
         """`(batch, target_length, source_length)`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `scores`.")
 
     def weigh(self, scores: Any, memory_mask: Any, alignment: Any) -> Any:
         """Scores -> weights over the source, float32."""

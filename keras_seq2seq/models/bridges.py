@@ -4,6 +4,7 @@ A decoder calls `build(num_layers, hidden_dim, num_tensors, prefix)` once and th
 on an `EncoderOutput`.
 """
 
+from abc import abstractmethod
 from typing import Any
 
 import keras
@@ -24,9 +25,9 @@ class Bridge(Part):
         self.hidden_dim = hidden_dim
         self.num_tensors = num_tensors
 
+    @abstractmethod
     def __call__(self, encoder_output: EncoderOutput) -> list[list[Tensor]]:
         """One list of `num_tensors` tensors `(batch, hidden_dim)` a decoder layer."""
-        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")

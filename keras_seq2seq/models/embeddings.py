@@ -1,5 +1,6 @@
 """How a source becomes a sequence of vectors: the first part of every encoder."""
 
+from abc import abstractmethod
 from typing import Any
 
 import keras
@@ -23,19 +24,19 @@ class SourceEmbedding(Part):
         """Vectors that a source of so many positions becomes."""
         return length
 
+    @abstractmethod
     def build(self, name: str) -> None:
         """Makes the layers. The first call decides on their names, so that an encoder and a
         decoder can share one embedding."""
-        raise NotImplementedError(f"{type(self).__name__} has no `build`.")
 
+    @abstractmethod
     def inputs(self) -> dict[str, Tensor]:
         """New Keras inputs by name."""
-        raise NotImplementedError(f"{type(self).__name__} has no `inputs`.")
 
+    @abstractmethod
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The sequence `(batch, source_length, embedding_dim)` and its mask `(batch,
         source_length)`, bool, `True` where there is source."""
-        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
 
     def token_ids(self, inputs: dict[str, Tensor]) -> Tensor | None:
         """The token id of each position `(batch, source_length)`, int32; `None` where a

@@ -1,6 +1,6 @@
 """Generation of ids with anything that can `encode` and `step`, inside a graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -48,17 +48,12 @@ class IdGeneration:
     alignment_model: Any
     _preprocessor: Preprocessor | None
 
-    def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
-        """Shapes and dtypes of the encoder inputs."""
-        raise NotImplementedError(f"{type(self).__name__} has no `encoder_spec`.")
-
-    def encode(self, inputs: dict[str, Any]) -> State:
-        """Encoder inputs -> initial state of the decoder."""
-        raise NotImplementedError(f"{type(self).__name__} has no `encode`.")
-
-    def step(self, token: Any, state: State) -> tuple[Any, State]:
-        """`(batch,)` token ids and state -> logits and the entries that changed."""
-        raise NotImplementedError(f"{type(self).__name__} has no `step`.")
+    # The shapes and dtypes of the encoder inputs, of any batch or of one size.
+    encoder_spec: Callable[..., dict[str, tf.TensorSpec]]
+    # Encoder inputs -> initial state of the decoder.
+    encode: Callable[[dict[str, Any]], State]
+    # `(batch,)` token ids and state -> logits and the entries that changed.
+    step: Callable[[Any, State], tuple[Any, State]]
 
     def memory_mask(self, state: State) -> Any:
         """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
@@ -211,13 +206,15 @@ class IdGeneration:
         request_max_length: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Target tokens at least and at most `(batch,)`, int32, without the end token."""
+        lengths = self._lengths(inputs)
+        return length_range(settings, self._max_length(settings), lengths, request_max_length)
+
+    def _lengths(self, inputs: dict[str, Any]) -> tf.Tensor:
+        """Of the sources, in their unit, without an end token."""
         if ENCODER_LENGTHS in inputs:
-            lengths = inputs[ENCODER_LENGTHS]
-        else:  # Of tokens, without the end token.
-            present = tf.cast(tf.not_equal(inputs[ENCODER_TOKEN_IDS], PAD_ID), tf.int32)
-            lengths = tf.reduce_sum(present, 1) - 1
-        max_length = self._max_length(settings)
-        return length_range(settings, max_length, lengths, request_max_length)
+            return inputs[ENCODER_LENGTHS]
+        present = tf.cast(tf.not_equal(inputs[ENCODER_TOKEN_IDS], PAD_ID), tf.int32)
+        return tf.reduce_sum(present, 1) - 1
 
     def check_settings(self, settings: GenerationSettings) -> int:
         """Tokens at most, the end token included.
@@ -265,12 +262,17 @@ class IdGeneration:
         return self.max_length if settings.max_length is None else settings.max_length + 1
 
     def _never(self, settings: GenerationSettings) -> list[int]:
-        never = [PAD_ID, self.start_id]
+        never = [*self._structural]
         if settings.forbid_unknown:
             never.append(UNKNOWN_ID)
         if settings.suppress:
             never += token_ids_of(settings.suppress, self._target)
         return [*never, *settings.suppress_ids]
+
+    @property
+    def _structural(self) -> list[int]:
+        """Ids that frame a target and are never written."""
+        return [PAD_ID, self.start_id]
 
     def _biases(self, settings: GenerationSettings) -> dict[int, float]:
         return biases_of(settings, self._target if settings.bias else None)

@@ -9,6 +9,7 @@ batch first. `Decoder.step` returns **only the entries that a step changes**: wh
 out (the memory, its mask) is constant, and no search copies or reorders it.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,16 +68,16 @@ class DecoderOutput:
     hidden: Tensor | None = None
 
 
-class Part:
+class Part(ABC):
     """Base of encoders, decoders and bridges: a plain object with a configuration.
 
     Not a Keras layer: its layers become layers of the functional models, by name, so that
     `summary()` and `plot_model` show the real architecture.
     """
 
+    @abstractmethod
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, as plain values."""
-        raise NotImplementedError(f"{type(self).__name__} has no `get_config`.")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Part":
@@ -125,8 +126,8 @@ class Encoder(Part):
         """New Keras inputs by name: those of the embedding."""
         return self.embedding.inputs()
 
-    def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
-        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
+    @abstractmethod
+    def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput: ...
 
 
 class Decoder(Part):
@@ -149,15 +150,15 @@ class Decoder(Part):
         """Number of target tokens, special ones included."""
         return self.embedding.vocabulary_size
 
+    @abstractmethod
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         """The state before the first token, the memory included."""
-        raise NotImplementedError(f"{type(self).__name__} has no `initial_state`.")
 
+    @abstractmethod
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         """The whole sequence: `token_ids` `(batch, target_length)` start with the start
         token; position `t` of the logits predicts the token after `token_ids[:, t]`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `__call__`.")
 
+    @abstractmethod
     def step(self, token: Tensor, state: State) -> DecoderOutput:
         """One step: `token` `(batch,)`, logits `(batch, vocabulary_size)`."""
-        raise NotImplementedError(f"{type(self).__name__} has no `step`.")

@@ -102,7 +102,15 @@ class FeedForward:
 
 
 class TransformerSettings:
-    """The constructor that encoder and decoder share, and what precedes their blocks."""
+    """The constructor that encoder and decoder share, and what surrounds their blocks.
+
+    Attributes:
+        block: Class of the blocks, made with these settings and the start of layer names.
+        causal: bool. Whether a position sees those before it alone.
+    """
+
+    block: Any
+    causal: bool = False
 
     def __init__(
         self,
@@ -157,9 +165,9 @@ class TransformerSettings:
         if positions == "learned":
             self._positions = LearnedPositions(max_length or 0, name=f"{name}_positions")
         self._relative: RelativePositions | None = None
-
-    def _blocks_of(self, block: Any) -> list[Any]:
-        return [block(self, f"{self.name}_{index}") for index in range(self.num_layers)]
+        if positions == "relative":
+            self._relative = RelativePositions(num_heads, self.causal, name=f"{name}_relative")
+        self._blocks = [self.block(self, f"{name}_{index}") for index in range(num_layers)]
 
     def _begin(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
         """Embedded tokens -> what the first block reads."""

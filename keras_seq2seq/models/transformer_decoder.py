@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import DotProductAttention, RelativePositions
+from keras_seq2seq.layers import DotProductAttention
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -107,6 +107,8 @@ class TransformerDecoder(TransformerSettings, Decoder):
         sublayers as in [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
     """
 
+    block = _DecoderBlock
+    causal = True
     embedding: TokenEmbedding
     max_length: int
 
@@ -135,9 +137,6 @@ class TransformerDecoder(TransformerSettings, Decoder):
             name,
         )
         self.tie_output = tie_output
-        self._blocks = self._blocks_of(_DecoderBlock)
-        if positions == "relative":
-            self._relative = RelativePositions(num_heads, causal=True, name=f"{name}_relative")
         self._logits = keras.layers.Dense(
             embedding.vocabulary_size, dtype="float32", name=f"{name}_logits"
         )

@@ -2,7 +2,6 @@
 
 import keras
 
-from keras_seq2seq.layers import RelativePositions
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -66,6 +65,8 @@ class TransformerEncoder(TransformerSettings, Encoder):
         sublayers as in [Xiong et al., 2020](https://arxiv.org/abs/2002.04745).
     """
 
+    block = _EncoderBlock
+
     def __init__(
         self,
         embedding: SourceEmbedding,
@@ -89,9 +90,6 @@ class TransformerEncoder(TransformerSettings, Encoder):
             positions,
             name,
         )
-        self._blocks = self._blocks_of(_EncoderBlock)
-        if positions == "relative":
-            self._relative = RelativePositions(num_heads, name=f"{name}_relative")
 
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         sequence, mask = self.embedding(inputs)

@@ -115,7 +115,7 @@ class SentencePieceTokenizer(TableTokenizer):
             **kwargs,
         )
 
-    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:  # type: ignore[override]
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return self._pieces.tokenize(_spaced(strings))
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:

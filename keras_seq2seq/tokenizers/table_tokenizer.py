@@ -1,6 +1,7 @@
 """Tokenizers that split a string and look each piece up in a table, all in the graph."""
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from keras_seq2seq.special_tokens import (
 from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabulary
 
 
-class TableTokenizer(Tokenizer):
+class TableTokenizer(Tokenizer, ABC):
     """Base of the tokenizers whose vocabulary is a plain list of tokens.
 
     A subclass says how a string is split (`split`) and how tokens are joined (`separator`,
@@ -107,7 +108,8 @@ class TableTokenizer(Tokenizer):
             **kwargs: Arguments of the constructor (`lowercase`, `name`).
         """
         strings = tf.constant(list(lines), tf.string)
-        pieces = cls.split(lower(strings) if kwargs.get("lowercase") else strings)
+        without_words = cls([*SPECIAL_TOKENS], **kwargs)
+        pieces = without_words.split_strings(strings, without_words.lowercase)
         tokens = (
             [token.decode("utf-8", "replace") for token in line] for line in _rows(pieces)
         )
@@ -123,10 +125,9 @@ class TableTokenizer(Tokenizer):
         """`(batch,)` strings -> ragged `(batch, None)` strings, one a token."""
         return self.split(lower(strings) if lowercase else strings)
 
-    @classmethod
-    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+    @abstractmethod
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         """How this tokenizer splits: `(batch,)` -> ragged `(batch, None)`."""
-        raise NotImplementedError(f"{cls.__name__} does not say how to split a string.")
 
     def tokenize(self, inputs: Any) -> tf.Tensor | tf.RaggedTensor:
         """Strings to ids, in the graph.
@@ -234,8 +235,7 @@ class CharacterTokenizer(TableTokenizer):
     array([b'bac'], dtype=object)
     """
 
-    @classmethod
-    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return tf.strings.unicode_split(strings, "UTF-8")
 
 
@@ -252,8 +252,7 @@ class SymbolTokenizer(TableTokenizer):
 
     separator = " "
 
-    @classmethod
-    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return tf.strings.split(strings)
 
 

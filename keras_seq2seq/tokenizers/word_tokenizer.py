@@ -59,8 +59,7 @@ class WordTokenizer(TableTokenizer):
 
     separator = " "
 
-    @classmethod
-    def split(cls, strings: tf.Tensor) -> tf.RaggedTensor:
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return split_words(strings)
 
     @property

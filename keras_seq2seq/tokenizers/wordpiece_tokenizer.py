@@ -95,7 +95,7 @@ class WordPieceTokenizer(TableTokenizer):
         room = vocabulary_size - len(SPECIAL_TOKENS) - len(every)
         return cls([*SPECIAL_TOKENS, *merges[:room], *every], **kwargs)
 
-    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:  # type: ignore[override]
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return self._pieces.tokenize(split_words(strings)).merge_dims(1, 2)
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:

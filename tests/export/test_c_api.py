@@ -14,10 +14,9 @@ from benchmarks import c_session
 from export import export_saved_model
 from export.servable import NEWER_OPERATIONS, check_servable
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from tests.searches import BEAM
 
 LIBRARY = Path(tf.__file__).parent
-SEARCH = GenerationSettings(3, 2, 0.5)
 
 
 @pytest.fixture(scope="module", params=["text_model", "transformer_model"])
@@ -28,7 +27,7 @@ def model(request):
 @pytest.fixture(scope="module")
 def saved_model(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "saved_model"
-    export_saved_model(model, path, SEARCH)
+    export_saved_model(model, path, BEAM)
     return path
 
 
@@ -56,7 +55,7 @@ def call(path, signature, **inputs):
 @pytest.mark.large
 def test_serving_default_gives_what_the_model_gives(saved_model, model, pairs):
     sources = pairs.sources[:20]
-    expected = model.search(sources, SEARCH)
+    expected = model.search(sources, BEAM)
     outputs = call(saved_model, "serving_default", text=sources)
     assert outputs["text"] == model.texts(expected)
     np.testing.assert_array_equal(outputs["length"], expected.lengths)
@@ -68,7 +67,7 @@ def test_serving_default_gives_what_the_model_gives(saved_model, model, pairs):
 def test_inputs_with_defaults_may_be_left_out(saved_model, model, pairs):
     """What a request may change has its default in the graph, so the C API needs no more."""
     sources = pairs.sources[:5]
-    expected = model.texts(model.search(sources, SEARCH))
+    expected = model.texts(model.search(sources, BEAM))
     assert call(saved_model, "generate", text=sources)["text"] == expected
 
 
@@ -147,4 +146,4 @@ with ThreadPoolExecutor(4) as pool:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == model.generate(pairs.sources[:40], SEARCH)
+    assert done.stdout.splitlines() == model.generate(pairs.sources[:40], BEAM)

@@ -10,6 +10,7 @@ from export.parity import parity_table
 from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from tests.searches import BEAM
 from training.config import TrainingConfig
 from training.run_directory import RunDirectory
 
@@ -90,7 +91,7 @@ def test_a_number_of_threads_below_one_is_refused(text_model, exports):
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("search", [GenerationSettings(), GenerationSettings(3, 2, 0.5)])
+@pytest.mark.parametrize("search", [GenerationSettings(), BEAM])
 def test_a_transformer_agrees_too(transformer_model, pairs, tmp_path, search):
     export_formats(transformer_model, tmp_path, FORMATS[:2], search, Console(quiet=True))
     paths = [tmp_path / name for name in FORMATS[:2]]

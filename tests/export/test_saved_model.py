@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tensorflow as tf
 from export import export_saved_model
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from tests.searches import BEAM, EVERY_RULE
 
 # What a stranger runs: TensorFlow alone. Keras and this package cannot be imported there.
 CLIENT = textwrap.dedent(
@@ -61,7 +63,7 @@ def call(path, signature, **inputs):
 @pytest.fixture(scope="module")
 def saved_model(text_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "saved_model"
-    export_saved_model(text_model, path, GenerationSettings(3, 2, 0.5))
+    export_saved_model(text_model, path, BEAM)
     return path
 
 
@@ -76,7 +78,7 @@ def test_it_runs_where_neither_keras_nor_this_package_can_be_imported(
     saved_model, text_model, pairs
 ):
     sources = pairs.sources[:20]
-    expected = text_model.search(sources, GenerationSettings(3, 2, 0.5))
+    expected = text_model.search(sources, BEAM)
     outputs = call(saved_model, "serving_default", text=sources)
     assert outputs["text"].tolist() == text_model.texts(expected)
     np.testing.assert_allclose(outputs["log_probs"], expected.log_probs, atol=1e-4)
@@ -187,7 +189,7 @@ def test_a_request_may_change_settings_and_leave_out_inputs(generate, text_model
     settings["num_hypotheses"] = settings.pop("n_best", 2)
     expected = text_model.search(
         sources,
-        GenerationSettings(3, 2, 0.5),
+        BEAM,
         prefixes=prefixes * 3 if len(prefixes) == 1 else prefixes,
         **settings,
     )
@@ -208,7 +210,7 @@ UNSET = {
 
 
 def test_values_that_stand_for_those_of_the_export(generate, text_model):
-    expected = text_model.search(["cab", "fee"], GenerationSettings(3, 2, 0.5))
+    expected = text_model.search(["cab", "fee"], BEAM)
     received = generate(text=["cab", "fee"], **{name: v * 2 for name, v in UNSET.items()})
     assert received["text"] == text_model.texts(expected)
     np.testing.assert_allclose(received["scores"], expected.scores, atol=1e-4)
@@ -258,7 +260,7 @@ def test_a_value_out_of_range_is_the_error_of_its_source(
     batch = {name: [value, *UNSET[name]] for name, value in request_.items()}
     outputs = generate(text=["fee", "cab"], **batch)
     assert [error.decode() for error in outputs["error"]] == [message, ""]
-    expected = text_model.search(["cab"], GenerationSettings(3, 2, 0.5))
+    expected = text_model.search(["cab"], BEAM)
     assert outputs["text"] == [["", ""], *text_model.texts(expected)]
 
 
@@ -301,22 +303,7 @@ def test_samples_are_those_of_the_model_and_a_request_changes_the_seed(sampler, 
 
 @pytest.mark.large
 def test_every_rule_and_output_is_in_the_export(transformer_model, pairs, tmp_path):
-    settings = GenerationSettings(
-        num_beams=4,
-        num_hypotheses=3,
-        num_beam_groups=2,
-        coverage_penalty=0.3,
-        length_penalty=0.7,
-        length_rule="gnmt",
-        max_length_ratio=1.5,
-        min_length_ratio=0.5,
-        no_repeat_ngram_size=2,
-        repetition_penalty=1.1,
-        suppress=["BB"],
-        bias={"AA": 0.5},
-        alignments=True,
-        replace_unknown=True,
-    )
+    settings = replace(EVERY_RULE, length_rule="gnmt", length_penalty=0.7, alignments=True)
     export_saved_model(transformer_model, tmp_path / "model", settings)
     sources = pairs.sources[:12]
     expected = transformer_model.search(sources, settings)
@@ -348,7 +335,7 @@ def test_unknown_characters_and_bytes_that_are_not_utf8_have_an_answer(signature
 def test_a_source_that_does_not_fit_has_an_error_and_the_others_their_answer(
     signatures, text_model
 ):
-    search = GenerationSettings(3, 2, 0.5)
+    search = BEAM
     outputs = signatures["serving_default"](text=tf.constant(["cab", "", "a" * 8, "fee"]))
     errors = [error.decode() for error in outputs["error"].numpy()]
     assert errors[0] == errors[3] == ""

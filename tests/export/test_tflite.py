@@ -11,24 +11,9 @@ from export.flatbuffer import Operation, read_operations, unfit_operations
 from export.tflite import convert, convert_signatures
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from tests.searches import BEAM, EVERY_RULE
 
-SEARCHES = [GenerationSettings(), GenerationSettings(3, 2, 0.5)]
-
-EVERYTHING = GenerationSettings(
-    num_beams=4,
-    num_hypotheses=3,
-    num_beam_groups=2,
-    coverage_penalty=0.3,
-    length_rule="reward",
-    length_penalty=0.2,
-    max_length_ratio=1.5,
-    min_length_ratio=0.5,
-    no_repeat_ngram_size=2,
-    repetition_penalty=1.1,
-    suppress=("BB",),
-    bias={"[UNK]": 2.0},
-    replace_unknown=True,
-)
+SEARCHES = [GenerationSettings(), BEAM]
 CONSTRAINED = GenerationSettings(
     num_beams=2, num_hypotheses=2, allowed=("AA", "AA CC", "FF EE DD"), alignments=True
 )
@@ -59,7 +44,7 @@ def test_the_whole_loop_is_that_of_the_model(exported, text_model, pairs):
 
 @pytest.mark.large
 @pytest.mark.parametrize(
-    "name, search", [("transformer_model", EVERYTHING), ("text_model", CONSTRAINED)]
+    "name, search", [("transformer_model", EVERY_RULE), ("text_model", CONSTRAINED)]
 )
 def test_every_search_rule_and_output_converts(request, pairs, tmp_path, name, search):
     model = request.getfixturevalue(name)

@@ -216,11 +216,12 @@ SMALL = TrainingConfig(
     warmup_steps=3,
 )
 FEATURES = {
-    "average of best, accumulated": {
+    "average of best, accumulated, two views": {
         "ema": 0.9,
         "gradient_accumulation": 3,
         "average": 2,
         "global_clipnorm": 1.0,
+        "r_drop": 0.5,
     },
     # At this rate no epoch is better than the one before, so the rate falls every time.
     "plateau": {"schedule": "plateau", "plateau_patience": 1, "monitor": "sequence_error_rate"},

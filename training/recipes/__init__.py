@@ -1,9 +1,12 @@
 """One file per published number: its docstring holds reference, data, command and score.
 
 A recipe is a module with `CONFIG`, a `TrainingConfig`, and `load(data)`, which returns the
-`Splits` of a data path (or of a pip package where `data` is `None`). It may have
-`evaluate(model, data, settings)`, which returns shares of what is right by name: scores that
-are more than those of the test pairs.
+`Splits` of a data path. It may have
+
+- `DATA`, what a user gives with `--data`, such as `"FOLDER/LANG"`. A recipe without it gets
+  along without: it makes its data or takes those of a pip package.
+- `evaluate(model, data, settings)`, which returns shares of what is right by name: scores
+  that are more than those of the test pairs.
 """
 
 import importlib
@@ -26,6 +29,13 @@ def load_recipe(name: str) -> ModuleType:
             f"There is no recipe {name!r}; the recipes are: {', '.join(recipe_names())}."
         )
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def check_data(recipe: ModuleType, data: Path | None) -> None:
+    """Raises `InputError` where a recipe needs data and got none."""
+    if data is None and (needed := getattr(recipe, "DATA", None)):
+        name = recipe.__name__.rpartition(".")[2]
+        raise InputError(f"The recipe {name} needs its data: --data {needed}.")
 
 
 def file_or_gz(path: Path) -> Path:

@@ -38,6 +38,8 @@ from ..config import TrainingConfig
 CEPSTRA = 13
 HELD_OUT_SPEAKERS = 8
 
+DATA = "an4_train.tar.gz"
+
 CONFIG = TrainingConfig(
     source="features",
     # Held-out utterances may be longer than those trained on.
@@ -73,10 +75,8 @@ CONFIG = TrainingConfig(
 )
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The utterances, split by speaker; `data` is the archive or the unpacked folder."""
-    if data is None:
-        raise InputError("This recipe needs its data: --data an4_train.tar.gz.")
     read = _folder(data) if data.is_dir() else _archive(data)
     names = decode_lines(f"{data}: an4_train.fileids", read("etc/an4_train.fileids"))
     transcripts = decode_lines(

@@ -40,6 +40,8 @@ from .. import evaluation
 from ..config import TrainingConfig
 from . import file_or_gz, names_in
 
+DATA = "FOLDER"
+
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
     source_tokenizer="symbols",
@@ -64,7 +66,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 _TASK = re.compile(r"qa(\d+)_.*")
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The questions of all tasks of the folder `data`, or of one task: `FOLDER/N`."""
     stories = [read_stories(part(data, name, "train")) for name in tasks(data)]
     held_out = [max(1, len(of_task) // 10) for of_task in stories]
@@ -74,10 +76,8 @@ def load(data: Path | None = None) -> Splits:
     return Splits(*(questions(stories) for stories in (train, validation, test)))
 
 
-def tasks(data: Path | None) -> list[str]:
+def tasks(data: Path) -> list[str]:
     """Names of the task files of the folder, by number; of the one of `FOLDER/N`."""
-    if data is None:
-        raise InputError("This recipe needs the folder of the tasks: give it with --data.")
     folder = data if data.is_dir() else data.parent
     numbers = {
         int(match[1]): name
@@ -94,7 +94,7 @@ def tasks(data: Path | None) -> list[str]:
     )
 
 
-def part(data: Path | None, name: str, which: str) -> Path:
+def part(data: Path, name: str, which: str) -> Path:
     """The file of a task."""
     folder = Path(data or "")
     folder = folder if folder.is_dir() else folder.parent
@@ -142,7 +142,7 @@ def questions(tasks: list[list[Pairs]]) -> Pairs:
     )
 
 
-def evaluate(model: Any, data: Path | None, settings: GenerationSettings) -> dict[str, float]:
+def evaluate(model: Any, data: Path, settings: GenerationSettings) -> dict[str, float]:
     """Test accuracy of each task, and their mean."""
     accuracies = {}
     for name in tasks(data):

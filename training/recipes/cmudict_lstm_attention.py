@@ -16,10 +16,11 @@ Reached: greedy 6.38 / 27.21, beam 5 6.30 / 26.93; 64 minutes on two shared core
 from pathlib import Path
 
 from keras_seq2seq.data import Splits, read_lexicon
-from keras_seq2seq.errors import InputError
 
 from ..config import TrainingConfig
 from . import file_or_gz
+
+DATA = "FOLDER"
 
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
@@ -43,12 +44,8 @@ PUBLISHED = [
 ]
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The three files in the folder `data`."""
-    if data is None:
-        raise InputError(
-            "This recipe needs the folder of the CMUdict 0.7b split: give it with --data."
-        )
 
     def part(name: str):
         return read_lexicon(file_or_gz(data / f"cmudict-0.7b.{name}"))

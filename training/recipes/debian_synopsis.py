@@ -37,6 +37,8 @@ from . import file_or_gz
 WORDS = 50
 TEST_SYNOPSES, VALIDATION_SYNOPSES = 2000, 1000
 
+DATA = "FILE"
+
 CONFIG = TrainingConfig(
     architecture="recurrent",
     attention="general",
@@ -64,10 +66,8 @@ CONFIG = TrainingConfig(
 )
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The packages of the file `data`, or of `en_long_short.tsv` in the folder `data`."""
-    if data is None:
-        raise InputError("This recipe needs the descriptions: give the file with --data.")
     pairs = read_packages(file_or_gz(data / "en_long_short.tsv") if data.is_dir() else data)
     # By synopsis: packages of one source often share it.
     by_synopsis = Pairs(pairs.targets, pairs.sources)

@@ -49,6 +49,8 @@ WINDOW = 32
 START = "^"
 TEST_GENES, VALIDATION_GENES = 200, 100
 
+DATA = "FOLDER"
+
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
     source_tokenizer="symbols",
@@ -68,19 +70,17 @@ CONFIG = TrainingConfig(
 )
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """Windows of the genes in the folder `data`."""
     return Splits(*(windows_of(genes) for genes in split_genes(read_genes(data))))
 
 
-def read_genes(data: Path | None) -> list[tuple[str, str]]:
+def read_genes(data: Path) -> list[tuple[str, str]]:
     """`(coding sequence, protein)` of every gene, in the order of the coding sequences.
 
     Raises:
         InputError: If a file is missing, or a gene has no protein or another length.
     """
-    if data is None:
-        raise InputError("This recipe needs a folder with FASTA files: give it with --data.")
     coding, proteins = (read_fasta(_only(data, f"*.{kind}.fasta")) for kind in KINDS)
     genes = []
     for name, sequence in coding.items():
@@ -164,7 +164,7 @@ def translate(model: Any, sequences: Sequence[str], settings: Any = None) -> lis
     return ["".join(next(texts) for _ in parts).replace(" ", "") for parts in windows]
 
 
-def evaluate(model: Any, data: Path | None, settings: GenerationSettings) -> dict[str, float]:
+def evaluate(model: Any, data: Path, settings: GenerationSettings) -> dict[str, float]:
     """Shares of the test genes' residues, starts and whole proteins that are right."""
     _, _, genes = split_genes(read_genes(data))
     proteins = [protein for _, protein in genes]

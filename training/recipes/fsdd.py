@@ -41,6 +41,8 @@ OFFICIAL_TEST = 5
 SAMPLE_RATE = 8000
 STRINGS = {"train": 3000, "validation": 300, "test": 500}
 
+DATA = "recordings.tar.gz"
+
 CONFIG = TrainingConfig(
     source="waveform",
     sample_rate=SAMPLE_RATE,
@@ -78,10 +80,8 @@ Recordings = dict[str, dict[int, dict[int, np.ndarray]]]
 _NAME = re.compile(r"(\d)_(\w+)_(\d+)\.wav")
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """Strings of the recordings at `data`, an archive or a folder."""
-    if data is None:
-        raise InputError("This recipe needs its data: --data recordings.tar.gz.")
     recordings = read_recordings(data)
     if TEST_SPEAKER not in recordings or len(recordings) < 2:
         raise InputError(

@@ -32,6 +32,8 @@ from keras_seq2seq.errors import InputError
 from ..config import TrainingConfig
 from . import file_or_gz, names_in
 
+DATA = "FOLDER/NAME"
+
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
     source_tokenizer="characters",
@@ -53,10 +55,8 @@ CONFIG = TrainingConfig(
 )
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The three files of a corpus; `data` is `FOLDER/NAME` or `FOLDER/NAME/WORDS`."""
-    if data is None:
-        raise InputError("This recipe needs the folder and a corpus: --data FOLDER/NAME.")
     words = int(data.name) if data.name.isdigit() else None
     corpus = data.parent if words is not None else data
 

@@ -32,6 +32,8 @@ from keras_seq2seq.errors import InputError
 from ..config import TrainingConfig
 from . import file_or_gz
 
+DATA = "FOLDER"
+
 CONFIG = TrainingConfig(
     architecture="transformer",
     hidden_dim=128,
@@ -69,10 +71,8 @@ CONFIG = TrainingConfig(
 )
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The three pairs of files in the folder `data`."""
-    if data is None:
-        raise InputError("This recipe needs the folder of Multi30k: give it with --data.")
     names = ("train", "val", "test_2016_flickr")
     return Splits(*(read_captions(data, name) for name in names))
 

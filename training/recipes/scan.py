@@ -34,6 +34,8 @@ from . import file_or_gz, names_in
 
 VALIDATION_COMMANDS = 500
 
+DATA = "FOLDER/SPLIT"
+
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
     source_tokenizer="symbols",
@@ -55,10 +57,8 @@ CONFIG = TrainingConfig(
 _LINE = re.compile(r"IN: (\S.*) OUT: (\S.*)")
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """Both files of a split, validation commands held out; `data` is `FOLDER/SPLIT`."""
-    if data is None:
-        raise InputError("This recipe needs the folder and a split: --data FOLDER/SPLIT.")
 
     def part(name: str) -> Path:
         return file_or_gz(data.parent / f"tasks_{name}_{data.name}.txt")

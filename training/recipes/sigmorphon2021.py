@@ -27,6 +27,8 @@ from keras_seq2seq.errors import InputError
 from ..config import TrainingConfig
 from . import file_or_gz, names_in
 
+DATA = "FOLDER/LANG"
+
 CONFIG = TrainingConfig(
     architecture="lstm_attention",
     embedding_dim=128,
@@ -46,10 +48,8 @@ CONFIG = TrainingConfig(
 )
 
 
-def load(data: Path | None = None) -> Splits:
+def load(data: Path) -> Splits:
     """The three files of a language; `data` is `FOLDER/LANG`."""
-    if data is None:
-        raise InputError("This recipe needs the folder and a language: --data FOLDER/LANG.")
 
     def part(name: str) -> Path:
         return file_or_gz(data.parent / f"{data.name}_{name}.tsv")

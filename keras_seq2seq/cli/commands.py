@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from keras_seq2seq import __version__
-from keras_seq2seq.cli_data import inspect
-from keras_seq2seq.cli_export import DEFAULT_FORMATS, export, parity
-from keras_seq2seq.cli_generate import attention, generate, print_hypotheses, score, tree
-from keras_seq2seq.cli_options import (
+from keras_seq2seq.cli.data import inspect
+from keras_seq2seq.cli.export import DEFAULT_FORMATS, export, parity
+from keras_seq2seq.cli.generate import attention, generate, print_hypotheses, score, tree
+from keras_seq2seq.cli.options import (
     PATH,
     console,
     given,
@@ -22,13 +22,13 @@ from keras_seq2seq.cli_options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.cli_pairs import data_options, read_data, read_splits
-from keras_seq2seq.cli_reports import compare, report, results
-from keras_seq2seq.cli_request import request
+from keras_seq2seq.cli.pairs import data_options, read_data, read_splits
+from keras_seq2seq.cli.reports import compare, report, results
+from keras_seq2seq.cli.request import request
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.training.config import TrainingConfig
-from keras_seq2seq.training.recipes import load_recipe, recipe_names
+from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -146,6 +146,7 @@ def train(
             raise InputError("Give either files or --recipe, not both.")
         module = load_recipe(recipe)
         config = module.CONFIG.replace(**changed)
+        check_data(module, data)
         splits = module.load(data)
     else:
         if changed.get("minutes"):
@@ -228,6 +229,8 @@ def evaluate(
     module = load_recipe(recipe) if recipe is not None else None
     if module is not None and not hasattr(module, "evaluate"):
         raise InputError(f"The recipe {recipe} has no evaluation of its own.")
+    if module is not None:
+        check_data(module, data)
     pairs = None
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))

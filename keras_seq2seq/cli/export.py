@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.cli_options import (
+from keras_seq2seq.cli.options import (
     PATH,
     console,
     given,
@@ -14,7 +14,7 @@ from keras_seq2seq.cli_options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.cli_pairs import read_data
+from keras_seq2seq.cli.pairs import read_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 

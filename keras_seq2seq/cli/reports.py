@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from keras_seq2seq.cli_options import (
+from keras_seq2seq.cli.options import (
     PATH,
     console,
     load_tensorflow,

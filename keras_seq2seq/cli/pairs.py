@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.cli_options import console
+from keras_seq2seq.cli.options import console
 from keras_seq2seq.errors import InputError
 
 
