@@ -50,8 +50,7 @@ def write_bundle(
             archive.writestr(zipfile.ZipInfo(file), text.encode())
     for module in (litert_runner, plain_tokenizers):
         shutil.copy(str(module.__file__), folder)
-    if model.preprocessor.kind == "text":
-        shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
+    shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
     card = _card(model, description, model_name, len(content))
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
 

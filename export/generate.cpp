@@ -1,7 +1,9 @@
-// Runs model.tflite with LiteRT's C API: ids in, ids and log probabilities out.
+// Runs model.tflite with LiteRT's C API: a source in, ids and log probabilities out.
 //
 //   g++ -std=c++17 generate.cpp -o generate -L LITERT -l:libLiteRt.so -Wl,-rpath,LITERT
-//   ./generate model.tflite 6 4 5 3          (the source's ids, the end id last)
+//   ./generate model.tflite 6 4 5 3          (a text model: the ids, the end id last)
+//   ./generate model.tflite sound.f32        (else a file of float32: the samples, or the
+//                                             frames one after the other)
 //
 // LITERT is a folder with libLiteRt.so 2.3, such as that of Python's package ai_edge_litert.
 // One line a hypothesis comes out, the best first: its log probability and its ids.
@@ -11,6 +13,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -25,7 +29,7 @@ struct Layout {
   uint32_t strides[8];
 };
 struct TensorType {
-  int element_type;  // 1 float32, 2 int32
+  int element_type;
   Layout layout;
 };
 typedef void* Handle;
@@ -38,6 +42,8 @@ Status LiteRtCreateCompiledModel(Handle environment, Handle model, Handle option
 Status LiteRtGetNumModelSignatures(Handle model, size_t*);
 Status LiteRtGetModelSignature(Handle model, size_t, Handle* signature);
 Status LiteRtGetSignatureKey(Handle signature, const char**);
+Status LiteRtGetNumSignatureInputs(Handle signature, size_t*);
+Status LiteRtGetSignatureInputName(Handle signature, size_t, const char**);
 Status LiteRtGetNumSignatureOutputs(Handle signature, size_t*);
 Status LiteRtGetSignatureOutputName(Handle signature, size_t, const char**);
 Status LiteRtGetSignatureInputTensorByIndex(Handle signature, size_t, Handle* tensor);
@@ -56,6 +62,7 @@ Status LiteRtRunCompiledModel(Handle, size_t signature, size_t, Handle* inputs, 
 }
 static_assert(sizeof(TensorType) == 72, "LiteRT's tensor type has 72 bytes");
 constexpr int kEndId = 3;  // signatures.json: target, end.
+constexpr int kFloat32 = 1, kInt32 = 2;
 constexpr int kCpu = 1, kHostMemory = 1, kRead = 0, kWrite = 1;
 
 void Check(Status status, const char* what) {
@@ -71,14 +78,49 @@ size_t Elements(const Layout& layout) {
   return product;
 }
 
+struct Input {
+  TensorType type;
+  std::vector<char> bytes;
+};
+
+template <typename T>
+std::vector<char> Bytes(const std::vector<T>& values) {
+  const char* begin = reinterpret_cast<const char*>(values.data());
+  return std::vector<char>(begin, begin + values.size() * sizeof(T));
+}
+
+std::vector<char> ReadFile(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) Check(-1, "opening the file of the source");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// What the input of a name gets, with its shape; `type` is as the model has it. Of a source of
+// floats the second axis is the length, and what follows it the size of a frame.
+Input MakeInput(const char* name, TensorType type, int argc, char** argv) {
+  if (type.element_type == kInt32 && std::strcmp(name, "encoder_token_ids") == 0) {
+    std::vector<int32_t> ids;
+    for (int i = 2; i < argc; ++i) ids.push_back(std::atoi(argv[i]));
+    type.layout.dimensions[1] = static_cast<int32_t>(ids.size());
+    return {type, Bytes(ids)};
+  }
+  std::vector<char> source = ReadFile(argv[2]);
+  size_t frame = sizeof(float);
+  if (type.element_type == kFloat32) {
+    for (unsigned int axis = 2; axis < type.layout.rank; ++axis)
+      frame *= type.layout.dimensions[axis];
+    if (source.empty() || source.size() % frame) Check(-1, "cutting the source into frames");
+    type.layout.dimensions[1] = static_cast<int32_t>(source.size() / frame);
+    return {type, source};
+  }
+  return {type, {}};  // The length, which is known when the source is.
+}
+
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: %s model.tflite ID...\n", argv[0]);
+    std::fprintf(stderr, "usage: %s model.tflite ID... | FILE\n", argv[0]);
     return 2;
   }
-  std::vector<int32_t> ids;
-  for (int i = 2; i < argc; ++i) ids.push_back(std::atoi(argv[i]));
-
   Handle environment, model, options, compiled, signature;
   Check(LiteRtCreateEnvironment(0, nullptr, &environment), "making an environment");
   Check(LiteRtCreateModelFromFile(environment, argv[1], &model), "reading the model");
@@ -96,22 +138,37 @@ int main(int argc, char** argv) {
     if (std::strcmp(key, "serving_default") == 0) break;
   }
 
-  // The input gets the length of this source.
-  const int dims[] = {1, static_cast<int>(ids.size())};
-  Check(LiteRtCompiledModelResizeInputTensor(compiled, index, 0, dims, 2), "resizing");
+  // The inputs get the length of this source.
+  size_t input_count = 0;
+  Check(LiteRtGetNumSignatureInputs(signature, &input_count), "counting inputs");
+  std::vector<Input> given;
+  int32_t length_of_source = 0;
   TensorType type{};
-  type.element_type = 2;
-  type.layout.rank = 2;
-  type.layout.dimensions[0] = dims[0];
-  type.layout.dimensions[1] = dims[1];
-  Handle input;
+  for (size_t i = 0; i < input_count; ++i) {
+    const char* name;
+    Handle tensor;
+    Check(LiteRtGetSignatureInputName(signature, i, &name), "reading an input's name");
+    Check(LiteRtGetSignatureInputTensorByIndex(signature, i, &tensor), "reading an input");
+    Check(LiteRtGetRankedTensorType(tensor, &type), "reading an input's type");
+    given.push_back(MakeInput(name, type, argc, argv));
+    if (!given[i].bytes.empty()) length_of_source = given[i].type.layout.dimensions[1];
+  }
+  std::vector<Handle> inputs(input_count);
   void* address;
-  const size_t bytes = ids.size() * sizeof(int32_t);
-  Check(LiteRtCreateManagedTensorBuffer(environment, kHostMemory, &type, bytes, &input),
-        "making the input");
-  Check(LiteRtLockTensorBuffer(input, &address, kWrite), "locking the input");
-  std::memcpy(address, ids.data(), bytes);
-  Check(LiteRtUnlockTensorBuffer(input), "unlocking the input");
+  for (size_t i = 0; i < input_count; ++i) {
+    Input& one = given[i];
+    if (one.bytes.empty()) one.bytes = Bytes(std::vector<int32_t>{length_of_source});
+    const Layout& layout = one.type.layout;
+    Check(LiteRtCompiledModelResizeInputTensor(compiled, index, i, layout.dimensions,
+                                               layout.rank),
+          "resizing");
+    Check(LiteRtCreateManagedTensorBuffer(environment, kHostMemory, &one.type,
+                                          one.bytes.size(), &inputs[i]),
+          "making an input");
+    Check(LiteRtLockTensorBuffer(inputs[i], &address, kWrite), "locking an input");
+    std::memcpy(address, one.bytes.data(), one.bytes.size());
+    Check(LiteRtUnlockTensorBuffer(inputs[i]), "unlocking an input");
+  }
 
   Check(LiteRtGetNumSignatureOutputs(signature, &count), "counting outputs");
   std::vector<Layout> layouts(count);
@@ -127,7 +184,8 @@ int main(int argc, char** argv) {
                                           Elements(type.layout) * 4, &outputs[i]),
           "making an output");
   }
-  Check(LiteRtRunCompiledModel(compiled, index, 1, &input, count, outputs.data()), "running");
+  Check(LiteRtRunCompiledModel(compiled, index, input_count, inputs.data(), count,
+                               outputs.data()), "running");
 
   const int32_t* token_ids = nullptr;
   const float* log_probs = nullptr;

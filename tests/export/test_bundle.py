@@ -5,9 +5,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from pathlib import Path
 
-import ai_edge_litert
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from export.plain_tokenizers import PlainTokenizer
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+from tests.cpp import assert_program_gives
 
 # A process for which these are not installed.
 ALONE = textwrap.dedent(
@@ -112,36 +111,11 @@ def test_the_python_of_the_card_runs(bundle, monkeypatch, text_model):
     assert names["texts"][0] == text_model.generate("cab", num_beams=2)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler on this machine")
 def test_the_cpp_program_of_the_folder_compiles_and_agrees(bundle, text_model, tmp_path):
-    litert = Path(ai_edge_litert.__file__).parent
-    if not (litert / "libLiteRt.so").exists():
-        pytest.skip("ai-edge-litert has no libLiteRt.so for this platform")
-    program = tmp_path / "generate"
-    subprocess.run(
-        ["g++", "-std=c++17", "-Wall", "-Werror", bundle / "generate.cpp", "-o", program]
-        + ["-L", litert, "-l:libLiteRt.so", f"-Wl,-rpath,{litert}"],
-        check=True,
-    )
     sources = ["cab", "a", "fadedad"]
+    ids = text_model.preprocessor.tokenize_source(sources).to_list()
     expected = text_model.search(sources, GenerationSettings(2, 2))
-    for row, source in enumerate(sources):
-        ids = text_model.preprocessor.tokenize_source([source]).to_list()[0]
-        done = subprocess.run(
-            [program, bundle / "model.tflite", *map(str, ids)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        lines = [line.split() for line in done.stdout.splitlines()]
-        assert [float(line[0]) for line in lines] == pytest.approx(
-            expected.log_probs[row].tolist(), abs=1e-3
-        )
-        received = [[int(token) for token in line[1:]] for line in lines]
-        assert received == [
-            ids[:length].tolist()
-            for ids, length in zip(expected.token_ids[row], expected.lengths[row], strict=True)
-        ]
+    assert_program_gives(bundle, ids, expected, tmp_path)
 
 
 # Scripts with and without case, spaces beyond ASCII, letters that lower-case by context.
