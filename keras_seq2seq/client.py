@@ -28,6 +28,8 @@ AS_EXPORTED: dict[str, Any] = {
     "temperature": 0.0,
     "seed": -1,
 }
+# What TensorFlow Serving takes of a source that is no text, by the axes of one source.
+SIGNALS = ("waveform", "features")
 _NO_HYPOTHESIS = -5e8
 
 
@@ -78,7 +80,7 @@ class Client:
 
     def generate(
         self,
-        sources: Sequence[str],
+        sources: Sequence[Any],
         *,
         prefixes: str | Sequence[str] | None = None,
         max_length: int | None = None,
@@ -92,7 +94,8 @@ class Client:
         The settings are those of the export but for what is given here.
 
         Args:
-            sources: Source strings.
+            sources: Source strings. Of a model of sound, arrays `(samples,)` at its sample
+                rate; of a model of frames, arrays `(frames, ...)`.
             prefixes: What the targets begin with: one for all, or one a source.
             max_length: int. Target tokens at most, up to that of the export.
             n_best: int. Hypotheses a source, up to the beam size.
@@ -101,9 +104,10 @@ class Client:
             seed: int. Likewise; a server that batches requests takes the largest of a batch.
 
         Raises:
-            InputError: If a source is not valid Unicode, there is not one prefix a source, or
-                the server cannot be reached in time, does not know the model or refuses the
-                request; with the server's message.
+            InputError: If a source is not valid Unicode, the arrays differ in more than their
+                length, there is not one prefix a source, or the server cannot be reached in
+                time, does not know the model or refuses the request; with the server's
+                message.
         """
         if not sources:
             return []
@@ -115,7 +119,7 @@ class Client:
             "temperature": temperature,
             "seed": seed,
         }
-        inputs: dict[str, list[Any]] = {"text": list(sources)}
+        inputs: dict[str, list[Any]] = _inputs_of(sources)
         signature = "serving_default"
         if any(value is not None for value in given.values()):
             # All of them, each with one value a source: REST and batching ask for that.
@@ -124,7 +128,7 @@ class Client:
                 value = AS_EXPORTED[name] if value is None else value
                 several = isinstance(value, Sequence) and not isinstance(value, str)
                 inputs[name] = list(value) if several else [value] * len(sources)
-        _check(inputs)
+        _check(inputs, len(sources))
         outputs = self._call(signature, inputs)
         try:
             errors = outputs.get("error") or [""] * len(sources)
@@ -175,11 +179,36 @@ class Client:
         return f"{self.url} gave no answer within {self.timeout_seconds:g} s."
 
 
-def _check(inputs: dict[str, list[Any]]) -> None:
-    if len(inputs.get("prefix", inputs["text"])) != len(inputs["text"]):
+def _inputs_of(sources: Sequence[Any]) -> dict[str, list[Any]]:
+    """Strings as they are; arrays padded with zeros to the longest, with their lengths."""
+    if all(isinstance(source, str) for source in sources):
+        return {"text": list(sources)}
+    import numpy as np
+
+    try:
+        arrays = [np.asarray(source, np.float32) for source in sources]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Sources must be all strings, or all arrays of numbers: {error}."
+        ) from error
+    shapes = {array.shape[1:] for array in arrays}
+    if len(shapes) > 1 or not arrays[0].ndim:
+        raise InputError(
+            "Sources must be strings, or arrays of one shape but for their length. Received "
+            f"the shapes {[array.shape for array in arrays]}."
+        )
+    lengths = [len(array) for array in arrays]
+    padded = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), np.float32)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return {SIGNALS[arrays[0].ndim > 1]: padded.tolist(), "lengths": lengths}
+
+
+def _check(inputs: dict[str, list[Any]], sources: int) -> None:
+    if "prefix" in inputs and len(inputs["prefix"]) != sources:
         raise InputError(
             f"There must be one prefix, or one a source. Received {len(inputs['prefix'])} "
-            f"prefixes for {len(inputs['text'])} sources."
+            f"prefixes for {sources} sources."
         )
     for name in ("text", "prefix"):
         for number, text in enumerate(inputs.get(name, []), 1):
@@ -237,9 +266,10 @@ class _GrpcModel:
         if self.version:
             request.model_spec.version.value = int(self.version)
         dtypes = {str: tf.string, int: tf.int32, float: tf.float32}
+        like = {**AS_EXPORTED, "text": "", "lengths": 0, **dict.fromkeys(SIGNALS, 0.0)}
         for name, values in inputs.items():
-            dtype = dtypes[type(AS_EXPORTED.get(name, ""))]
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
+            tensor = tf.make_tensor_proto(values, dtypes[type(like[name])])
+            request.inputs[name].CopyFrom(tensor)
         try:
             response = self._predict(request, timeout=self.timeout)
         except grpc.RpcError as error:

@@ -5,13 +5,21 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.client import Client
+from keras_seq2seq.client import SIGNALS, Client
 from keras_seq2seq.errors import InputError
 
 
 @click.command()
 @click.argument("url")
 @click.argument("texts", nargs=-1)
+@click.option(
+    "--source",
+    type=click.Choice(["text", *SIGNALS]),
+    default="text",
+    show_default=True,
+    help="What the model reads; else than text, TEXTS are files.",
+)
+@click.option("--sample-rate", type=int, help="Of the model, for sound files.")
 @click.option("--scores", is_flag=True, help="Print the log probability in front.")
 @click.option(
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for the answer."
@@ -23,7 +31,13 @@ from keras_seq2seq.errors import InputError
 @click.option("--temperature", type=float, help="Of an export that samples.")
 @click.option("--seed", type=int, help="Of an export that samples.")
 def request(
-    url: str, texts: tuple[str, ...], scores: bool, timeout: float, **options: Any
+    url: str,
+    texts: tuple[str, ...],
+    source: str,
+    sample_rate: int | None,
+    scores: bool,
+    timeout: float,
+    **options: Any,
 ) -> None:
     """Ask TensorFlow Serving at URL for the targets of TEXTS, or of standard input's lines.
 
@@ -36,18 +50,33 @@ def request(
       keras-seq2seq request http://localhost:8501/v1/models/demo hello keras
       keras-seq2seq request grpc://localhost:8500/demo/versions/2 --scores < words.txt
       keras-seq2seq request http://localhost:8501/v1/models/demo hello --n-best 3
+      keras-seq2seq request URL a.wav b.flac --source waveform --sample-rate 8000
     """
     client = Client(url, timeout)
-    sources = list(texts) or _lines()
+    names = list(texts) or _lines()
+    sources = names if source == "text" else _signals(names, source, sample_rate)
     failed = False
-    for source, answer in zip(sources, client.generate(sources, **options), strict=True):
+    for name, answer in zip(names, client.generate(sources, **options), strict=True):
         if answer.error:
             failed = True
-            click.echo(f"{source[:40]!r}: {answer.error}", err=True)
+            click.echo(f"{name[:40]!r}: {answer.error}", err=True)
         for text, log_prob in zip(answer.texts, answer.log_probs, strict=True):
-            click.echo("\t".join([source, *([f"{log_prob:.4f}"] if scores else []), text]))
+            click.echo("\t".join([name, *([f"{log_prob:.4f}"] if scores else []), text]))
     if failed:
         sys.exit(1)
+
+
+def _signals(files: list[str], source: str, sample_rate: int | None) -> list[Any]:
+    """The arrays of the files, sound resampled to the sample rate of the model."""
+    from keras_seq2seq.data.signals import ARRAY_SUFFIX, read_signal
+
+    sounds = [file for file in files if not file.endswith(ARRAY_SUFFIX)]
+    if source == "waveform" and sounds and sample_rate is None:
+        raise InputError(
+            f"{sounds[0]}: sound is sent at the sample rate of the model, which its "
+            "signatures.json tells. Give it with --sample-rate."
+        )
+    return [read_signal(file, sample_rate) for file in files]
 
 
 def _lines() -> list[str]:

@@ -1,6 +1,5 @@
 """The folder of TensorFlow Serving, and the client against servers that speak its protocols."""
 
-import json
 import os
 import shutil
 import socket
@@ -8,19 +7,12 @@ import subprocess
 import threading
 import time
 from concurrent import futures
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import grpc
-import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from google.protobuf import text_format
-from tensorflow_serving.apis import (
-    predict_pb2,
-    prediction_log_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import export_serving
@@ -29,6 +21,7 @@ from keras_seq2seq.cli import main
 from keras_seq2seq.client import Client
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from tests.servers import PredictionService, grpc_server, rest_server
 
 SEARCH = GenerationSettings(2, 2)
 
@@ -210,45 +203,6 @@ def test_a_failed_warm_up_is_found_before_the_version_is_visible(
 # The client, against servers that answer as TensorFlow Serving does.
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """The gRPC service, with the SavedModel in this process."""
-
-    def __init__(self, path):
-        self.loaded = tf.saved_model.load(str(path))
-        self.delay = 0.0
-
-    def run(self, signature, inputs):
-        """As a server that batches: no scalar, one value a source, every input given."""
-        time.sleep(self.delay)
-        function = self.loaded.signatures[signature]
-        specs = function.structured_input_signature[1]
-        assert set(inputs) == set(specs)
-        rows = [np.asarray(value).shape for value in inputs.values()]
-        assert rows and set(rows) == {(len(inputs["text"]),)}
-        return function(
-            **{name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}
-        )
-
-    def Predict(self, request, context):  # noqa: N802
-        if request.model_spec.name != "speller" or request.model_spec.version.value not in (
-            0,
-            1,
-        ):
-            context.abort(
-                grpc.StatusCode.NOT_FOUND,
-                f"Servable not found for request: Latest({request.model_spec.name})",
-            )
-        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-        try:
-            outputs = self.run(request.model_spec.signature_name, inputs)
-        except tf.errors.InvalidArgumentError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-        response = predict_pb2.PredictResponse()
-        for name, tensor in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(tensor.numpy()))
-        return response
-
-
 @pytest.fixture(scope="module")
 def service(served):
     return PredictionService(served / "speller" / "1")
@@ -256,53 +210,14 @@ def service(served):
 
 @pytest.fixture(scope="module")
 def grpc_url(service):
-    server = grpc.server(futures.ThreadPoolExecutor(4))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"grpc://127.0.0.1:{port}/speller"
-    server.stop(None)
+    with grpc_server(service) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def rest_url(service):
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, answer = 200, {}
-            if self.path not in (
-                "/v1/models/speller:predict",
-                "/v1/models/speller/versions/1:predict",
-            ):
-                status, answer = 404, {"error": "Servable not found for request"}
-            else:
-                try:
-                    outputs = service.run(body["signature_name"], body["inputs"])
-                    answer = {"outputs": {k: plain(v.numpy()) for k, v in outputs.items()}}
-                except tf.errors.InvalidArgumentError as error:
-                    status, answer = 400, {"error": error.message}
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1/models/speller"
-    server.shutdown()
-
-
-def plain(array):
-    values = array.tolist()
-
-    def decode(value):
-        if isinstance(value, list):
-            return [decode(item) for item in value]
-        return value.decode() if isinstance(value, bytes) else value
-
-    return decode(values)
+    with rest_server(service) as url:
+        yield url
 
 
 @pytest.fixture(params=["rest_url", "grpc_url"])

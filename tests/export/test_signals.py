@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 
 from export import (
     LiteRTRunner,
@@ -19,11 +20,14 @@ from export import (
     export_web,
 )
 from export.request_options import AS_EXPORTED, DTYPES
+from keras_seq2seq.cli import main
+from keras_seq2seq.client import Client
 from keras_seq2seq.data import FramePreprocessor, WaveformPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import recurrent, transformer
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer
+from tests.cpp import assert_program_gives
 
 RNG = np.random.default_rng(7)
 FRAMES = [RNG.normal(size=(length, 5)).astype("float32") for length in (9, 4, 17, 1, 12)]
@@ -220,7 +224,15 @@ def test_the_card_tells_the_inputs(case):
     assert f"`{model.preprocessor.key}`" in card and "$" not in card
     source = json.loads((folder / "tflite" / "signatures.json").read_text("utf-8"))["source"]
     assert source["kind"] == model.preprocessor.kind
-    assert not (folder / "tflite" / "generate.cpp").exists()
+
+
+def test_the_cpp_program_of_the_folder_compiles_and_agrees(case, tmp_path):
+    model, sources, folder = case
+    files = [tmp_path / f"{number}.f32" for number in range(len(sources))]
+    for file, source in zip(files, sources, strict=True):
+        source.tofile(file)
+    expected = model.search(sources, SETTINGS)
+    assert_program_gives(folder / "tflite", [[file] for file in files], expected, tmp_path)
 
 
 def test_inference_models_have_no_ctc_and_no_augmentation(case):
@@ -229,6 +241,43 @@ def test_inference_models_have_no_ctc_and_no_augmentation(case):
     for inner in (model.encoder_model, model.decoder_model):
         assert "ctc" not in {layer.name for layer in inner.layers}
     assert model.generate(sources) == model.generate(sources)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("server", ["rest_server", "grpc_server"])
+def test_the_client_and_its_command_send_signals(case, server, tmp_path):
+    pytest.importorskip("tensorflow_serving")
+    from tests import servers
+
+    model, sources, folder = case
+    kind = model.preprocessor.kind
+    files = [tmp_path / f"{number}.npy" for number in range(len(sources))]
+    for file, source in zip(files, sources, strict=True):
+        np.save(file, source)
+    expected = model.texts(model.search(sources, SETTINGS))
+    with getattr(servers, server)(servers.PredictionService(folder / "saved_model")) as url:
+        received = Client(url).generate([*sources, sources[0][:0]])
+        first = Client(url).generate(sources, n_best=1)
+        command = ["request", url, *map(str, files), "--source", kind]
+        result = CliRunner().invoke(main, command)
+    assert [answer.texts for answer in received] == [*expected, []]
+    assert received[-1].error.startswith("the source is empty")
+    assert [answer.texts for answer in first] == [texts[:1] for texts in expected]
+    assert result.stdout == "".join(
+        f"{file}\t{text}\n"
+        for file, texts in zip(files, expected, strict=True)
+        for text in texts
+    )
+
+
+def test_the_client_refuses_signals_that_do_not_go_together():
+    client = Client("http://localhost:1/v1/models/m")
+    for sources in ([FRAMES[0], SOUNDS[0]], [np.float32(1)], ["a", FRAMES[0]]):
+        with pytest.raises(InputError, match="one shape|all arrays of numbers"):
+            client.generate(sources)
+    wrong = ["request", client.url, "a.wav", "--source", "waveform"]
+    result = CliRunner().invoke(main, wrong)
+    assert result.exit_code == 1 and "--sample-rate" in str(result.exception or result.output)
 
 
 @pytest.mark.large
