@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
@@ -16,7 +16,7 @@ from .trained import warn_if_untrained
 
 
 def export_saved_model(
-    model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
+    model: TextGeneration, path: str | Path, settings: GenerationSettings | None = None
 ) -> None:
     """Writes the model, its tokenizers and its decoding loop as a SavedModel.
 
@@ -25,7 +25,7 @@ def export_saved_model(
     as in `export.signatures`.
 
     Args:
-        model: Model with a preprocessor.
+        model: `Seq2Seq` with a preprocessor, or `Seq2SeqLMGeneration` with one.
         path: New folder.
         settings: The generation of `serving_default`. Defaults to greedy.
 

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import temporary_path, write_new, write_small
@@ -60,7 +60,7 @@ prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 
 
 def export_serving(
-    model: Seq2Seq,
+    model: TextGeneration,
     path: str | Path,
     settings: GenerationSettings | None = None,
     *,
@@ -76,7 +76,7 @@ def export_serving(
     that `models.config` lacks is added to it.
 
     Args:
-        model: Model with a preprocessor.
+        model: `Seq2Seq` with a preprocessor, or `Seq2SeqLMGeneration` with one.
         path: Folder of the server; may exist.
         settings: The generation of `serving_default`. Defaults to greedy.
         model_name: Name in the server's URL: letters, digits, `.`, `_`, `-`.
@@ -145,7 +145,7 @@ def _check(model_name: str, version: int | None, batch_sizes: Sequence[int]) -> 
         )
 
 
-def _predict_log(model: Seq2Seq, model_name: str) -> Callable[[int], bytes]:
+def _predict_log(model: TextGeneration, model_name: str) -> Callable[[int], bytes]:
     """From a batch size to a warm-up request with the longest source that fits."""
     try:
         from tensorflow_serving.apis import prediction_log_pb2
@@ -182,19 +182,23 @@ def _warm_up_source(preprocessor: Any) -> dict[str, Any]:
 
 
 def _long_source(preprocessor: Any) -> str:
-    """A source of the vocabulary's tokens, the longest that the model takes if joining
-    and splitting again keeps their number."""
+    """A source of the vocabulary's tokens, about the longest that the model takes."""
     tokenizer = preprocessor.source_tokenizer
+    ids = range(4, min(tokenizer.vocabulary_size(), 64))
+    # Tokens that are still themselves after joining and splitting, where there are such.
     usable = [
         token_id
-        for token_id in range(4, min(tokenizer.vocabulary_size(), 64))
+        for token_id in ids
         if preprocessor.source_lengths([_text(tokenizer, [token_id])])[0] == 1
-    ]
+    ] or list(ids)
     length = preprocessor.max_source_length
-    ids = [usable[i % len(usable)] for i in range(length)]
-    text = _text(tokenizer, ids)
-    fits = 1 <= preprocessor.source_lengths([text])[0] <= length
-    return text if fits else _text(tokenizer, usable[:1])
+    while True:
+        text = _text(tokenizer, [usable[i % len(usable)] for i in range(length)])
+        if length == 1 or 1 <= preprocessor.source_lengths([text])[0] <= (
+            preprocessor.max_source_length
+        ):
+            return text
+        length //= 2
 
 
 def _text(tokenizer: Any, ids: list[int]) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
-from .signatures import TextSignatures
+from .signatures import GenerationSignatures, TextSignatures
 
 
 class SignalSignatures(TextSignatures):
@@ -69,8 +70,10 @@ class SignalSignatures(TextSignatures):
         return {preprocessor.key: array, "encoder_lengths": lengths}, error
 
 
-def source_signatures(model: Seq2Seq, settings: GenerationSettings) -> TextSignatures:
+def source_signatures(model: TextGeneration, settings: GenerationSettings) -> TextSignatures:
     """The signatures of a SavedModel, by the kind of the model's sources."""
+    if not isinstance(model, Seq2Seq):
+        return GenerationSignatures(model, settings)
     text = model.preprocessor.kind == "text"
     return (TextSignatures if text else SignalSignatures)(model, settings)
 

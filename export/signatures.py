@@ -36,7 +36,7 @@ import tensorflow as tf
 
 from keras_seq2seq.client import AS_EXPORTED
 from keras_seq2seq.decoding import Hypotheses
-from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
 from .request_options import DTYPES, resolve
@@ -54,9 +54,9 @@ class IdSignatures:
     NAMES: tuple[str, ...] = ("serving_default", "encode", "decode_step")
 
     def __init__(
-        self, model: Seq2Seq, settings: GenerationSettings, batch_size: int | None = None
+        self, model: TextGeneration, settings: GenerationSettings, batch_size: int | None = None
     ):
-        self.model = model
+        self.model: Any = model
         self.batch_size = batch_size
         self.settings = settings
         model.check_settings(settings)
@@ -112,7 +112,7 @@ class TextSignatures(IdSignatures):
     are fed back, fails.
     """
 
-    NAMES = ("serving_default", "generate", "score", "encode", "decode_step")
+    NAMES: tuple[str, ...] = ("serving_default", "generate", "score", "encode", "decode_step")
 
     def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         source = self.source_spec()
@@ -275,6 +275,18 @@ class TextSignatures(IdSignatures):
         return preprocessor.pad_source(ids), error
 
 
+class GenerationSignatures(TextSignatures):
+    """Strings to strings alone, of a model that can `encode` and `step` and is not ours."""
+
+    NAMES = ("serving_default", "generate")
+
+    def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        return {
+            "serving_default": _signature(self.generate_text, self.source_spec()),
+            "generate": self.request_signature(),
+        }
+
+
 def _answered(outputs: dict[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
     """The outputs with `error`; rows with an error say that no hypothesis exists."""
     return _where(error == "", outputs) | {"error": error}
@@ -308,7 +320,7 @@ def _length_error(least: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
 
 
 def describe(
-    model: Seq2Seq, settings: GenerationSettings, quantization: str, names: list[str]
+    model: TextGeneration, settings: GenerationSettings, quantization: str, names: list[str]
 ) -> dict[str, Any]:
     """What a host must know to prepare the inputs and read the outputs."""
     preprocessor = model.preprocessor

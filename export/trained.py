@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 
-from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models.generation import TextGeneration
 
 
-def warn_if_untrained(model: Seq2Seq) -> None:
+def warn_if_untrained(model: TextGeneration) -> None:
     """Warns of a model whose every bias is as Keras makes it: 0, or 1 in a forget gate.
 
     Training moves each of them, whatever the optimizer; how the weights came into the model

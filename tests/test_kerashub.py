@@ -1,19 +1,28 @@
 """KerasHub's BART and T5 through this package's loop give what KerasHub gives."""
 
+import io
+import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
 import keras_hub
 import numpy as np
 import pytest
+import sentencepiece
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from export.saved_model import export_saved_model
+from export.serving import export_serving
 from export.tflite import convert_signatures
 from keras_seq2seq.decoding import BeamSearch
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.kerashub import Seq2SeqLMGeneration
+from keras_seq2seq.settings import GenerationSettings
 
 DOC = Path(__file__).parent.parent / "docs" / "kerashub.md"
 LENGTH = 10
@@ -163,6 +172,123 @@ def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     generate = tf.function(names["generate"], autograph=False)
     expected = generate(**{name: tf.constant(value) for name, value in arguments.items()})
     np.testing.assert_array_equal(received["token_ids"], expected["token_ids"])
+
+
+# Strings.
+
+SOURCES = {
+    "bart": ["a sun afternoon", "sun no", "noon", "after a sun"],
+    "t5": ["the quick fox", "earth", "the earth is round", "brown fox"],
+}
+
+
+def bart_tokenizer():
+    merges = ["Ġ a", "Ġ s", "Ġ n", "n o", "o n", "Ġs u", "Ġa f", "no on", "Ġsu n", "e r"]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcdefghijklmnopqrstuvwxyzĠ"]
+    tokens += [merge.replace(" ", "") for merge in merges]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    return keras_hub.models.BartTokenizer(vocabulary=vocabulary, merges=merges)
+
+
+def t5_tokenizer():
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the quick brown fox", "the earth is round"]),
+        model_writer=model,
+        vocab_size=24,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    return keras_hub.models.T5Tokenizer(proto=model.getvalue())
+
+
+@pytest.fixture(scope="module")
+def texts(kind):
+    """A model with its tokenizer, that says different things of different sources."""
+    seed, deviation = {"bart": (1, 0.3), "t5": (2, 0.5)}[kind]
+    keras.utils.set_random_seed(seed)
+    tokenizer = {"bart": bart_tokenizer, "t5": t5_tokenizer}[kind]()
+    sizes = {"vocabulary_size": tokenizer.vocabulary_size(), "num_layers": 2, "num_heads": 2}
+    sizes |= {"hidden_dim": 16, "intermediate_dim": 32, "dropout": 0.0}
+    lengths = {"encoder_sequence_length": 20, "decoder_sequence_length": LENGTH}
+    hub = keras_hub.models
+    if kind == "bart":
+        backbone = hub.BartBackbone(**sizes, max_sequence_length=24)
+        own = hub.BartSeq2SeqLMPreprocessor(tokenizer, **lengths)
+        model = hub.BartSeq2SeqLM(backbone, preprocessor=own)
+    else:
+        backbone = hub.T5Backbone(**sizes, key_value_dim=6)
+        own = hub.T5Seq2SeqLMPreprocessor(tokenizer, **lengths)
+        model = hub.T5Seq2SeqLM(backbone, preprocessor=own)
+    for weight in model.weights:
+        weight.assign(weight + keras.random.normal(weight.shape, stddev=deviation))
+    model.compile(sampler="greedy")
+    return model
+
+
+def test_strings_are_those_of_kerashubs_own_generate(texts, kind):
+    generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
+    expected = texts.generate(SOURCES[kind])
+    assert len(set(expected)) > 1
+    assert generation.generate(SOURCES[kind]) == expected
+    (score,) = generation.search(SOURCES[kind][:1]).log_probs[0]
+    assert generation.search(SOURCES[kind][:1], num_beams=4).log_probs[0][0] >= score - 1e-5
+
+
+@pytest.mark.large
+def test_strings_go_through_a_saved_model_without_keras(texts, kind, tmp_path):
+    generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
+    settings = GenerationSettings(num_beams=3, num_hypotheses=2)
+    export_saved_model(generation, tmp_path / "model", settings)
+    code = (
+        "import json, sys, tensorflow as tf, tensorflow_text\n"
+        "sys.modules['keras'] = sys.modules['keras_hub'] = None\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "out = model.signatures['serving_default'](tf.constant(json.load(sys.stdin)))\n"
+        "print(json.dumps([[[one.decode() for one in row] for row in out['text'].numpy()],"
+        " [one.decode() for one in out['error'].numpy()]]))"
+    )
+    sources = [*SOURCES[kind], "x" * 100_000]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")],
+        input=json.dumps(sources),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    received, errors = json.loads(done.stdout.splitlines()[-1])
+    expected = generation.texts(generation.search(SOURCES[kind], settings))
+    assert received == [*expected, ["", ""]]
+    assert errors[:-1] == [""] * len(expected)
+    assert "tokens; this model takes at most" in errors[-1]
+
+
+@pytest.mark.large
+def test_a_version_for_tensorflow_serving_has_warm_up_requests(texts, tmp_path):
+    generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
+    export_serving(generation, tmp_path / "models", model_name="hub", version=1)
+    extra = tmp_path / "models" / "hub" / "1" / "assets.extra"
+    assert (extra / "tf_serving_warmup_requests").stat().st_size > 0
+
+
+def test_sources_are_refused_not_cut(texts):
+    generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
+    with pytest.raises(InputError, match="Source 2 of 2 has .* takes at most 1[89]"):
+        generation.generate(["a", "a sun " * 30])
+    with pytest.raises(InputError, match="Source 1 of 1 is empty"):
+        generation.generate("")
+    with pytest.raises(InputError, match="not offered for KerasHub"):
+        generation.score(["a"], ["b"])
+    with pytest.raises(InputError, match="needs attention"):
+        generation.generate("a", alignments=True)
+
+
+def test_a_model_without_a_preprocessor_needs_its_ids():
+    with pytest.raises(ValueError, match="needs `start_id` and `end_id`"):
+        Seq2SeqLMGeneration(bart(), max_length=8)
 
 
 def test_a_length_that_the_positions_do_not_hold_is_refused():

@@ -45,6 +45,7 @@ class IdGeneration:
 
     decoder: Decoder
     weights: list[Any]
+    trainable_weights: list[Any]
     alignment_model: Any
     _preprocessor: Preprocessor | None
 

@@ -60,8 +60,6 @@ class SentencePieceTokenizer(TableTokenizer):
         name: str | None = None,
         **kwargs: Any,
     ):
-        import tensorflow_text
-
         if algorithm not in ALGORITHMS:
             raise ValueError(
                 f"`algorithm` must be one of {ALGORITHMS}. Received: algorithm={algorithm!r}."
@@ -75,8 +73,7 @@ class SentencePieceTokenizer(TableTokenizer):
         self.scores = [float(score) for score in scores]
         self.algorithm = algorithm
         model = _model_proto(self.vocabulary, self.scores, algorithm)
-        self._pieces = tensorflow_text.SentencepieceTokenizer(model, out_type=tf.string)
-        self._pieces._model_resource = _ModelResource(model)
+        self._pieces = load_pieces(model, tf.string)
         # The operation's own resource, which an exporter must track as well.
         self.tables.append(self._pieces._model_resource)
 
@@ -132,6 +129,20 @@ class SentencePieceTokenizer(TableTokenizer):
             "scores": list(self.scores),
             "algorithm": self.algorithm,
         }
+
+
+def load_pieces(model: bytes, out_type: tf.DType) -> Any:
+    """A `tensorflow_text.SentencepieceTokenizer` that outlives `keras.utils.clear_session`.
+
+    Args:
+        model: The serialized SentencePiece model.
+        out_type: `tf.string` or `tf.int32`.
+    """
+    import tensorflow_text
+
+    pieces = tensorflow_text.SentencepieceTokenizer(model, out_type=out_type)
+    pieces._model_resource = _ModelResource(model)
+    return pieces
 
 
 class _ModelResource(tf.saved_model.experimental.TrackableResource):

@@ -30,18 +30,25 @@ from . import file_or_gz, names_in
 DATA = "FOLDER/LANG"
 
 CONFIG = TrainingConfig(
-    architecture="lstm_attention",
+    architecture="recurrent",
+    # It knows where it looked last: phones come in the order of their letters.
+    attention="location",
     embedding_dim=128,
     hidden_dim=256,
     dropout=0.3,
     # Some held-out words are longer than every word of the training part.
     max_source_length=64,
     max_target_length=64,
-    epochs=40,
-    batch_size=64,
-    learning_rate=2e-3,
+    epochs=30,
+    batch_size=32,
+    num_buckets=6,
+    learning_rate=1e-3,
+    beta_2=0.98,
+    warmup_steps=500,
+    global_clipnorm=1.0,
     label_smoothing=0.1,
-    patience=40,
+    ema=0.999,
+    patience=30,
     validation_decoded=0,
     token_name="phone",
     sequence_name="word",
