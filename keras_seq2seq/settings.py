@@ -114,6 +114,11 @@ class GenerationSettings:
     coverage_penalty: float = setting(
         0.0, "Beam search: strength of the GNMT coverage penalty; needs attention."
     )
+    ctc_weight: float = setting(
+        0.0,
+        "Joint CTC/attention decoding: share of CTC in the score of a token; needs a model "
+        "trained with an auxiliary CTC loss.",
+    )
     num_beam_groups: int = setting(
         1, "Diverse beam search: groups that the beam is cut into.", option="--beam-groups"
     )
@@ -197,6 +202,7 @@ class GenerationSettings:
             )
         for name, holds, range_ in (
             ("coverage_penalty", 0 <= self.coverage_penalty < math.inf, "at least 0"),
+            ("ctc_weight", 0 <= self.ctc_weight <= 1, "in [0, 1]"),
             ("diversity_penalty", 0 <= self.diversity_penalty < math.inf, "at least 0"),
             ("min_length_ratio", 0 <= self.min_length_ratio < math.inf, "at least 0"),
             (

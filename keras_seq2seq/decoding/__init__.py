@@ -9,6 +9,7 @@ serves Keras, SavedModel and TFLite.
 from keras_seq2seq.decoding.beam import BeamSearch
 from keras_seq2seq.decoding.build import Request, build_filters, build_rules, build_strategy
 from keras_seq2seq.decoding.coverage import CoveragePenalty
+from keras_seq2seq.decoding.ctc import JointCTC
 from keras_seq2seq.decoding.diverse import DiverseBeamSearch
 from keras_seq2seq.decoding.filters import Filter, MinP, Temperature, TopK, TopP
 from keras_seq2seq.decoding.independent import GreedySearch, Sampling
@@ -51,6 +52,7 @@ __all__ = [
     "GNMTLengthPenalty",
     "GreedySearch",
     "Hypotheses",
+    "JointCTC",
     "LengthPenalty",
     "LengthRule",
     "MaxLength",

@@ -116,6 +116,7 @@ def decode(
     start_id: int,
     rules: Sequence[Rule] = (),
     limits: tf.Tensor | None = None,
+    from_logits: bool = True,
 ) -> Hypotheses:
     """Generates one batch, token by token, until every row is done or `max_length`.
 
@@ -132,6 +133,8 @@ def decode(
         start_id: int. The first input.
         rules: Applied in this order to the log probabilities.
         limits: `(batch,)`, int32, at most `max_length`, optional: tokens at most of each row.
+        from_logits: bool. `False` if `step` returns log probabilities, or scores to be added
+            up as they are. Defaults to `True`.
 
     Returns:
         `Hypotheses`, ordered by score.
@@ -139,7 +142,9 @@ def decode(
     Raises:
         ValueError: If `step` returns an entry that the state lacks.
     """
-    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules, limits)
+    go_on, body, variables = _loop(
+        step, state, strategy, max_length, start_id, rules, limits, from_logits
+    )
     return strategy.finish(tf.while_loop(go_on, body, variables)[-1])
 
 
@@ -152,6 +157,7 @@ def stream(
     start_id: int,
     rules: Sequence[Rule] = (),
     limits: tf.Tensor | None = None,
+    from_logits: bool = True,
 ) -> Iterator[Snapshot]:
     """The same loop, run by Python: yields after every step.
 
@@ -161,7 +167,9 @@ def stream(
         `Snapshot`: the live hypotheses and those that ended; in the last one, the ended ones
         are the result.
     """
-    go_on, body, variables = _loop(step, state, strategy, max_length, start_id, rules, limits)
+    go_on, body, variables = _loop(
+        step, state, strategy, max_length, start_id, rules, limits, from_logits
+    )
     body = tf.function(body, autograph=False)
     while go_on(*variables):
         variables = body(*variables)
@@ -177,6 +185,7 @@ def _loop(
     start_id: int,
     rules: Sequence[Rule],
     limits: tf.Tensor | None,
+    from_logits: bool,
 ) -> tuple[Callable, Callable, tuple]:
     """Condition, body and first variables `(time, token, changing state, carry)`."""
     reference = next(iter(state.values()))
@@ -196,7 +205,9 @@ def _loop(
 
     def body(time, token, state, carry):
         logits, changed = step(token, {**constant, **state})
-        log_probs = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+        log_probs = tf.cast(logits, tf.float32)
+        if from_logits:
+            log_probs = tf.nn.log_softmax(log_probs)
         log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
         if rules:
             token_ids = strategy.live(carry).token_ids

@@ -12,6 +12,7 @@ from keras_seq2seq.decoding import (
     ALIGNMENT,
     ForcedPrefix,
     Hypotheses,
+    JointCTC,
     MaxLength,
     Request,
     Rule,
@@ -47,6 +48,9 @@ class IdGeneration:
     weights: list[Any]
     trainable_weights: list[Any]
     alignment_model: Any
+    # A `CTCLoss` where the model has one; with it `encode_with_ctc`.
+    ctc: Any = None
+    encode_with_ctc: Callable[[dict[str, Any]], tuple[State, Any, Any]]
     _preprocessor: Preprocessor | None
 
     # The shapes and dtypes of the encoder inputs, of any batch or of one size.
@@ -167,7 +171,15 @@ class IdGeneration:
     ) -> dict[str, Any]:
         """The arguments of `decode` and of `stream`."""
         max_length = self.check_settings(settings)
-        state = dict(self.encode(inputs))
+        step: Any = self.step
+        if settings.ctc_weight:
+            longest = self.preprocessor.source_positions
+            joint = JointCTC(settings.ctc_weight, self.end_id, self.start_id, longest)
+            state, ctc_logits, ctc_mask = self.encode_with_ctc(inputs)
+            state |= joint.start(ctc_logits, ctc_mask)
+            step = joint.joined(step)
+        else:
+            state = dict(self.encode(inputs))
         mask = self.memory_mask(state)
         if settings.records_alignments:
             state[ALIGNMENT] = tf.zeros_like(mask, tf.float32)
@@ -191,7 +203,8 @@ class IdGeneration:
             lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
             rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
         return {
-            "step": self.step,
+            "step": step,
+            "from_logits": not settings.ctc_weight,
             "state": state,
             "strategy": build_strategy(settings, self.end_id, mask, request),
             "max_length": max_length,
@@ -247,6 +260,11 @@ class IdGeneration:
                 raise InputError(
                     f"{option_name(name)} needs attention, and this model has none."
                 )
+        if settings.ctc_weight and self.ctc is None:
+            raise InputError(
+                f"{option_name('ctc_weight')} needs a model with a CTC head; train it with an "
+                "auxiliary CTC loss (`ctc_weight` above 0)."
+            )
         if settings.replace_unknown and self.preprocessor.kind != "text":
             raise InputError(
                 f"{option_name('replace_unknown')} copies source tokens, and the sources of "

@@ -33,6 +33,11 @@ class _Views:
     encoder_model: keras.Model
     decoder_model: keras.Model
     alignment_model: keras.Model | None
+    ctc_model: Any
+
+
+# Outputs of the encoder beside the state, for joint CTC/attention decoding.
+CTC_MEMORY, CTC_MASK = "ctc_memory", "ctc_mask"
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -122,7 +127,11 @@ class Seq2Seq(TextGeneration, keras.Model):
             if output.alignment is None
             else keras.Model(inputs, output.alignment, name="alignment")
         )
-        self._views = _Views(encoder_model, decoder_model, alignment_model)
+        ctc_model = None
+        if ctc is not None:
+            memory = {CTC_MEMORY: encoder_output.memory, CTC_MASK: encoder_output.mask}
+            ctc_model = keras.Model(encoder_inputs, {**state, **memory}, name="ctc_encoder")
+        self._views = _Views(encoder_model, decoder_model, alignment_model, ctc_model)
         self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
         self._score_function = lru_cache(maxsize=None)(self._build_score_function)
 
@@ -186,9 +195,24 @@ class Seq2Seq(TextGeneration, keras.Model):
         Raises:
             InputError: If a name, shape, dtype or id is not one that the encoder takes.
         """
+        self._check_inputs(inputs)
+        return self.encoder_model(inputs, training=False)
+
+    def _check_inputs(self, inputs: dict[str, Any]) -> None:
         vocabulary_size = self.encoder.embedding.vocabulary_size
         check_encoder_inputs(inputs, self.encoder_spec(), vocabulary_size)
-        return self.encoder_model(inputs, training=False)
+
+    def encode_with_ctc(self, inputs: dict[str, Any]) -> tuple[State, Any, Any]:
+        """Encoder inputs -> initial state of the decoder, logits of the CTC head `(batch,
+        positions, vocabulary_size)` and the mask of its positions `(batch, positions)`.
+
+        Raises:
+            InputError: As `encode`.
+        """
+        self._check_inputs(inputs)
+        state = dict(self._views.ctc_model(inputs, training=False))
+        logits = self.ctc.projection(state.pop(CTC_MEMORY))
+        return state, logits, state.pop(CTC_MASK)
 
     def step(self, token: Any, state: State) -> tuple[Any, State]:
         """`(batch,)` token ids and state -> logits and the entries that changed.
