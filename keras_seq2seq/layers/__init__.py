@@ -11,7 +11,7 @@ from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
 from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.layers.ctc import CTCLoss
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
-from keras_seq2seq.layers.dot_product_attention import DotProductAttention
+from keras_seq2seq.layers.dot_product_attention import DotProductAttention, SplitHeads
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.fused_lstm import FusedLSTM
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
@@ -48,5 +48,6 @@ __all__ = [
     "ScheduledSampling",
     "SinusoidalPositions",
     "SpecAugment",
+    "SplitHeads",
     "TimeReduction",
 ]

@@ -8,6 +8,62 @@ import keras
 from keras_seq2seq.layers.attention import HIDDEN
 
 
+def split_heads(tensor: Any, num_heads: int, transposed: bool = False) -> Any:
+    """`(batch, length, dim)` -> `(batch, num_heads, length, dim / num_heads)`, the last two
+    axes exchanged if `transposed`."""
+    batch, length, dim = keras.ops.shape(tensor)
+    size = dim // num_heads
+    if tensor.shape[1] == 1:  # Nothing to move.
+        last = (size, 1) if transposed else (1, size)
+        return keras.ops.reshape(tensor, (batch, num_heads, *last))
+    tensor = keras.ops.reshape(tensor, (batch, length, num_heads, size))
+    return keras.ops.transpose(tensor, (0, 2, 3, 1) if transposed else (0, 2, 1, 3))
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class SplitHeads(keras.layers.Layer):
+    """Keys or values in the order in which `DotProductAttention` reads them.
+
+    A decoder does it once with what it keeps, not at every step.
+
+    Args:
+        num_heads: int, divides the last axis.
+        transposed: bool. For keys. Defaults to `False`.
+
+    Call arguments:
+        inputs: `(batch, length, dim)`.
+
+    Returns:
+        `(batch, num_heads, length, dim / num_heads)`; `transposed`, the last two axes
+        exchanged.
+    """
+
+    def __init__(self, num_heads: int, transposed: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.transposed = transposed
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        """None: the attention is given its mask."""
+
+    def call(self, inputs):
+        return split_heads(inputs, self.num_heads, self.transposed)
+
+    def compute_output_shape(self, input_shape):
+        batch, length, dim = input_shape
+        size = dim // self.num_heads
+        last = (size, length) if self.transposed else (length, size)
+        return batch, self.num_heads, *last
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "transposed": self.transposed,
+        }
+
+
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class DotProductAttention(keras.layers.Layer):
     """`softmax(Q K^T / sqrt(d)) V` in `num_heads` heads of size `d = dim / num_heads`.
@@ -23,8 +79,8 @@ class DotProductAttention(keras.layers.Layer):
 
     Call arguments:
         query: `(batch, target_length, dim)`.
-        key: `(batch, source_length, dim)`.
-        value: `(batch, source_length, dim)`.
+        key: `(batch, source_length, dim)`, or from `SplitHeads(num_heads, transposed=True)`.
+        value: `(batch, source_length, dim)`, or from `SplitHeads(num_heads)`.
         mask: `(batch, source_length)`, bool, `True` means attend, optional.
         bias: `(batch, num_heads, target_length, source_length)`, optional, added to the
             scores.
@@ -63,8 +119,11 @@ class DotProductAttention(keras.layers.Layer):
 
     def call(self, query, key, value, mask=None, bias=None, training=None):
         scale = 1 / math.sqrt(query.shape[-1] // self.num_heads)
-        heads = self._split(query * scale)  # (B, H, T, d)
-        scores = keras.ops.matmul(heads, keras.ops.transpose(self._split(key), (0, 1, 3, 2)))
+        heads = split_heads(query * scale, self.num_heads)  # (B, H, T, d)
+        if len(key.shape) == 3:
+            key = split_heads(key, self.num_heads, transposed=True)
+            value = split_heads(value, self.num_heads)
+        scores = keras.ops.matmul(heads, key)
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
@@ -72,15 +131,10 @@ class DotProductAttention(keras.layers.Layer):
         weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
         weights = keras.ops.cast(weights, self.compute_dtype)
         dropped = self.dropout_layer(weights, training=training)
-        output = keras.ops.matmul(dropped, self._split(value))
-        output = keras.ops.transpose(output, (0, 2, 1, 3))
+        output = keras.ops.matmul(dropped, value)
+        if query.shape[1] != 1:
+            output = keras.ops.transpose(output, (0, 2, 1, 3))
         return keras.ops.reshape(output, keras.ops.shape(query)), keras.ops.mean(weights, 1)
-
-    def _split(self, tensor):
-        batch, length, dim = keras.ops.shape(tensor)
-        size = dim // self.num_heads
-        tensor = keras.ops.reshape(tensor, (batch, length, self.num_heads, size))
-        return keras.ops.transpose(tensor, (0, 2, 1, 3))
 
     def _hide(self, scores, mask):
         hidden = keras.ops.cast(HIDDEN, scores.dtype)
@@ -94,7 +148,7 @@ class DotProductAttention(keras.layers.Layer):
         return scores
 
     def compute_output_shape(self, query_shape, key_shape, *other_shapes):
-        return query_shape, (*query_shape[:2], key_shape[1])
+        return query_shape, (*query_shape[:2], key_shape[1 if len(key_shape) == 3 else -1])
 
     def get_config(self) -> dict[str, Any]:
         return {

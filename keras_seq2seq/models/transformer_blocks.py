@@ -11,6 +11,7 @@ from keras_seq2seq.layers import (
     RelativePositions,
     RotaryPositions,
     SinusoidalPositions,
+    SplitHeads,
 )
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Tensor, check_rates, check_sizes
@@ -20,7 +21,11 @@ POSITIONS = ("sinusoidal", "learned", "rotary", "relative", "none")
 
 class AttentionProjections:
     """The projections around a `DotProductAttention`, with positions turned into queries and
-    keys where they are rotary."""
+    keys where they are rotary.
+
+    Vectors are `(batch, length, dim)`, or `(batch, dim)` for one step; keys and values are
+    split into heads.
+    """
 
     def __init__(
         self,
@@ -33,18 +38,22 @@ class AttentionProjections:
     ):
         self._query = keras.layers.Dense(dim, name=f"{name}_query")
         self._key = keras.layers.Dense(dim, name=f"{name}_key")
-        self.value = keras.layers.Dense(dim, name=f"{name}_value")
-        self.output = keras.layers.Dense(dim, name=f"{name}_output")
-        self.attention = DotProductAttention(num_heads, causal, dropout, name=name)
+        self._value = keras.layers.Dense(dim, name=f"{name}_value")
+        self._output = keras.layers.Dense(dim, name=f"{name}_output")
+        self._key_heads = SplitHeads(num_heads, transposed=True, name=f"{name}_key_heads")
+        self._value_heads = SplitHeads(num_heads, name=f"{name}_value_heads")
+        self._attention = DotProductAttention(num_heads, causal, dropout, name=name)
+        # One step sees the past alone: a mask in place of causality.
+        self._one = DotProductAttention(num_heads, name=f"{name}_step")
         self._rotary = RotaryPositions(num_heads, name=f"{name}_rotary") if rotary else None
 
-    def query(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
-        projected = self._query(vectors)
-        return projected if self._rotary is None else self._rotary(projected, positions)
-
     def key(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
-        projected = self._key(vectors)
-        return projected if self._rotary is None else self._rotary(projected, positions)
+        """`(batch, heads, size, length)`."""
+        return self._key_heads(self._turned(self._key(vectors), positions))
+
+    def value(self, vectors: Tensor) -> Tensor:
+        """`(batch, heads, length, size)`."""
+        return self._value_heads(_as_sequence(self._value(vectors)))
 
     def __call__(
         self,
@@ -54,8 +63,32 @@ class AttentionProjections:
         mask: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        output, weights = self.attention(self.query(vectors), key, value, mask, bias)
-        return self.output(output), weights
+        """The whole sequence."""
+        query = self._turned(self._query(vectors), None)
+        output, weights = self._attention(query, key, value, mask, bias)
+        return self._output(output), weights
+
+    def step(
+        self,
+        vector: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor,
+        positions: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """One step: output `(batch, dim)`, weights `(batch, source_length)`."""
+        query = self._turned(self._query(vector), positions)
+        output, weights = self._one(query, key, value, mask, bias)
+        return self._output(output[:, 0]), weights[:, 0]
+
+    def _turned(self, projected: Tensor, positions: Tensor | None) -> Tensor:
+        sequence = _as_sequence(projected)
+        return sequence if self._rotary is None else self._rotary(sequence, positions)
+
+
+def _as_sequence(vectors: Tensor) -> Tensor:
+    return keras.ops.expand_dims(vectors, 1) if len(vectors.shape) == 2 else vectors
 
 
 class Residual:

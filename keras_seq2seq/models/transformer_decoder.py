@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import DotProductAttention
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -27,8 +26,6 @@ class _DecoderBlock:
             causal=True,
             rotary=of.positions == "rotary",
         )
-        # One step sees the past alone: the same projections, and a mask in place of causality.
-        self._one = DotProductAttention(of.num_heads, name=f"{name}_self_step")
         self.cross = AttentionProjections(
             of.hidden_dim, of.num_heads, of.dropout, f"{name}_cross"
         )
@@ -53,20 +50,22 @@ class _DecoderBlock:
         places: Tensor,
         bias: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Self-attention of one step `(B, 1, D)`; also the keys and values with it."""
+        """Self-attention of one step `(B, D)`; also the keys and values with it."""
         read, own = self._own_residual.enter(vector), self._own
-        is_here = keras.ops.equal(places, position)[:, :, None]
-        keys = keras.ops.where(is_here, own.key(read, position), keys)
-        values = keras.ops.where(is_here, own.value(read), values)
+        is_here = keras.ops.equal(places, position)
+        keys = keras.ops.where(is_here[:, None, None, :], own.key(read, position), keys)
+        values = keras.ops.where(is_here[:, None, :, None], own.value(read), values)
         seen = keras.ops.less_equal(places, position)
-        output, _ = self._one(own.query(read, position), keys, values, seen, bias)
-        return self._own_residual.leave(vector, own.output(output)), keys, values
+        output, _ = own.step(read, keys, values, seen, position, bias)
+        return self._own_residual.leave(vector, output), keys, values
 
     def attend(
         self, sequence: Tensor, keys: Tensor, values: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Cross-attention and feed-forward; also the weights over the source."""
-        output, weights = self.cross(self._cross_residual.enter(sequence), keys, values, mask)
+        """Cross-attention and feed-forward of a sequence `(B, T, D)` or of one step `(B, D)`;
+        also the weights over the source."""
+        attention = self.cross if len(sequence.shape) == 3 else self.cross.step
+        output, weights = attention(self._cross_residual.enter(sequence), keys, values, mask)
         return self._feed_forward(self._cross_residual.leave(sequence, output)), weights
 
 
@@ -94,8 +93,9 @@ class TransformerDecoder(TransformerSettings, Decoder):
         name: string. Start of the names of the layers. Defaults to `"decoder"`.
 
     State: `{name}_position` `(batch,)` int32; for each layer `{name}_{layer}_key` and
-    `_value` `(batch, max_length, hidden_dim)`, which a step changes, and
-    `{name}_{layer}_memory_key` and `_memory_value` `(batch, source_length, hidden_dim)`;
+    `_value`, which a step changes, and `{name}_{layer}_memory_key` and `_memory_value`. Keys
+    are `(batch, num_heads, hidden_dim / num_heads, length)`, values `(batch, num_heads,
+    length, hidden_dim / num_heads)`, the length `max_length` or that of the source;
     `memory_mask` `(batch, source_length)`.
 
     Raises:
@@ -152,12 +152,10 @@ class TransformerDecoder(TransformerSettings, Decoder):
         for block in self._blocks:
             keys, values = block.cross.key(memory), block.cross.value(memory)
             # Zeros of the batch's size and of the dtype of keys.
-            empty = keras.ops.zeros_like(keys[:, :1]) + keras.ops.zeros(
-                (1, self.max_length, 1), keys.dtype
-            )
+            places = keras.ops.zeros((self.max_length,), keys.dtype)
             state |= {
-                f"{block.name}_key": empty,
-                f"{block.name}_value": empty,
+                f"{block.name}_key": keras.ops.zeros_like(keys[..., :1]) + places,
+                f"{block.name}_value": keras.ops.zeros_like(values[:, :, :1]) + places[:, None],
                 f"{block.name}_memory_key": keys,
                 f"{block.name}_memory_value": values,
             }
@@ -178,7 +176,9 @@ class TransformerDecoder(TransformerSettings, Decoder):
     def step(self, token: Tensor, state: State) -> DecoderOutput:
         position = state[f"{self.name}_position"]
         here = keras.ops.expand_dims(position, 1)
-        vector = self._begin(self.embedding.embed(keras.ops.expand_dims(token, 1)), here)
+        embedded = self.embedding.embed(keras.ops.expand_dims(token, 1))
+        # Without an axis for the length from here on: products of matrices, not of stacks.
+        vector = self._begin(embedded, here)[:, 0]
         places = keras.ops.arange(self.max_length)[None]
         bias = self._relative_bias(here, places)
         changed: State = {f"{self.name}_position": position + 1}
@@ -190,12 +190,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
             )
             vector, weights = self._attend(block, vector, state)
         vector = self._end(vector)
-        return DecoderOutput(
-            self.logits(vector)[:, 0],
-            None if weights is None else weights[:, 0],
-            changed,
-            vector[:, 0],
-        )
+        return DecoderOutput(self.logits(vector), weights, changed, vector)
 
     def logits(self, output: Tensor) -> Tensor:
         """What the last block puts out -> logits, float32."""

@@ -8,6 +8,7 @@ from keras_seq2seq.layers import (
     RelativePositions,
     RotaryPositions,
     SinusoidalPositions,
+    SplitHeads,
 )
 
 RNG = np.random.default_rng(0)
@@ -135,3 +136,16 @@ def test_a_bias_is_added_to_the_scores():
     exponentials = np.where(MASK[:, None], np.exp(scores), 0)
     expected = exponentials / exponentials.sum(-1, keepdims=True)
     np.testing.assert_allclose(weights, expected, atol=1e-5)
+
+
+def test_split_heads_are_what_the_attention_splits_itself():
+    for num_heads in (1, 2):
+        expected, weights = DotProductAttention(num_heads)(QUERY, KEY, VALUE, MASK)
+        key = SplitHeads(num_heads, transposed=True)(KEY)
+        value = SplitHeads(num_heads)(VALUE)
+        assert key.shape == (KEY.shape[0], num_heads, KEY.shape[2] // num_heads, KEY.shape[1])
+        received, same = DotProductAttention(num_heads)(QUERY, key, value, MASK)
+        np.testing.assert_allclose(received, expected, atol=1e-6)
+        np.testing.assert_allclose(same, weights, atol=1e-6)
+        one, _ = DotProductAttention(num_heads)(QUERY[:, :1], key, value, MASK)
+        np.testing.assert_allclose(one[:, 0], expected[:, 0], atol=1e-6)

@@ -22,9 +22,9 @@ seed 1, one thread (1,504,756 parameters):
 | joint CTC/attention, `--ctc-weight 0.5` | 13.0 % | 13.6 % |
 
 The weight was chosen on the validation speakers, of 0.2, 0.3, 0.5 and 0.7. A beam without
-CTC finds targets that skip what was said. Attention alone does not even learn to align so little
-speech; the auxiliary CTC loss on the encoder does (Kim et al. 2017). Published on the official
-test set: joint CTC/attention of ESPnet, 7.6 % of words wrong.
+CTC finds targets that skip what was said. Attention alone does not even learn to align so
+little speech; the auxiliary CTC loss on the encoder does (Kim et al. 2017). Published on the
+official test set: joint CTC/attention of ESPnet, 7.6 % of words wrong.
 """
 
 import random

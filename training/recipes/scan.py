@@ -46,10 +46,11 @@ CONFIG = TrainingConfig(
     # The length split tests on longer targets than it trains on.
     max_source_length=9,
     max_target_length=48,
-    epochs=20,
+    epochs=30,
     batch_size=64,
-    learning_rate=1e-3,
-    patience=20,
+    learning_rate=2e-3,
+    ema=0.999,
+    patience=30,
     token_name="action",
     sequence_name="command",
 )
