@@ -150,15 +150,19 @@ def _rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Te
     return TextScores(values, f"F1|stem:no|version:rouge-score {version('rouge-score')}")
 
 
+def word_edits(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
+    """Edits to the nearest reference and its words."""
+    process_words = _package("jiwer").process_words
+    nearest = min((process_words(one, hypothesis) for one in references), key=lambda o: o.wer)
+    errors = nearest.substitutions + nearest.deletions
+    return errors + nearest.insertions, errors + nearest.hits
+
+
 def _word_error_rate(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]]
 ) -> TextScores:
-    process_words = _package("jiwer").process_words
-    edits = words = 0
-    for hypothesis, answers in zip(hypotheses, references, strict=True):
-        nearest = min((process_words(a, hypothesis) for a in answers), key=lambda o: o.wer)
-        edits += nearest.substitutions + nearest.deletions + nearest.insertions
-        words += nearest.substitutions + nearest.deletions + nearest.hits
+    counts = [word_edits(*pair) for pair in zip(hypotheses, references, strict=True)]
+    edits, words = map(sum, zip(*counts, strict=True))
     return TextScores({"wer": 100 * edits / words}, f"version:jiwer {version('jiwer')}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.metrics import error_rates, text_scores
+from keras_seq2seq.metrics import error_rates, text_scores, word_edits
 
 from .run_directory import RunDirectory
 
@@ -56,7 +56,7 @@ def compare_runs(
         seed: int. Of the samples.
 
     Returns:
-        Of token and sequence error rate, and of BLEU or ROUGE if both runs were evaluated
+        Of token and sequence error rate, and of BLEU, ROUGE or WER if both runs were evaluated
         with it (chrF is not compared: it has no statistics of single texts to add up).
 
     Raises:
@@ -125,6 +125,12 @@ def _statistics(
         bleu = _bleu(metric)
         counts = [np.array([_bleu_counts(bleu, row) for row in rows]) for rows in outputs]
         statistics[metric] = _of_sums(counts, lambda sums, _: _bleu_of(bleu, sums))
+    if metric == "wer":
+        edits = [
+            np.array([word_edits(row["output"], row["targets"]) for row in rows])
+            for rows in outputs
+        ]
+        statistics[metric] = _of_sums(edits, lambda sums, _: 100 * sums[0] / sums[1])
     if metric == "rouge":
         scores = [[_rouge(row) for row in rows] for rows in outputs]
         for name in scores[0][0]:

@@ -97,7 +97,7 @@ def test_chance_is_called_chance_at_the_rate_that_p_says(tmp_path):
     assert np.mean(values) > 0.25
 
 
-@pytest.mark.parametrize("metric", ["bleu", "bleu_lowercase", "rouge"])
+@pytest.mark.parametrize("metric", ["bleu", "bleu_lowercase", "rouge", "wer"])
 def test_scores_of_texts_are_those_of_the_metric(tmp_path, metric):
     first = evaluated(tmp_path / "a", noisy(0.3), metric)
     second = evaluated(tmp_path / "b", noisy(0.1, seed=1), metric)
@@ -111,7 +111,7 @@ def test_scores_of_texts_are_those_of_the_metric(tmp_path, metric):
         )
         for key, value in expected.values.items():
             assert getattr(rows[key], name) == pytest.approx(value, abs=1e-6)
-            assert rows[key].difference > 0 and rows[key].p_value == 0
+            assert (rows[key].difference < 0) == (metric == "wer") and rows[key].p_value == 0
 
 
 def test_bad_input_is_told(tmp_path):
