@@ -15,6 +15,10 @@ _LOG_PROBS, _NON_BLANK, _BLANK, _LAST = (
 )
 
 
+_CHANGING = (_NON_BLANK, _BLANK, _LAST)
+_ENTRIES = frozenset({_LOG_PROBS, *_CHANGING})
+
+
 class JointCTC:
     """Adds CTC's log probability of every next token to the decoder's.
 
@@ -49,6 +53,11 @@ class JointCTC:
         self.start_id = start_id
         self.blank_id = blank_id
         self._doublings = max(1, math.ceil(math.log2(max(longest, 2))))
+
+    @property
+    def changing(self) -> tuple[str, ...]:
+        """The entries of the state that a step changes."""
+        return _CHANGING
 
     def start(self, logits: tf.Tensor, mask: tf.Tensor) -> State:
         """Entries of the state before the first token.
@@ -129,9 +138,6 @@ class JointCTC:
             bias = _add(bias_before + weight, bias)
             weight = tf.maximum(weight_before + weight, NEVER)
         return tf.pad(tf.maximum(bias, NEVER), [[0, 0], [1, 0]], constant_values=NEVER)
-
-
-_ENTRIES = frozenset({_LOG_PROBS, _NON_BLANK, _BLANK, _LAST})
 
 
 def _add(one: Any, other: Any) -> tf.Tensor:

@@ -117,6 +117,7 @@ def decode(
     rules: Sequence[Rule] = (),
     limits: tf.Tensor | None = None,
     from_logits: bool = True,
+    changing: Sequence[str] | None = None,
 ) -> Hypotheses:
     """Generates one batch, token by token, until every row is done or `max_length`.
 
@@ -135,6 +136,8 @@ def decode(
         limits: `(batch,)`, int32, at most `max_length`, optional: tokens at most of each row.
         from_logits: bool. `False` if `step` returns log probabilities, or scores to be added
             up as they are. Defaults to `True`.
+        changing: Names of the entries that `step` returns, the attention left out. By
+            default they are found by tracing `step` once more.
 
     Returns:
         `Hypotheses`, ordered by score.
@@ -143,7 +146,7 @@ def decode(
         ValueError: If `step` returns an entry that the state lacks.
     """
     go_on, body, variables = _loop(
-        step, state, strategy, max_length, start_id, rules, limits, from_logits
+        step, state, strategy, max_length, start_id, rules, limits, from_logits, changing
     )
     return strategy.finish(tf.while_loop(go_on, body, variables)[-1])
 
@@ -158,6 +161,7 @@ def stream(
     rules: Sequence[Rule] = (),
     limits: tf.Tensor | None = None,
     from_logits: bool = True,
+    changing: Sequence[str] | None = None,
 ) -> Iterator[Snapshot]:
     """The same loop, run by Python: yields after every step.
 
@@ -168,7 +172,7 @@ def stream(
         are the result.
     """
     go_on, body, variables = _loop(
-        step, state, strategy, max_length, start_id, rules, limits, from_logits
+        step, state, strategy, max_length, start_id, rules, limits, from_logits, changing
     )
     body = tf.function(body, autograph=False)
     while go_on(*variables):
@@ -186,6 +190,7 @@ def _loop(
     rules: Sequence[Rule],
     limits: tf.Tensor | None,
     from_logits: bool,
+    changing: Sequence[str] | None,
 ) -> tuple[Callable, Callable, tuple]:
     """Condition, body and first variables `(time, token, changing state, carry)`."""
     reference = next(iter(state.values()))
@@ -197,7 +202,8 @@ def _loop(
     state = {name: _repeat_rows(tensor, num_beams) for name, tensor in state.items()}
     rows = batch_size * num_beams
     token = tf.fill([rows], tf.constant(start_id, tf.int32))
-    changing = _changing_entries(step, token, state)
+    if changing is None:
+        changing = _changing_entries(step, token, state)
     constant = {name: tensor for name, tensor in state.items() if name not in changing}
 
     def go_on(time, token, state, carry):

@@ -60,6 +60,11 @@ class IdGeneration:
     # `(batch,)` token ids and state -> logits and the entries that changed.
     step: Callable[[Any, State], tuple[Any, State]]
 
+    @property
+    def changing_entries(self) -> Sequence[str] | None:
+        """Names of the entries that `step` changes, where they are known ahead."""
+        return None
+
     def memory_mask(self, state: State) -> Any:
         """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
         return state.get(MEMORY_MASK)
@@ -133,6 +138,7 @@ class IdGeneration:
                 max_length=max_length,
                 start_id=self.start_id,
                 rules=rules,
+                changing=self.changing_entries,
             )
 
     def _weights_read_once(self) -> Any:
@@ -172,12 +178,14 @@ class IdGeneration:
         """The arguments of `decode` and of `stream`."""
         max_length = self.check_settings(settings)
         step: Any = self.step
+        changing = self.changing_entries
         if settings.ctc_weight:
             longest = self.preprocessor.source_positions
             joint = JointCTC(settings.ctc_weight, self.end_id, self.start_id, longest)
             state, ctc_logits, ctc_mask = self.encode_with_ctc(inputs)
             state |= joint.start(ctc_logits, ctc_mask)
             step = joint.joined(step)
+            changing = None if changing is None else (*changing, *joint.changing)
         else:
             state = dict(self.encode(inputs))
         mask = self.memory_mask(state)
@@ -204,6 +212,7 @@ class IdGeneration:
             rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
         return {
             "step": step,
+            "changing": changing,
             "from_logits": not settings.ctc_weight,
             "state": state,
             "strategy": build_strategy(settings, self.end_id, mask, request),

@@ -1,5 +1,6 @@
 """The three functional models of an encoder-decoder, and generation with them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -145,6 +146,11 @@ class Seq2Seq(TextGeneration, keras.Model):
         """Functional model of one step: `{"token": (batch,), **state}` -> `{"logits":
         (batch, vocabulary_size), "alignment": (batch, source_length), **changed state}`."""
         return self._views.decoder_model
+
+    @property
+    def changing_entries(self) -> Sequence[str]:
+        """Names of the entries of the state that a step changes."""
+        return sorted(set(self.decoder_model.output) - {LOGITS, ALIGNMENT})
 
     @property
     def alignment_model(self) -> keras.Model | None:
