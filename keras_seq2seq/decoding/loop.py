@@ -118,6 +118,7 @@ def decode(
     limits: tf.Tensor | None = None,
     from_logits: bool = True,
     changing: Sequence[str] | None = None,
+    shared: Sequence[str] = (),
 ) -> Hypotheses:
     """Generates one batch, token by token, until every row is done or `max_length`.
 
@@ -138,6 +139,9 @@ def decode(
             up as they are. Defaults to `True`.
         changing: Names of the entries that `step` returns, the attention left out. By
             default they are found by tracing `step` once more.
+        shared: Names of constant entries that keep one row a source, which the step reads for
+            all beams of the source: `num_beams` rows of `token` in a run belong to one row of
+            theirs. The others are repeated for the beams.
 
     Returns:
         `Hypotheses`, ordered by score.
@@ -146,7 +150,16 @@ def decode(
         ValueError: If `step` returns an entry that the state lacks.
     """
     go_on, body, variables = _loop(
-        step, state, strategy, max_length, start_id, rules, limits, from_logits, changing
+        step,
+        state,
+        strategy,
+        max_length,
+        start_id,
+        rules,
+        limits,
+        from_logits,
+        changing,
+        shared,
     )
     return strategy.finish(tf.while_loop(go_on, body, variables)[-1])
 
@@ -162,6 +175,7 @@ def stream(
     limits: tf.Tensor | None = None,
     from_logits: bool = True,
     changing: Sequence[str] | None = None,
+    shared: Sequence[str] = (),
 ) -> Iterator[Snapshot]:
     """The same loop, run by Python: yields after every step.
 
@@ -172,7 +186,16 @@ def stream(
         are the result.
     """
     go_on, body, variables = _loop(
-        step, state, strategy, max_length, start_id, rules, limits, from_logits, changing
+        step,
+        state,
+        strategy,
+        max_length,
+        start_id,
+        rules,
+        limits,
+        from_logits,
+        changing,
+        shared,
     )
     body = tf.function(body, autograph=False)
     while go_on(*variables):
@@ -191,6 +214,7 @@ def _loop(
     limits: tf.Tensor | None,
     from_logits: bool,
     changing: Sequence[str] | None,
+    shared: Sequence[str],
 ) -> tuple[Callable, Callable, tuple]:
     """Condition, body and first variables `(time, token, changing state, carry)`."""
     reference = next(iter(state.values()))
@@ -199,7 +223,10 @@ def _loop(
     if limits is None:
         limits = tf.fill([batch_size], max_length)
     tracks = _empty_tracks(state, [batch_size, num_beams, max_length])
-    state = {name: _repeat_rows(tensor, num_beams) for name, tensor in state.items()}
+    state = {
+        name: tensor if name in shared else _repeat_rows(tensor, num_beams)
+        for name, tensor in state.items()
+    }
     rows = batch_size * num_beams
     token = tf.fill([rows], tf.constant(start_id, tf.int32))
     if changing is None:

@@ -178,14 +178,27 @@ class AttentionalRecurrence(keras.layers.Layer):
         return output, changed
 
     def _attend(self, query, state):
+        """Context and weights of one step; the memory may have one row for several queries in
+        a run, which are then the positions of one query."""
+        memory = state[MEMORY]
+        if self.attention.uses_alignment:
+            queries = query[:, None]
+        else:
+            queries = keras.ops.reshape(
+                query, (keras.ops.shape(memory)[0], -1, query.shape[-1])
+            )
         context, weights = self.attention.attend(
-            query[:, None],
-            state[MEMORY],
-            state.get(MEMORY_KEYS, state[MEMORY]),
+            queries,
+            memory,
+            state.get(MEMORY_KEYS, memory),
             state[MEMORY_MASK],
             state.get(ALIGNMENT),
         )
-        return context[:, 0], weights[:, 0]
+        rows = keras.ops.shape(query)[0]
+        return (
+            keras.ops.reshape(context, (rows, context.shape[-1])),
+            keras.ops.reshape(weights, (rows, keras.ops.shape(weights)[-1])),
+        )
 
     def _kept(self, changed):
         """The entries that the next step needs."""

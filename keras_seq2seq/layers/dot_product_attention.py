@@ -76,6 +76,9 @@ class DotProductAttention(keras.layers.Layer):
         num_heads: int, divides `dim`.
         use_causal_mask: bool. Query `t` attends to keys up to `t`. Defaults to `False`.
         dropout: float in [0, 1). Share of the weights dropped in training. Defaults to 0.
+        shared: bool. Queries of length 1 may have more rows than keys, values and mask: each
+            row of these is read by as many query rows, which stand in a run. Defaults to
+            `False`.
 
     Call arguments:
         query: `(batch, target_length, dim)`.
@@ -101,9 +104,11 @@ class DotProductAttention(keras.layers.Layer):
         num_heads: int,
         use_causal_mask: bool = False,
         dropout: float = 0.0,
+        shared: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.shared = shared
         self.num_heads = num_heads
         self.use_causal_mask = use_causal_mask
         self.dropout = dropout
@@ -119,10 +124,15 @@ class DotProductAttention(keras.layers.Layer):
 
     def call(self, query, key, value, mask=None, bias=None, training=None):
         scale = 1 / math.sqrt(query.shape[-1] // self.num_heads)
-        heads = split_heads(query * scale, self.num_heads)  # (B, H, T, d)
         if len(key.shape) == 3:
             key = split_heads(key, self.num_heads, transposed=True)
             value = split_heads(value, self.num_heads)
+        shape = keras.ops.shape(query)
+        query = query * scale
+        if self.shared:
+            # The rows that read one key as the positions of one query.
+            query = keras.ops.reshape(query, (keras.ops.shape(key)[0], -1, shape[-1]))
+        heads = split_heads(query, self.num_heads)  # (B, H, T, d)
         scores = keras.ops.matmul(heads, key)
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
@@ -134,7 +144,10 @@ class DotProductAttention(keras.layers.Layer):
         output = keras.ops.matmul(dropped, value)
         if query.shape[1] != 1:
             output = keras.ops.transpose(output, (0, 2, 1, 3))
-        return keras.ops.reshape(output, keras.ops.shape(query)), keras.ops.mean(weights, 1)
+        weights = keras.ops.mean(weights, 1)
+        if self.shared:
+            weights = keras.ops.reshape(weights, (*shape[:2], keras.ops.shape(weights)[-1]))
+        return keras.ops.reshape(output, shape), weights
 
     def _hide(self, scores, mask):
         hidden = keras.ops.cast(HIDDEN, scores.dtype)
@@ -156,4 +169,5 @@ class DotProductAttention(keras.layers.Layer):
             "num_heads": self.num_heads,
             "use_causal_mask": self.use_causal_mask,
             "dropout": self.dropout,
+            "shared": self.shared,
         }

@@ -65,6 +65,11 @@ class IdGeneration:
         """Names of the entries that `step` changes, where they are known ahead."""
         return None
 
+    @property
+    def shared_entries(self) -> Sequence[str]:
+        """Names of the constant entries that `step` reads for all beams of a source."""
+        return ()
+
     def memory_mask(self, state: State) -> Any:
         """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
         return state.get(MEMORY_MASK)
@@ -139,6 +144,7 @@ class IdGeneration:
                 start_id=self.start_id,
                 rules=rules,
                 changing=self.changing_entries,
+                shared=self.shared_entries,
             )
 
     def _weights_read_once(self) -> Any:
@@ -213,6 +219,7 @@ class IdGeneration:
         return {
             "step": step,
             "changing": changing,
+            "shared": self.shared_entries,
             "from_logits": not settings.ctc_weight,
             "state": state,
             "strategy": build_strategy(settings, self.end_id, mask, request),

@@ -10,6 +10,7 @@ out (the memory, its mask) is constant, and no search copies or reorders it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,6 +150,11 @@ class Decoder(Part):
     def vocabulary_size(self) -> int:
         """Number of target tokens, special ones included."""
         return self.embedding.vocabulary_size
+
+    def shared_entries(self, state: State) -> Sequence[str]:
+        """Names of the constant entries that may have one row for several rows of tokens, as
+        the beams of one source are."""
+        return ()
 
     @abstractmethod
     def initial_state(self, encoder_output: EncoderOutput) -> State:

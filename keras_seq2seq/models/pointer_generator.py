@@ -1,5 +1,6 @@
 """A decoder that can copy tokens of the source."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -49,6 +50,9 @@ class PointerGenerator(Decoder):
             )
         state = self.decoder.initial_state(encoder_output)
         return {**state, SOURCE_TOKEN_IDS: encoder_output.token_ids}
+
+    def shared_entries(self, state: State) -> Sequence[str]:
+        return self.decoder.shared_entries(self._without_source(state))
 
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         output = self.decoder(token_ids, self._without_source(state))

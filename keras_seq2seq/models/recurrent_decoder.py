@@ -1,5 +1,6 @@
 """Recurrent decoder, of Keras' own layers and cells."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -168,6 +169,12 @@ class RecurrentDecoder(Decoder):
         if attention.uses_alignment:
             state[f"{self.name}_{ALIGNMENT}"] = attention.first_alignment(encoder_output.mask)
         return state
+
+    def shared_entries(self, state: State) -> Sequence[str]:
+        # Alignments of several beams would belong to one row of the memory.
+        if self.attention is None or self.attention.uses_alignment:
+            return ()
+        return [name for name in (MEMORY, MEMORY_MASK, MEMORY_KEYS) if name in state]
 
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         sequence = self._dropouts[0](self.embedding.embed(token_ids))

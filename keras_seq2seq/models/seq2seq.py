@@ -153,6 +153,11 @@ class Seq2Seq(TextGeneration, keras.Model):
         return sorted(set(self.decoder_model.output) - {LOGITS, ALIGNMENT})
 
     @property
+    def shared_entries(self) -> Sequence[str]:
+        """Names of the constant entries that a step reads for all beams of a source."""
+        return self.decoder.shared_entries(self.decoder_model.input)
+
+    @property
     def alignment_model(self) -> keras.Model | None:
         """Functional model: the training inputs -> attention weights `(batch,
         target_length, source_length)`; `None` without attention."""

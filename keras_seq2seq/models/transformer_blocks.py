@@ -24,7 +24,7 @@ class AttentionProjections:
     keys where they are rotary.
 
     Vectors are `(batch, length, dim)`, or `(batch, dim)` for one step; keys and values are
-    split into heads.
+    split into heads. Steps that are `shared` read keys and values of fewer rows.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class AttentionProjections:
         name: str,
         causal: bool = False,
         rotary: bool = False,
+        shared: bool = False,
     ):
         self._query = keras.layers.Dense(dim, name=f"{name}_query")
         self._key = keras.layers.Dense(dim, name=f"{name}_key")
@@ -44,7 +45,7 @@ class AttentionProjections:
         self._value_heads = SplitHeads(num_heads, name=f"{name}_value_heads")
         self._attention = DotProductAttention(num_heads, causal, dropout, name=name)
         # One step sees the past alone: a mask in place of causality.
-        self._one = DotProductAttention(num_heads, name=f"{name}_step")
+        self._one = DotProductAttention(num_heads, shared=shared, name=f"{name}_step")
         self._rotary = RotaryPositions(num_heads, name=f"{name}_rotary") if rotary else None
 
     def key(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:

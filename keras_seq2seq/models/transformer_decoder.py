@@ -1,5 +1,6 @@
 """Transformer decoder; it keeps keys and values of fixed size."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -27,7 +28,7 @@ class _DecoderBlock:
             rotary=of.positions == "rotary",
         )
         self.cross = AttentionProjections(
-            of.hidden_dim, of.num_heads, of.dropout, f"{name}_cross"
+            of.hidden_dim, of.num_heads, of.dropout, f"{name}_cross", shared=True
         )
         self._own_residual = Residual(of.normalize_first, of.dropout, f"{name}_self")
         self._cross_residual = Residual(of.normalize_first, of.dropout, f"{name}_cross")
@@ -160,6 +161,10 @@ class TransformerDecoder(TransformerSettings, Decoder):
                 f"{block.name}_memory_value": values,
             }
         return state
+
+    def shared_entries(self, state: State) -> Sequence[str]:
+        ends = ("memory_mask", "_memory_key", "_memory_value")
+        return [name for name in state if name.endswith(ends)]
 
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         sequence = self._begin(self.embedding.embed(token_ids))

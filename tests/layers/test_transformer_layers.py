@@ -149,3 +149,14 @@ def test_split_heads_are_what_the_attention_splits_itself():
         np.testing.assert_allclose(same, weights, atol=1e-6)
         one, _ = DotProductAttention(num_heads)(QUERY[:, :1], key, value, MASK)
         np.testing.assert_allclose(one[:, 0], expected[:, 0], atol=1e-6)
+
+
+def test_queries_that_share_a_key_get_what_repeated_keys_give():
+    key, value = SplitHeads(2, transposed=True)(KEY), SplitHeads(2)(VALUE)
+    queries = np.random.default_rng(3).normal(size=(6, 1, 8)).astype("float32")
+    shared = DotProductAttention(2, shared=True)(queries, key, value, MASK)
+    repeated = [np.repeat(tensor, 3, axis=0) for tensor in (KEY, VALUE, MASK)]
+    for received, expected in zip(
+        shared, DotProductAttention(2)(queries, *repeated), strict=True
+    ):
+        np.testing.assert_allclose(received, expected, atol=1e-6)

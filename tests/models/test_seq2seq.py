@@ -287,6 +287,20 @@ def test_a_search_stops_at_the_end_and_scores_like_teacher_forcing(model):
         np.testing.assert_allclose(result.log_probs[:, rank], totals, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "name", ["concat", "transformer", "pointer-generator", "location-sensitive", "lstm"]
+)
+def test_beams_read_one_memory_as_if_each_had_its_own(name, monkeypatch):
+    model = build(name)
+    inputs = {"encoder_token_ids": tf.constant(SOURCE)}
+    together = model.decode(inputs, BeamSearch(3, END, 3), 6)
+    assert bool(model.shared_entries) == (name not in ("location-sensitive", "lstm"))
+    monkeypatch.setattr(Seq2Seq, "shared_entries", ())
+    apart = model.decode(inputs, BeamSearch(3, END, 3), 6)
+    np.testing.assert_array_equal(together.token_ids, apart.token_ids)
+    np.testing.assert_allclose(together.scores, apart.scores, atol=1e-5)
+
+
 def test_padding_does_not_change_a_search():
     model = build("general")
 
