@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import wave
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ RNG = np.random.default_rng(7)
 FRAMES = [RNG.normal(size=(length, 5)).astype("float32") for length in (9, 4, 17, 1, 12)]
 SOUNDS = [RNG.normal(0, 0.1, length).astype("float32") for length in (900, 400, 1601, 80, 3)]
 TARGETS = ["abcd", "cab", "dabcab", "a", "badc"]
-SETTINGS = GenerationSettings(num_beams=3, num_hypotheses=2, ctc_weight=0.4)
+SETTINGS = GenerationSettings(num_beams=3, num_hypotheses=2)
 
 
 def stronger(model):
@@ -216,6 +217,24 @@ def test_the_bundle_alone_says_what_is_in_a_sound_file(sound_bundle, tmp_path):
         (str(tmp_path / "sound.wav"), text) for text in expected
     ]
     assert done.returncode == 1 and "expected 16 bits and 8000 Hz" in done.stderr
+
+
+@pytest.mark.large
+def test_joint_ctc_is_in_a_saved_model_and_refused_for_devices(case, tmp_path):
+    model, sources, _ = case
+    settings = replace(SETTINGS, ctc_weight=0.4)
+    export_saved_model(model, tmp_path / "joint", settings)
+    serving = tf.saved_model.load(tmp_path / "joint").signatures["serving_default"]
+    array, lengths = batch_of(sources)
+    received = serving(**{model.preprocessor.kind: array, "lengths": lengths})
+    expected = model.search(sources, settings)
+    np.testing.assert_allclose(received["log_probs"], expected.log_probs, atol=1e-4)
+    # In a batch as alone, where less is padded.
+    for row, source in enumerate(sources):
+        alone = model.search([source], settings)
+        np.testing.assert_allclose(alone.log_probs[0], expected.log_probs[row], atol=1e-4)
+    with pytest.raises(InputError, match="Joint CTC/attention .* TFLite yet"):
+        export_tflite(model, tmp_path / "device", settings)
 
 
 def test_the_card_tells_the_inputs(case):

@@ -17,6 +17,10 @@ Published word error rates on test (Ashby et al. 2021), in the order arm_e, dut,
 hun, jpn_hira, vie_hanoi: the official baseline, an ensemble of ten transducers, 7.0, 14.7,
 8.5, 0.0, 1.8, 5.2, 2.5; a single Transformer (fairseq, 4 + 4 layers of 256, beam 5) 8.9,
 16.9, 10.2, 0.1, 1.9, 8.5, 6.0. The official baseline on eng_us: 41.94.
+
+Words wrong on test, this configuration, beam 5, seed 1 (1.2 million parameters, 30 epochs of
+about 20 seconds of one core, AMD EPYC, busy with other work): arm_e 9.4, dut 16.9, fre 10.1,
+jpn_hira 5.8, vie_hanoi 2.5. Of the others no whole run has ended yet.
 """
 
 from pathlib import Path
