@@ -17,8 +17,10 @@ other three the recordings 0 to 4 (the official test part) make the strings that
 best epoch and the others, 3,000 strings, those to train on; so validation, unlike test, has
 known voices.
 
-There is no published number for strings. Time and score: none yet; no run has been measured
-to its end.
+There is no published number for strings. Time: 15 epochs in 5 minutes of one core (AMD EPYC).
+Digits wrong of the unseen speaker, seed 1, greedy: 42.64 %; with `--ctc-weight 0.3`
+40.36 %. Of the known voices of the validation part 1.0 % are wrong: three voices are few to
+learn what a digit is whoever says it.
 """
 
 import io
