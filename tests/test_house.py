@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FRONT_DOOR = "keras_seq2seq/cli/"
+# The rooms that stand on the library, by the name of the folder and of the package.
+ROOMS = ("training", "export", "cli")
 
 # What each part of the library may import of the rest of it.
 ALLOWED = {
@@ -40,14 +41,18 @@ def name_of(path):
     return path.relative_to(ROOT).as_posix()
 
 
+def rooms_among(modules):
+    """The rooms that are imported, by their folder's name or by their package's."""
+    names = {".".join(module.split(".")[:2]) for module in modules}
+    names |= {module.split(".")[0] for module in modules}
+    return names & {*ROOMS, *(f"keras_seq2seq.{room}" for room in ROOMS)}
+
+
 @pytest.mark.parametrize("path", python_files("keras_seq2seq"), ids=name_of)
-def test_the_library_imports_neither_training_nor_export(path):
-    if name_of(path).startswith(FRONT_DOOR):
-        return
-    for module in imported_modules(path):
-        assert not module.startswith(
-            ("training", "export", "keras_seq2seq.training", "keras_seq2seq.export")
-        )
+def test_the_library_imports_nothing_that_stands_on_it(path):
+    rooms = rooms_among(imported_modules(path))
+    # `python -m keras_seq2seq` is the command line.
+    assert rooms <= ({"keras_seq2seq.cli"} if path.name == "__main__.py" else set())
 
 
 @pytest.mark.parametrize(
@@ -63,13 +68,17 @@ def test_parts_of_the_library_import_downwards(path):
 
 @pytest.mark.parametrize("path", python_files("training", "export"), ids=name_of)
 def test_training_and_export_import_siblings_relatively_and_never_each_other(path):
-    for module in imported_modules(path):
-        assert module.split(".")[0] not in ("training", "export")
-        assert not module.startswith(("keras_seq2seq.training", "keras_seq2seq.export"))
+    assert not rooms_among(imported_modules(path))
+
+
+@pytest.mark.parametrize("path", python_files("cli"), ids=name_of)
+def test_the_command_line_opens_every_room_and_imports_siblings_relatively(path):
+    rooms = rooms_among(imported_modules(path))
+    assert rooms <= {"keras_seq2seq.training", "keras_seq2seq.export"}
 
 
 def test_no_folder_is_a_drawer():
-    names = {path.stem for path in python_files("keras_seq2seq", "training", "export")}
+    names = {path.stem for path in python_files("keras_seq2seq", *ROOMS)}
     assert not names & {"utils", "util", "misc", "helpers", "common"}
 
 
@@ -78,12 +87,10 @@ def test_the_packages_of_the_wheel_are_those_on_disk():
         "setuptools"
     ]
     on_disk = {
-        name_of(path.parent).replace("/", ".")
-        for path in python_files("keras_seq2seq", "training", "export")
+        name_of(path.parent).replace("/", ".") for path in python_files("keras_seq2seq", *ROOMS)
     }
     mapped = {
-        f"keras_seq2seq.{name}" if name.split(".")[0] in ("training", "export") else name
-        for name in on_disk
+        f"keras_seq2seq.{name}" if name.split(".")[0] in ROOMS else name for name in on_disk
     }
     assert set(setuptools["packages"]) == mapped
 
@@ -92,7 +99,7 @@ def test_the_packages_of_the_wheel_are_those_on_disk():
 def test_the_wheel_works_outside_the_checkout(tmp_path):
     # pip builds in the folder it is given: not in the checkout.
     source = tmp_path / "source"
-    for name in ("keras_seq2seq", "training", "export"):
+    for name in ("keras_seq2seq", *ROOMS):
         shutil.copytree(ROOT / name, source / name)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)

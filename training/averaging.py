@@ -9,7 +9,7 @@ import numpy as np
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 
-from .config import cost
+from .config import rank
 
 
 def average_models(paths: Sequence[str | Path]) -> Any:
@@ -54,7 +54,7 @@ def epochs_to_average(
     Args:
         history: The metrics of each epoch.
         count: int. Epochs at most; 0 for none.
-        of: `"last"`, or `"best"` by `monitor`, the earlier of equals.
+        of: `"last"`, or `"best"` by `monitor`, of equals those with the lower validation loss.
         monitor: Name of a metric.
 
     Returns:
@@ -62,6 +62,6 @@ def epochs_to_average(
     """
     numbers = list(range(1, len(history) + 1))
     if of == "best":
-        numbers.sort(key=lambda number: cost(monitor, history[number - 1][monitor]))
+        numbers.sort(key=lambda number: rank(monitor, history[number - 1]))
         return sorted(numbers[:count])
     return numbers[max(0, len(numbers) - count) :] if count else []

@@ -14,7 +14,7 @@ from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
-from .config import cost
+from .config import rank
 from .evaluation import evaluate
 from .run_directory import RunDirectory, write_atomically
 
@@ -230,9 +230,9 @@ class RunState(keras.callbacks.Callback):
 
     @property
     def best_epoch(self) -> int:
-        """Index of the best epoch; the first of equals."""
-        values = [cost(self.monitor, metrics[self.monitor]) for metrics in self.history]
-        return values.index(min(values))
+        """Index of the best epoch; of equals that with the lowest validation loss."""
+        ranks = [rank(self.monitor, metrics) for metrics in self.history]
+        return ranks.index(min(ranks))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}

@@ -264,6 +264,15 @@ def cost(monitor: str, value: float) -> float:
     return -value if monitor.removeprefix("val_") in SCORES else value
 
 
+def rank(monitor: str, metrics: dict[str, float]) -> tuple[float, float]:
+    """What orders epochs, the best lowest: the monitored metric, of equals the loss.
+
+    On an easy validation part many epochs have no error; the first of them may still be far
+    from sure of what it says, which a beam search needs.
+    """
+    return cost(monitor, metrics[monitor]), metrics.get("val_loss", 0.0)
+
+
 def mode_of(monitor: str) -> str:
     """What Keras calls the direction of a monitored metric: `"min"` or `"max"`."""
     return "min" if cost(monitor, 1.0) > 0 else "max"

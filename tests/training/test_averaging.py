@@ -24,6 +24,11 @@ def test_the_epochs_of_an_average(count, of, expected):
     assert epochs_to_average(HISTORY, count, of, "val_loss") == expected
 
 
+def test_of_equals_the_lower_loss_is_averaged():
+    history = [{"val_wer": 0.0, "val_loss": loss} for loss in (0.9, 0.2, 0.5)]
+    assert epochs_to_average(history, 2, "best", "val_wer") == [2, 3]
+
+
 @pytest.fixture(scope="module")
 def saved(preprocessor, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")

@@ -16,6 +16,7 @@ from keras_seq2seq.data import Pairs, read_pairs, split_by_source, validation_da
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
+from training.callbacks import RunState
 from training.checks import fitting, report_unknown
 from training.config import TrainingConfig
 from training.evaluation import evaluate_run
@@ -93,7 +94,8 @@ def test_the_saved_model_is_the_best_epoch(finished):
     path, summary, _ = finished
     history = RunDirectory(path).history
     rates = [epoch["val_sequence_error_rate"] for epoch in history]
-    assert summary["best_epoch"] == 1 + int(np.argmin(rates))
+    ranks = [(epoch["val_sequence_error_rate"], epoch["val_loss"]) for epoch in history]
+    assert summary["best_epoch"] == 1 + ranks.index(min(ranks))
     result = evaluate_run(RunDirectory(path), RunDirectory(path).test_pairs())
     assert result["sequence_error_rate"] < 0.5
     validation = RunDirectory(path).validation_file
@@ -200,8 +202,20 @@ def test_early_stopping_counts_on_over_a_resume(splits, tmp_path, monkeypatch):
         run_to(path, config, splits)
     monkeypatch.undo()
     summary, _ = run_to(path, config, splits)
-    # Nothing is learned, so the first epoch is the best and two more are allowed.
-    assert (summary["best_epoch"], summary["epochs"]) == (1, 3)
+    # Nothing is learned, so no epoch is better than the first and two more are allowed.
+    assert summary["epochs"] == 3
+
+
+def test_of_epochs_without_an_error_the_surest_is_kept(text_model, tmp_path):
+    run = RunDirectory(tmp_path)
+    state = RunState(run, "val_sequence_error_rate")
+    state.set_model(text_model)
+    kept = []
+    for epoch, (rate, loss) in enumerate([(0.5, 0.9), (0.0, 2.5), (0.0, 0.7), (0.0, 0.8)]):
+        state.on_epoch_end(epoch, {"val_sequence_error_rate": rate, "val_loss": loss})
+        kept.append(run.model_file.stat().st_mtime_ns)
+    assert state.best_epoch == 2
+    assert kept[0] < kept[1] < kept[2] == kept[3]
 
 
 SMALL = TrainingConfig(

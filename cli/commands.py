@@ -8,10 +8,15 @@ from typing import Any
 import click
 
 from keras_seq2seq import __version__
-from keras_seq2seq.cli.data import inspect
-from keras_seq2seq.cli.export import DEFAULT_FORMATS, export, parity
-from keras_seq2seq.cli.generate import attention, generate, print_hypotheses, score, tree
-from keras_seq2seq.cli.options import (
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.training.config import TrainingConfig
+from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
+
+from .data import inspect
+from .export import DEFAULT_FORMATS, export, parity
+from .generate import attention, generate, print_hypotheses, score, tree
+from .options import (
     PATH,
     console,
     given,
@@ -22,13 +27,9 @@ from keras_seq2seq.cli.options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.cli.pairs import data_options, read_data, read_splits
-from keras_seq2seq.cli.reports import compare, report, results
-from keras_seq2seq.cli.request import request
-from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.training.config import TrainingConfig
-from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
+from .pairs import data_options, read_data, read_splits
+from .reports import compare, report, results
+from .request import request
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.cli.options import (
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
+
+from .options import (
     PATH,
     given,
     options_of,
@@ -17,9 +20,7 @@ from keras_seq2seq.cli.options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.cli.pairs import read_data
-from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from .pairs import read_data
 
 
 @click.command()

@@ -7,7 +7,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from keras_seq2seq.cli.options import (
+from keras_seq2seq.errors import InputError
+
+from .options import (
     PATH,
     console,
     load_tensorflow,
@@ -15,7 +17,6 @@ from keras_seq2seq.cli.options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.errors import InputError
 
 
 @click.command()

@@ -8,9 +8,10 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from keras_seq2seq.cli.options import PATH, console, load_tensorflow, print_written
-from keras_seq2seq.cli.pairs import data_options, read_data
 from keras_seq2seq.errors import InputError
+
+from .options import PATH, console, load_tensorflow, print_written
+from .pairs import data_options, read_data
 
 
 @click.command()

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.cli.options import console
 from keras_seq2seq.errors import InputError
+
+from .options import console
 
 
 def data_options(command: Callable) -> Callable:

@@ -6,7 +6,10 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.cli.options import (
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import GenerationSettings
+
+from .options import (
     PATH,
     console,
     given,
@@ -14,9 +17,7 @@ from keras_seq2seq.cli.options import (
     printed_warnings,
     run_argument,
 )
-from keras_seq2seq.cli.pairs import read_data
-from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from .pairs import read_data
 
 # What `export` can write; names of the folders too. The first three if none is asked for.
 FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
