@@ -40,9 +40,8 @@ def convert(
 
     Raises:
         ValueError: If `quantization` is unknown.
-        InputError: If it is `"full-int8"`, the settings sample, ask for joint CTC, or do not
-            fit the model, or the model has an operation that TFLite lacks; with its name and
-            layer.
+        InputError: If it is `"full-int8"`, the settings sample or do not fit the model, or
+            the model has an operation that TFLite lacks; with its name and layer.
     """
     if quantization == "full-int8":
         raise InputError(
@@ -59,12 +58,6 @@ def convert(
         raise InputError(
             "Sampling cannot be exported to TFLite, which has no seeded random numbers. Export "
             "a search, or export sampling as a SavedModel."
-        )
-    if settings.ctc_weight:
-        raise InputError(
-            "Joint CTC/attention decoding cannot be exported to TFLite yet: the first call of "
-            "some files gives other scores than the calls after it (docs/devices.md). Export "
-            "without --ctc-weight, or as a SavedModel."
         )
     # A fixed batch: recurrent layers convert to builtin operations only then.
     signatures = IdSignatures(model, settings, batch_size=1)
@@ -98,8 +91,14 @@ def convert_signatures(
         except ConverterError as error:
             raise InputError(_lacking(str(error))) from error
     if unfit := unfit_operations(content):
-        listed = ", ".join(f"{operation.name} (at {operation.place})" for operation in unfit)
-        raise InputError(f"LiteRT does not run operations of this model: {listed}.")
+        listed = ", ".join(
+            f"{operation.name}{' in a loop' * operation.in_loop} (at {operation.place})"
+            for operation in unfit
+        )
+        raise InputError(
+            f"LiteRT does not run operations of this model, or not reliably: {listed} "
+            "(docs/devices.md)."
+        )
     return content
 
 

@@ -10,31 +10,50 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class PictureConvolutions(keras.layers.Layer):
-    """Convolutions of 3 x 3 with strides of 2 and ReLU over each picture, then flattened.
+    """Convolutions of 3 x 3 pixels with strides of 2 and ReLU over each picture of a video and
+    its neighbours in time, then flattened.
+
+    A convolution that sees neighbouring pictures tells what moves where: the motion of each
+    shape is found at the place of that shape, so that two shapes are not confused.
 
     Args:
         picture_shape: Height, width and channels of a picture.
         filters: ints, one a convolution.
+        temporal_kernel_size: int, odd. Pictures that each convolution sees, the one of its
+            place in the middle; 1 for that one alone. Defaults to 1.
 
     Call arguments:
         frames: `(batch, length, height * width * channels)`.
+        mask: `(batch, length)`, bool, `True` where there is source. Padding counts as zeros.
 
     Returns:
         `(batch, length, h * w * filters[-1])`, where each convolution halves height and
         width, rounded up: what is seen, and where.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or `temporal_kernel_size` is even.
     """
 
-    def __init__(self, picture_shape: Sequence[int], filters: Sequence[int], **kwargs: Any):
+    def __init__(
+        self,
+        picture_shape: Sequence[int],
+        filters: Sequence[int],
+        temporal_kernel_size: int = 1,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.picture_shape = tuple(picture_shape)
         self.filters = tuple(filters)
+        self.temporal_kernel_size = temporal_kernel_size
         if len(self.picture_shape) != 3 or min(*self.picture_shape, *self.filters) < 1:
             raise ValueError(
                 "`picture_shape` must be height, width and channels, and all sizes at least "
                 f"1. Received: picture_shape={self.picture_shape}, filters={self.filters}."
+            )
+        if temporal_kernel_size < 1 or temporal_kernel_size % 2 == 0:
+            raise ValueError(
+                "`temporal_kernel_size` must be odd and at least 1. Received: "
+                f"{temporal_kernel_size}."
             )
         self.convolutions = [
             keras.layers.Conv2D(
@@ -54,21 +73,32 @@ class PictureConvolutions(keras.layers.Layer):
         last = self.filters[-1] if self.filters else self.picture_shape[-1]
         self.output_dim = height * width * last
 
-    def build(self, frames_shape):
-        shape: tuple[int | None, ...] = (None, *self.picture_shape)
+    def build(self, frames_shape, mask_shape=None):
+        height, width, channels = self.picture_shape
         for convolution in self.convolutions:
+            shape = (None, height, width, self.temporal_kernel_size * channels)
             convolution.build(shape)
-            shape = convolution.compute_output_shape(shape)
+            _, height, width, channels = convolution.compute_output_shape(shape)
         self.built = True
 
-    def call(self, frames):
+    def call(self, frames, mask):
         batch, length, _ = ops.shape(frames)
-        pictures = ops.reshape(frames, (-1, *self.picture_shape))  # (B T, H, W, C)
+        real = ops.cast(mask, frames.dtype)[:, :, None]
+        shape = self.picture_shape
         for convolution in self.convolutions:
-            pictures = convolution(pictures)
-        return ops.reshape(pictures, (batch, length, self.output_dim))
+            pictures = convolution(self._with_neighbours(frames * real, shape))
+            shape = pictures.shape[1:]
+            frames = ops.reshape(pictures, (batch, length, math.prod(shape)))
+        return frames
 
-    def compute_output_spec(self, frames):
+    def _with_neighbours(self, frames, shape):
+        """`(batch * length, height, width, temporal_kernel_size * channels)`."""
+        length, reach = ops.shape(frames)[1], self.temporal_kernel_size // 2
+        padded = ops.pad(frames, [(0, 0), (reach, reach), (0, 0)]) if reach else frames
+        shifted = [padded[:, n : n + length] for n in range(self.temporal_kernel_size)]
+        return ops.concatenate([ops.reshape(one, (-1, *shape)) for one in shifted], axis=-1)
+
+    def compute_output_spec(self, frames, mask):
         batch, length, size = frames.shape
         if size != math.prod(self.picture_shape):
             raise ValueError(
@@ -81,4 +111,5 @@ class PictureConvolutions(keras.layers.Layer):
             **super().get_config(),
             "picture_shape": self.picture_shape,
             "filters": self.filters,
+            "temporal_kernel_size": self.temporal_kernel_size,
         }

@@ -143,13 +143,15 @@ class WaveformEmbedding(_FrameSource):
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class PictureEmbedding(_FrameSource):
-    """A small convolutional network (`PictureConvolutions`) over every frame of a video, and
-    a projection.
+    """A small convolutional network (`PictureConvolutions`) over every frame of a video and
+    its neighbours, and a projection.
 
     Args:
         picture_shape: Height, width and channels of a frame.
         embedding_dim: int. Size of a vector.
         filters: ints. Defaults to `(16, 32)`.
+        temporal_kernel_size: int, odd. Frames that each convolution sees; 1 for none but its
+            own. Defaults to 3.
 
     Inputs: `encoder_features` `(batch, frames, height * width * channels)`, float32, and
         `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
@@ -165,6 +167,7 @@ class PictureEmbedding(_FrameSource):
         picture_shape: Sequence[int],
         embedding_dim: int,
         filters: Sequence[int] = (16, 32),
+        temporal_kernel_size: int = 3,
     ):
         height, width, channels = picture_shape
         check_sizes(height=height, width=width, channels=channels, embedding_dim=embedding_dim)
@@ -174,6 +177,7 @@ class PictureEmbedding(_FrameSource):
         self.shape = (self.feature_dim,)
         self.embedding_dim = embedding_dim
         self.filters = tuple(filters)
+        self.temporal_kernel_size = temporal_kernel_size
         self.layers = []
         self._pictures: Any = None
 
@@ -181,16 +185,20 @@ class PictureEmbedding(_FrameSource):
         super().build(name)
         if self._pictures is None:
             self._pictures = PictureConvolutions(
-                self.picture_shape, self.filters, name=f"{name}_pictures"
+                self.picture_shape,
+                self.filters,
+                self.temporal_kernel_size,
+                name=f"{name}_pictures",
             )
 
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = self.mask(inputs)
-        return self.project(self._pictures(inputs[ENCODER_FEATURES]), mask), mask
+        return self.project(self._pictures(inputs[ENCODER_FEATURES], mask), mask), mask
 
     def get_config(self) -> dict[str, Any]:
         return {
             "picture_shape": self.picture_shape,
             "embedding_dim": self.embedding_dim,
             "filters": self.filters,
+            "temporal_kernel_size": self.temporal_kernel_size,
         }

@@ -213,6 +213,29 @@ def test_a_variable_inside_a_file_is_found():
     assert "VAR_HANDLE" in names
 
 
+class LoopedConvolution(keras.layers.Layer):
+    def build(self, shape):
+        self.kernel = self.add_weight((3, 1, 1))
+        self.built = True
+
+    def call(self, x):
+        def step(count, sequence):
+            return count + 1, tf.nn.conv1d(sequence, self.kernel, 1, "SAME")
+
+        count = tf.cast(x[0, 0] * 0 + 3, "int32")
+        counts = tf.while_loop(lambda n, _: n < count, step, (0, x[:, :, None]))
+        return counts[1][:, :, 0]
+
+
+def test_a_convolution_in_a_loop_is_refused():
+    with pytest.raises(InputError, match=r"not reliably: CONV_2D in a loop \(at "):
+        lite_file(LoopedConvolution())
+    # Outside of loops it stays.
+    flat = keras.Sequential([keras.layers.Reshape((4, 1)), keras.layers.Conv1D(2, 3)])
+    content = lite_file(keras.Sequential([flat, keras.layers.Flatten()]))
+    assert "CONV_2D" in {operation.name for operation in read_operations(content)}
+
+
 def test_a_builtin_operation_has_its_place():
     content = lite_file(keras.layers.Dense(3, name="my_layer"))
     places = [o.place for o in read_operations(content) if o.name == "FULLY_CONNECTED"]

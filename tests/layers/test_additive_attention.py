@@ -99,7 +99,7 @@ def test_location_sensitive_scores_are_chorowski_s_equations_8_and_9():
         layer.key_layer.kernel.numpy(),
         layer.vector.numpy(),
     )
-    kernel = layer.convolution.kernel.numpy()[:, 0]  # (3, filters)
+    kernel = layer.kernel.numpy()[:, 0]  # (3, filters)
     padded = np.pad(PREVIOUS, [(0, 0), (1, 1)])
     dense = layer.location_dense
 
