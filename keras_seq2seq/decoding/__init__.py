@@ -1,6 +1,6 @@
 """Generation from any model that can say `step(token, state) -> logits, changed state`.
 
-One loop (`decode`), strategies that choose tokens (`GreedySearch`, `BeamSearch`,
+One loop (`Search`), strategies that choose tokens (`GreedySearch`, `BeamSearch`,
 `DiverseBeamSearch`, `Sampling`), rules that reshape log probabilities, filters for sampling,
 and `score_tokens` for given targets. All of it runs inside a `tf.function`: the same code
 serves Keras, SavedModel and TFLite.
@@ -22,10 +22,9 @@ from keras_seq2seq.decoding.length import (
 from keras_seq2seq.decoding.loop import (
     ALIGNMENT,
     Hypotheses,
+    Search,
     Snapshot,
     Strategy,
-    decode,
-    stream,
 )
 from keras_seq2seq.decoding.rules import (
     AllowedTargets,
@@ -76,7 +75,6 @@ __all__ = [
     "build_filters",
     "build_rules",
     "build_strategy",
-    "decode",
+    "Search",
     "score_tokens",
-    "stream",
 ]

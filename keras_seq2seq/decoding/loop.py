@@ -1,6 +1,7 @@
 """The one decoding loop, written against the step function alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -107,25 +108,13 @@ class Strategy(Protocol):
         ...
 
 
-def decode(
-    step: Step,
-    state: State,
-    strategy: Strategy,
-    *,
-    max_length: int | tf.Tensor,
-    start_id: int,
-    rules: Sequence[Rule] = (),
-    limits: tf.Tensor | None = None,
-    from_logits: bool = True,
-    changing: Sequence[str] | None = None,
-    shared: Sequence[str] = (),
-) -> Hypotheses:
-    """Generates one batch, token by token, until every row is done or `max_length`.
+@dataclass(frozen=True)
+class Search:
+    """The generation of one batch, token by token, until every row is done or `max_length`.
 
-    Call it inside a `tf.function`. Entries of the state that `step` does not return are
-    constant: they stay outside the loop.
+    Entries of the state that `step` does not return are constant: they stay outside the loop.
 
-    Args:
+    Attributes:
         step: The step function.
         state: Initial state, each tensor `(batch, ...)`. Its rows are repeated for the beams.
             An entry `alignment` `(batch, source_length)`, of whatever value, asks to record
@@ -142,131 +131,106 @@ def decode(
         shared: Names of constant entries that keep one row a source, which the step reads for
             all beams of the source: `num_beams` rows of `token` in a run belong to one row of
             theirs. The others are repeated for the beams.
-
-    Returns:
-        `Hypotheses`, ordered by score.
-
-    Raises:
-        ValueError: If `step` returns an entry that the state lacks.
     """
-    go_on, body, variables = _loop(
-        step,
-        state,
-        strategy,
-        max_length,
-        start_id,
-        rules,
-        limits,
-        from_logits,
-        changing,
-        shared,
-    )
-    return strategy.finish(tf.while_loop(go_on, body, variables)[-1])
 
+    step: Step
+    state: State
+    strategy: Strategy
+    _: KW_ONLY
+    max_length: int | tf.Tensor
+    start_id: int
+    rules: Sequence[Rule] = ()
+    limits: tf.Tensor | None = None
+    from_logits: bool = True
+    changing: Sequence[str] | None = None
+    shared: Sequence[str] = ()
 
-def stream(
-    step: Step,
-    state: State,
-    strategy: Strategy,
-    *,
-    max_length: int,
-    start_id: int,
-    rules: Sequence[Rule] = (),
-    limits: tf.Tensor | None = None,
-    from_logits: bool = True,
-    changing: Sequence[str] | None = None,
-    shared: Sequence[str] = (),
-) -> Iterator[Snapshot]:
-    """The same loop, run by Python: yields after every step.
+    def decode(self) -> Hypotheses:
+        """Runs to the end, in the graph; call it inside a `tf.function`.
 
-    Args: as for `decode`.
+        Returns:
+            `Hypotheses`, ordered by score.
 
-    Yields:
-        `Snapshot`: the live hypotheses and those that ended; in the last one, the ended ones
-        are the result.
-    """
-    go_on, body, variables = _loop(
-        step,
-        state,
-        strategy,
-        max_length,
-        start_id,
-        rules,
-        limits,
-        from_logits,
-        changing,
-        shared,
-    )
-    body = tf.function(body, autograph=False)
-    while go_on(*variables):
-        variables = body(*variables)
-        carry = variables[-1]
-        yield Snapshot(strategy.live(carry), strategy.finish(carry))
+        Raises:
+            ValueError: If `step` returns an entry that the state lacks.
+        """
+        go_on, body, variables = self._loop()
+        return self.strategy.finish(tf.while_loop(go_on, body, variables)[-1])
 
+    def stream(self) -> Iterator[Snapshot]:
+        """The same loop, run by Python: yields after every step.
 
-def _loop(
-    step: Step,
-    state: State,
-    strategy: Strategy,
-    max_length: int | tf.Tensor,
-    start_id: int,
-    rules: Sequence[Rule],
-    limits: tf.Tensor | None,
-    from_logits: bool,
-    changing: Sequence[str] | None,
-    shared: Sequence[str],
-) -> tuple[Callable, Callable, tuple]:
-    """Condition, body and first variables `(time, token, changing state, carry)`."""
-    reference = next(iter(state.values()))
-    batch_size = reference.shape[0] or tf.shape(reference)[0]
-    num_beams = strategy.num_beams
-    if limits is None:
-        limits = tf.fill([batch_size], max_length)
-    tracks = _empty_tracks(state, [batch_size, num_beams, max_length])
-    state = {
-        name: tensor if name in shared else _repeat_rows(tensor, num_beams)
-        for name, tensor in state.items()
-    }
-    rows = batch_size * num_beams
-    token = tf.fill([rows], tf.constant(start_id, tf.int32))
-    if changing is None:
-        changing = _changing_entries(step, token, state)
-    constant = {name: tensor for name, tensor in state.items() if name not in changing}
+        Yields:
+            `Snapshot`: the live hypotheses and those that ended; in the last one, the ended
+            ones are the result.
 
-    def go_on(time, token, state, carry):
-        return (time < max_length) & ~tf.reduce_all(strategy.is_done(carry))
+        Raises:
+            ValueError: As `decode`.
+        """
+        go_on, body, variables = self._loop()
+        body = tf.function(body, autograph=False)
+        while go_on(*variables):
+            variables = body(*variables)
+            carry = variables[-1]
+            yield Snapshot(self.strategy.live(carry), self.strategy.finish(carry))
 
-    def body(time, token, state, carry):
-        logits, changed = step(token, {**constant, **state})
-        log_probs = tf.cast(logits, tf.float32)
-        if from_logits:
-            log_probs = tf.nn.log_softmax(log_probs)
-        log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
-        if rules:
-            token_ids = strategy.live(carry).token_ids
-        for rule in rules:
-            log_probs = rule(time, token_ids, log_probs)
-        observed = {}
-        if ALIGNMENT in constant:
-            weights = tf.cast(changed[ALIGNMENT], tf.float32)
-            source_length = tracks["alignments"].shape[-1] or tf.shape(weights)[-1]
-            shape = [batch_size, num_beams, source_length]
-            observed["alignments"] = tf.reshape(weights, shape)
-        tokens, parents, new_carry = strategy.advance(time, limits, log_probs, observed, carry)
-        changed = {name: changed[name] for name in state}
-        if parents is not None:
-            first_row = tf.range(batch_size)[:, None] * num_beams
-            chosen = tf.reshape(parents + first_row, [-1])
-            changed = {name: tf.gather(tensor, chosen) for name, tensor in changed.items()}
-        return (
-            time + 1,
-            tf.reshape(tokens, [rows]),
-            tf.nest.map_structure(_with_shape_of, changed, state),
-            tf.nest.map_structure(_with_shape_of, new_carry, carry),
-        )
+    def _loop(self) -> tuple[Callable, Callable, tuple]:
+        """Condition, body and first variables `(time, token, changing state, carry)`."""
+        step, strategy, max_length = self.step, self.strategy, self.max_length
+        reference = next(iter(self.state.values()))
+        batch_size = reference.shape[0] or tf.shape(reference)[0]
+        num_beams = strategy.num_beams
+        limits = self.limits
+        if limits is None:
+            limits = tf.fill([batch_size], max_length)
+        tracks = _empty_tracks(self.state, [batch_size, num_beams, max_length])
+        state = {
+            name: tensor if name in self.shared else _repeat_rows(tensor, num_beams)
+            for name, tensor in self.state.items()
+        }
+        rows = batch_size * num_beams
+        token = tf.fill([rows], tf.constant(self.start_id, tf.int32))
+        changing = self.changing
+        if changing is None:
+            changing = _changing_entries(step, token, state)
+        constant = {name: tensor for name, tensor in state.items() if name not in changing}
 
-    first_state = {name: state[name] for name in changing}
-    return go_on, body, (tf.constant(0), token, first_state, strategy.start(tracks))
+        def go_on(time, token, state, carry):
+            return (time < max_length) & ~tf.reduce_all(strategy.is_done(carry))
+
+        def body(time, token, state, carry):
+            logits, changed = step(token, {**constant, **state})
+            log_probs = tf.cast(logits, tf.float32)
+            if self.from_logits:
+                log_probs = tf.nn.log_softmax(log_probs)
+            log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
+            if self.rules:
+                token_ids = strategy.live(carry).token_ids
+            for rule in self.rules:
+                log_probs = rule(time, token_ids, log_probs)
+            observed = {}
+            if ALIGNMENT in constant:
+                weights = tf.cast(changed[ALIGNMENT], tf.float32)
+                source_length = tracks["alignments"].shape[-1] or tf.shape(weights)[-1]
+                shape = [batch_size, num_beams, source_length]
+                observed["alignments"] = tf.reshape(weights, shape)
+            tokens, parents, new_carry = strategy.advance(
+                time, limits, log_probs, observed, carry
+            )
+            changed = {name: changed[name] for name in state}
+            if parents is not None:
+                first_row = tf.range(batch_size)[:, None] * num_beams
+                chosen = tf.reshape(parents + first_row, [-1])
+                changed = {name: tf.gather(tensor, chosen) for name, tensor in changed.items()}
+            return (
+                time + 1,
+                tf.reshape(tokens, [rows]),
+                tf.nest.map_structure(_with_shape_of, changed, state),
+                tf.nest.map_structure(_with_shape_of, new_carry, carry),
+            )
+
+        first_state = {name: state[name] for name in changing}
+        return go_on, body, (tf.constant(0), token, first_state, strategy.start(tracks))
 
 
 def _empty_tracks(state: State, shape: list) -> Tracks:

@@ -1,6 +1,6 @@
 """Rules that change the log probabilities before a strategy chooses.
 
-A rule is a small class; `decode` applies rules in order. A new rule changes no other file.
+A rule is a small class; `Search` applies rules in order. A new rule changes no other file.
 What differs from row to row (a prefix, a least length) is a tensor with the batch first that
 the rule holds: rules are built where the batch is known.
 """

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.decoding import Hypotheses, SearchTree, Snapshot, stream
+from keras_seq2seq.decoding import Hypotheses, SearchTree, Snapshot
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.constraints import check_prefixes, length_range
 from keras_seq2seq.models.scoring import TextScoring
@@ -67,7 +67,7 @@ class TextGeneration(TextScoring):
         self._check_sources([source], settings, [prefix] if prefix else None)
         inputs = self.preprocessor.encoder_inputs([source])
         prefix_ids = self._target.tokenize([prefix]) if prefix else None
-        return stream(**self._search(inputs, settings, prefix_ids))
+        return self._search(inputs, settings, prefix_ids).stream()
 
     def search_tree(
         self,

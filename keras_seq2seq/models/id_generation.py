@@ -16,11 +16,11 @@ from keras_seq2seq.decoding import (
     MaxLength,
     Request,
     Rule,
+    Search,
     Strategy,
     SuppressTokens,
     build_rules,
     build_strategy,
-    decode,
 )
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
@@ -136,7 +136,7 @@ class IdGeneration:
                 MaxLength(max_length - 1, self.end_id),
             ]
         with self._weights_read_once():
-            return decode(
+            search = Search(
                 self.step,
                 self.encode(inputs),
                 strategy,
@@ -146,6 +146,7 @@ class IdGeneration:
                 changing=self.changing_entries,
                 shared=self.shared_entries,
             )
+            return search.decode()
 
     def _weights_read_once(self) -> Any:
         """A scope in which weights are tensors: a loop does not read them at every step."""
@@ -172,7 +173,7 @@ class IdGeneration:
                 scalar; `seed`, int32 scalar.
         """
         with self._weights_read_once():
-            return decode(**self._search(inputs, settings, prefix_ids, request))
+            return self._search(inputs, settings, prefix_ids, request).decode()
 
     def _search(
         self,
@@ -180,8 +181,7 @@ class IdGeneration:
         settings: GenerationSettings,
         prefix_ids: tf.RaggedTensor | None = None,
         request: Request | None = None,
-    ) -> dict[str, Any]:
-        """The arguments of `decode` and of `stream`."""
+    ) -> Search:
         max_length = self.check_settings(settings)
         step: Any = self.step
         changing = self.changing_entries
@@ -216,18 +216,18 @@ class IdGeneration:
         if prefix_ids is not None:
             lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
             rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
-        return {
-            "step": step,
-            "changing": changing,
-            "shared": self.shared_entries,
-            "from_logits": not settings.ctc_weight,
-            "state": state,
-            "strategy": build_strategy(settings, self.end_id, mask, request),
-            "max_length": max_length,
-            "start_id": self.start_id,
-            "rules": rules,
-            "limits": limits,
-        }
+        return Search(
+            step,
+            state,
+            build_strategy(settings, self.end_id, mask, request),
+            max_length=max_length,
+            start_id=self.start_id,
+            rules=rules,
+            limits=limits,
+            from_logits=not settings.ctc_weight,
+            changing=changing,
+            shared=self.shared_entries,
+        )
 
     def length_range(
         self,

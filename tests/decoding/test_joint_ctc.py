@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_seq2seq.decoding import BeamSearch, GreedySearch, JointCTC, SuppressTokens, decode
+from keras_seq2seq.decoding import BeamSearch, GreedySearch, JointCTC, Search, SuppressTokens
 
 BLANK, START, END = 0, 1, 2
 VOCABULARY = 5  # Tokens 3 and 4 can be said.
@@ -127,7 +127,7 @@ def test_a_wide_beam_finds_the_best_of_all_targets(weight):
             if score > best_score:
                 best, best_score = target, score
     state = joint.start(tf.constant(logits), tf.ones((1, 3), tf.bool))
-    hypotheses = decode(
+    hypotheses = Search(
         joint.joined(biased_step),
         state,
         BeamSearch(5, END, patience=10.0),
@@ -135,7 +135,7 @@ def test_a_wide_beam_finds_the_best_of_all_targets(weight):
         start_id=START,
         rules=[SuppressTokens([BLANK, START])],
         from_logits=False,
-    )
+    ).decode()
     found = hypotheses.token_ids[0, 0].numpy()
     assert tuple(found[: int(hypotheses.lengths[0, 0])]) == best
     assert float(hypotheses.log_probs[0, 0]) == pytest.approx(best_score, abs=1e-4)
@@ -145,14 +145,14 @@ def test_without_ctc_the_scores_are_the_decoders():
     state = {"x": tf.zeros((2, 1))}
     joint = JointCTC(0.0, END, START, POSITIONS)
     arguments = {"max_length": 6, "start_id": START}
-    expected = decode(biased_step, state, GreedySearch(END), **arguments)
+    expected = Search(biased_step, state, GreedySearch(END), **arguments).decode()
     entries = joint.start(tf.constant(logits_of(7, rows=2)), tf.ones((2, POSITIONS), tf.bool))
-    received = decode(
+    received = Search(
         joint.joined(biased_step),
         state | entries,
         GreedySearch(END),
         from_logits=False,
         **arguments,
-    )
+    ).decode()
     np.testing.assert_array_equal(received.token_ids, expected.token_ids)
     np.testing.assert_allclose(received.log_probs, expected.log_probs, atol=1e-5)

@@ -20,13 +20,13 @@ from keras_seq2seq.decoding import (
     NoRepeatNGram,
     RepetitionPenalty,
     Sampling,
+    Search,
     SuppressTokens,
     Temperature,
     TokenBias,
     TopK,
     TopP,
     WordReward,
-    decode,
 )
 
 VOCABULARY, LENGTH = 5, 8
@@ -254,9 +254,9 @@ def test_sampled_frequencies_pass_a_chi_square_test():
         logits = tf.math.log(tf.constant(probabilities, tf.float32))
         return tf.tile(logits[None], [tf.shape(token)[0], 1]), {}
 
-    result = decode(
+    result = Search(
         step, {"row": tf.zeros([1, 1])}, Sampling(count, 99, seed=3), max_length=1, start_id=0
-    )
+    ).decode()
     observed = np.bincount(result.token_ids.numpy().ravel(), minlength=5)
     statistic = ((observed - count * probabilities) ** 2 / (count * probabilities)).sum()
     # 0.999 quantile of chi-square with 4 degrees of freedom.

@@ -18,10 +18,9 @@ from keras_seq2seq.decoding import (
     GreedySearch,
     LengthPenalty,
     Sampling,
+    Search,
     SearchTree,
     SuppressTokens,
-    decode,
-    stream,
 )
 
 START, END = 0, 1
@@ -82,7 +81,7 @@ class AttendingModel(RandomModel):
 
 
 def run(model, strategy, max_length, rules=(), limits=None):
-    return decode(
+    return Search(
         model.step,
         model.state(),
         strategy,
@@ -90,7 +89,7 @@ def run(model, strategy, max_length, rules=(), limits=None):
         start_id=START,
         rules=rules,
         limits=limits,
-    )
+    ).decode()
 
 
 def all_hypotheses(model, max_length, alpha, row=0):
@@ -407,7 +406,7 @@ def test_a_search_tree_holds_the_results_and_their_beginnings():
     model = RandomModel(5, 2)
     arguments = {"max_length": 5, "start_id": START}
     beam = BeamSearch(3, END)
-    tree = SearchTree.of(stream(model.step, model.state(), beam, **arguments), END)
+    tree = SearchTree.of(Search(model.step, model.state(), beam, **arguments).stream(), END)
     result = run(model, beam, 5)
     ranked = sorted((node.rank, index) for index, node in enumerate(tree.nodes) if node.score)
     assert [rank for rank, _ in ranked] == [0, 1, 2]
@@ -461,7 +460,9 @@ def test_one_trace_serves_every_batch_size():
     def function(bias):
         traces.append(1)
         state = {"hidden": tf.zeros([tf.shape(bias)[0], 4]), "bias": bias}
-        return decode(model.step, state, BeamSearch(3, END), max_length=4, start_id=START)
+        return Search(
+            model.step, state, BeamSearch(3, END), max_length=4, start_id=START
+        ).decode()
 
     for batch_size in (1, 2, 5):
         assert function(tf.zeros([batch_size, 5])).token_ids.shape == (batch_size, 3, 4)
@@ -508,7 +509,7 @@ def test_a_step_that_does_not_show_its_attention_is_refused():
     model = RandomModel(3, 0)
     state = {**model.state(), "alignment": tf.zeros([1, 2])}
     with pytest.raises(ValueError, match="asks for the attention, but the step returns no"):
-        decode(model.step, state, GreedySearch(END), max_length=2, start_id=START)
+        Search(model.step, state, GreedySearch(END), max_length=2, start_id=START).decode()
 
 
 def test_a_negative_length_penalty_is_refused():
