@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import keras
-
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
+from .graph import write_graph
 from .servable import check_servable
 from .signal_signatures import source_signatures
 from .signatures import describe
@@ -36,19 +35,12 @@ def export_saved_model(
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
     signatures = source_signatures(model, settings)
-    archive = keras.export.ExportArchive()
-    for tokenizer in model.preprocessor.tokenizers.values():
-        for table in tokenizer.tables:
-            archive.track(table)
-    for name, function in signatures.functions().items():
-        if function.input_signature is None:
-            archive.add_endpoint(name, function)
-        else:
-            # Given like this, Keras keeps the defaults of the arguments.
-            archive.add_endpoint(name, function.python_function, list(function.input_signature))
+    functions = signatures.functions()
+    tokenizers = model.preprocessor.tokenizers.values()
+    tables = [table for tokenizer in tokenizers for table in tokenizer.tables]
 
     def write(folder: Path) -> None:
-        archive.write_out(str(folder), verbose=False)
+        write_graph(folder, functions, tables)
         check_servable(folder)
         extra = folder / "assets.extra"
         extra.mkdir()

@@ -61,8 +61,8 @@ class IdSignatures:
         self.settings = settings
         model.check_settings(settings)
 
-    def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-        """`tf.function`s by signature name."""
+    def functions(self) -> dict[str, Any]:
+        """Functions by signature name, as `write_graph` takes them."""
         encoder_spec = self.model.encoder_spec(self.batch_size)
         return {
             "serving_default": _signature(self.generate, encoder_spec),
@@ -114,7 +114,7 @@ class TextSignatures(IdSignatures):
 
     NAMES: tuple[str, ...] = ("serving_default", "generate", "score", "encode", "decode_step")
 
-    def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+    def functions(self) -> dict[str, Any]:
         source = self.source_spec()
         return {
             "serving_default": _signature(self.generate_text, source),
@@ -280,7 +280,7 @@ class GenerationSignatures(TextSignatures):
 
     NAMES = ("serving_default", "generate")
 
-    def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+    def functions(self) -> dict[str, Any]:
         return {
             "serving_default": _signature(self.generate_text, self.source_spec()),
             "generate": self.request_signature(),
@@ -358,10 +358,8 @@ def _describe_source(preprocessor: Any) -> dict[str, Any]:
 
 
 def _signature(function: Any, spec: dict[str, tf.TensorSpec]) -> Any:
-    """A `tf.function` with one named argument a spec, traced."""
-    traced = tf.function(function, autograph=False)
-    traced.get_concrete_function(**spec)
-    return traced
+    """The concrete function with one named argument a spec."""
+    return tf.function(function, autograph=False).get_concrete_function(**spec)
 
 
 def _named(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
@@ -16,6 +15,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .artefact import write_new
 from .device_bundle import write_bundle
 from .flatbuffer import unfit_operations
+from .graph import write_graph
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -61,23 +61,17 @@ def convert(
         )
     # A fixed batch: recurrent layers convert to builtin operations only then.
     signatures = IdSignatures(model, settings, batch_size=1)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    return convert_signatures(archive, signatures.functions(), quantization)
+    return convert_signatures(signatures.functions(), quantization)
 
 
-def convert_signatures(
-    archive: keras.export.ExportArchive, functions: dict[str, Any], quantization: str
-) -> bytes:
-    """Converts `tf.function`s by signature name; `archive` tracks their weights.
+def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
+    """Converts functions, as `write_graph` takes them, by signature name.
 
     Raises:
         InputError: If an operation is not builtin in TFLite.
     """
-    for name, function in functions.items():
-        archive.add_endpoint(name, function)
     with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
+        write_graph(folder, functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=list(functions)
         )

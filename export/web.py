@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
@@ -116,11 +115,8 @@ def _convert(model: Seq2Seq, settings: GenerationSettings) -> bytes:
             outputs["alignment"] = alignment
         return {name: tf.identity(tensor) for name, tensor in outputs.items()}
 
-    function = tf.function(generate, autograph=False)
-    function.get_concrete_function(**spec)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    return convert_signatures(archive, {"serving_default": function}, "float32")
+    function = tf.function(generate, autograph=False).get_concrete_function(**spec)
+    return convert_signatures({"serving_default": function}, "float32")
 
 
 def _escape(text: str) -> str:

@@ -140,16 +140,13 @@ def test_it_converts_to_builtin_operations_of_litert(model, generation, inputs):
         )
         return {"token_ids": hypotheses.token_ids, "log_probs": hypotheses.log_probs}
 
-    function = tf.function(generate, autograph=False)
-    function.get_concrete_function(
+    function = tf.function(generate, autograph=False).get_concrete_function(
         **{
             name: tf.TensorSpec((1, 9), spec.dtype, name)
             for name, spec in generation.encoder_spec(1).items()
         }
     )
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    content = convert_signatures(archive, {"serving_default": function}, "float32")
+    content = convert_signatures({"serving_default": function}, "float32")
     runner = Interpreter(model_content=content).get_signature_runner("serving_default")
     expected = run(generation, inputs, 2)
     for row in range(6):

@@ -74,6 +74,9 @@ class TrainingConfig:
     spec_augment: bool = setting(
         False, "Hide stretches and bands of features or sound in training (SpecAugment)."
     )
+    picture_cells: bool = setting(
+        False, "Each place of a picture is a position of its own, for attention to choose."
+    )
     ctc_weight: float = setting(0.0, "Weight of an auxiliary CTC loss on the encoder.")
     scheduled_sampling: str = setting(
         "none",
@@ -297,6 +300,7 @@ MODEL_SETTINGS = (
     "convolutions",
     "convolution_strides",
     "spec_augment",
+    "picture_cells",
     "ctc_weight",
 )
 

@@ -53,6 +53,7 @@ def recurrent(
     convolutions: int = 0,
     convolution_strides: int = 2,
     spec_augment: bool = False,
+    picture_cells: bool = False,
     ctc_weight: float = 0.0,
     share_embeddings: bool = False,
     copy: bool = False,
@@ -80,6 +81,8 @@ def recurrent(
         convolutions: int. Layers of a `ConvolutionEmbedding` over the source. Defaults to 0.
         convolution_strides: int. Its strides. Defaults to 2.
         spec_augment: bool. `SpecAugment` on frames and sound. Defaults to `False`.
+        picture_cells: bool. Each place of a picture is a position of its own, for attention to
+            choose. Defaults to `False`.
         ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
@@ -105,7 +108,12 @@ def recurrent(
         "recurrent_dropout": recurrent_dropout,
     }
     source = source_embedding(
-        preprocessor, embedding_dim, convolutions, convolution_strides, spec_augment
+        preprocessor,
+        embedding_dim,
+        convolutions,
+        convolution_strides,
+        spec_augment,
+        picture_cells,
     )
     encoder = RecurrentEncoder(
         source,
@@ -199,6 +207,7 @@ def transformer(
     convolutions: int = 0,
     convolution_strides: int = 2,
     spec_augment: bool = False,
+    picture_cells: bool = False,
     ctc_weight: float = 0.0,
     copy: bool = False,
 ) -> Seq2Seq:
@@ -220,14 +229,19 @@ def transformer(
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
-        encoder_layers, convolutions, convolution_strides, spec_augment, ctc_weight, copy: As
-            of `recurrent`.
+        encoder_layers, convolutions, convolution_strides, spec_augment, picture_cells,
+        ctc_weight, copy: As of `recurrent`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
     """
     source = source_embedding(
-        preprocessor, hidden_dim, convolutions, convolution_strides, spec_augment
+        preprocessor,
+        hidden_dim,
+        convolutions,
+        convolution_strides,
+        spec_augment,
+        picture_cells,
     )
     target = _target_embedding(preprocessor, source, hidden_dim, share_embeddings)
     shared: dict[str, Any] = {

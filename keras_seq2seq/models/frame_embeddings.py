@@ -149,15 +149,20 @@ class PictureEmbedding(_FrameSource):
     Args:
         picture_shape: Height, width and channels of a frame.
         embedding_dim: int. Size of a vector.
-        filters: ints. Defaults to `(16, 32)`.
+        filters: ints. Defaults to `(24, 48, 64)`.
         temporal_kernel_size: int, odd. Frames that each convolution sees; 1 for none but its
             own. Defaults to 3.
+        cells: bool. `False` for one vector a frame; `True` for one a place of the last
+            convolution (each frame is divided by 2 a convolution, rounded up, both ways), row
+            by row, frame after frame: attention then chooses what to look at within a
+            frame, so that of two things in a picture each keeps its own properties. Defaults
+            to `False`.
 
     Inputs: `encoder_features` `(batch, frames, height * width * channels)`, float32, and
         `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or cells are asked for without a convolution.
     """
 
     key = ENCODER_FEATURES
@@ -166,18 +171,22 @@ class PictureEmbedding(_FrameSource):
         self,
         picture_shape: Sequence[int],
         embedding_dim: int,
-        filters: Sequence[int] = (16, 32),
+        filters: Sequence[int] = (24, 48, 64),
         temporal_kernel_size: int = 3,
+        cells: bool = False,
     ):
         height, width, channels = picture_shape
         check_sizes(height=height, width=width, channels=channels, embedding_dim=embedding_dim)
         check_sizes(**{f"filters_{i}": size for i, size in enumerate(filters)})
+        if cells and not filters:
+            raise ValueError("`cells` needs a convolution. Received: filters=().")
         self.picture_shape = (height, width, channels)
         self.feature_dim = math.prod(self.picture_shape)
         self.shape = (self.feature_dim,)
         self.embedding_dim = embedding_dim
         self.filters = tuple(filters)
         self.temporal_kernel_size = temporal_kernel_size
+        self.cells = cells
         self.layers = []
         self._pictures: Any = None
 
@@ -193,7 +202,19 @@ class PictureEmbedding(_FrameSource):
 
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = self.mask(inputs)
-        return self.project(self._pictures(inputs[ENCODER_FEATURES], mask), mask), mask
+        frames = self._pictures(inputs[ENCODER_FEATURES], mask)
+        if self.cells:
+            frames = keras.layers.Reshape((-1, self.filters[-1]))(frames)
+            mask = keras.ops.repeat(mask, self.output_length(1), axis=1)
+        return self.project(frames, mask), mask
+
+    def output_length(self, length: int) -> int:
+        if not self.cells:
+            return length
+        height, width, _ = self.picture_shape
+        for _ in self.filters:
+            height, width = -(-height // 2), -(-width // 2)
+        return length * height * width
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -201,4 +222,5 @@ class PictureEmbedding(_FrameSource):
             "embedding_dim": self.embedding_dim,
             "filters": self.filters,
             "temporal_kernel_size": self.temporal_kernel_size,
+            "cells": self.cells,
         }

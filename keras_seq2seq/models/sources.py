@@ -21,6 +21,7 @@ def source_embedding(
     convolutions: int = 0,
     convolution_strides: int = 2,
     spec_augment: bool = False,
+    picture_cells: bool = False,
 ) -> SourceEmbedding:
     """What reads the sources of a preprocessor.
 
@@ -35,9 +36,12 @@ def source_embedding(
         convolution_strides: int. Positions each of them makes one of. Defaults to 2.
         spec_augment: bool. Whether to hide parts of the frames in training. Defaults to
             `False`.
+        picture_cells: bool. Whether each place of a picture is a position of its own.
+            Defaults to `False`.
 
     Raises:
-        ValueError: If `spec_augment` is asked for text or pictures.
+        ValueError: If `spec_augment` is asked for text or pictures, or `picture_cells` for
+            anything but pictures.
     """
     embedding: SourceEmbedding
     layers = [FrameNormalization(name="encoder_normalization")]
@@ -49,6 +53,12 @@ def source_embedding(
             "`spec_augment` is for features and sound. Received a source of "
             f"{'pictures' if len(shape) > 1 else 'text'}."
         )
+    if picture_cells and len(shape) != 3:
+        raise ValueError(
+            "`picture_cells` is for frames `(height, width, channels)`. Received a source of "
+            f"{preprocessor.kind} {tuple(shape) or ''}".rstrip()
+            + "."
+        )
     if preprocessor.kind == "text":
         embedding = TokenEmbedding(
             preprocessor.source_tokenizer.vocabulary_size(), embedding_dim
@@ -57,7 +67,7 @@ def source_embedding(
         front_end = LogMelSpectrogram(preprocessor.sample_rate, name="encoder_log_mel")
         embedding = WaveformEmbedding(front_end, embedding_dim, layers)
     elif len(shape) == 3:
-        embedding = PictureEmbedding(shape, embedding_dim)
+        embedding = PictureEmbedding(shape, embedding_dim, cells=picture_cells)
     else:
         embedding = FrameEmbedding(preprocessor.feature_dim, embedding_dim, layers)
     if not convolutions:

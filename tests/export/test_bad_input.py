@@ -19,7 +19,6 @@ from keras_seq2seq.models import Seq2Seq
 from tests.zoo import MODELS
 
 EXPORTERS = [export_saved_model, export_tflite, export_web]
-ARCHIVE = type(keras.export.ExportArchive())  # Of the backend.
 
 
 def tree(path):
@@ -30,14 +29,12 @@ def tree(path):
 def quick(monkeypatch):
     """Stands for the slow part, the tracing and converting."""
 
-    def write_out(archive, path, verbose):
+    def write_graph(path, functions, tables):
         os.makedirs(f"{path}/variables")
         Path(path, "saved_model.pb").write_bytes(b"x" * 1000)
 
-    monkeypatch.setattr(ARCHIVE, "add_endpoint", lambda *a: None)
-    monkeypatch.setattr(ARCHIVE, "write_out", write_out)
+    monkeypatch.setattr("export.saved_model.write_graph", write_graph)
     monkeypatch.setattr("export.saved_model.check_servable", lambda folder: None)
-    monkeypatch.setattr("export.signatures._signature", lambda function, spec: function)
     monkeypatch.setattr("export.signatures.TextSignatures.functions", lambda self: {})
     monkeypatch.setattr("export.tflite.convert", lambda *arguments: b"x" * 1000)
     monkeypatch.setattr("export.web._convert", lambda *arguments: b"x" * 1000)
@@ -81,7 +78,7 @@ def test_the_message_has_the_name_that_was_given(quick, text_model, tmp_path, mo
     def fail(archive, path, verbose):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(ARCHIVE, "write_out", fail)
+    monkeypatch.setattr("export.saved_model.write_graph", fail)
     with pytest.raises(InputError) as raised:
         export_serving(text_model, tmp_path / "serving", model_name="speller")
     where = tmp_path / "serving" / "speller" / "version"

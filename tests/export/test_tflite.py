@@ -163,11 +163,9 @@ def lite_file(layer, supported=()):
     vector = keras.Input((4,), batch_size=1)
     output = keras.layers.Dense(2)(layer(keras.layers.Dense(4)(vector)))
     model = keras.Model(vector, output)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
     function = tf.function(lambda x: {"y": model(x)}, [tf.TensorSpec((1, 4))], autograph=False)
     if not supported:
-        return convert_signatures(archive, {"serving_default": function}, "float32")
+        return convert_signatures({"serving_default": function}, "float32")
     concrete = [function.get_concrete_function()]
     converter = tf.lite.TFLiteConverter.from_concrete_functions(concrete, model)
     converter.target_spec.supported_ops = supported

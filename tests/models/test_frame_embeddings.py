@@ -44,7 +44,12 @@ def pictures():
     return PictureEmbedding((6, 5, 2), 6, (3, 4)), RNG.normal(size=(2, 4, 60)), [4, 2]
 
 
-@pytest.fixture(params=[frames, sound, pictures])
+def cells():
+    embedding = PictureEmbedding((6, 5, 2), 6, (3, 4), cells=True)
+    return embedding, RNG.normal(size=(2, 4, 60)), [4, 2]
+
+
+@pytest.fixture(params=[frames, sound, pictures, cells])
 def case(request):
     """`(model, encoder inputs)` of two sources, the second one shorter."""
     keras.utils.set_random_seed(2)
@@ -146,6 +151,37 @@ def test_an_architecture_reads_what_its_preprocessor_gives(kind, expected):
 def test_spectra_alone_can_be_augmented(kind):
     with pytest.raises(ValueError, match="`spec_augment` is for features and sound. .* "):
         recurrent(preprocessor_of(kind), spec_augment=True)
+
+
+@pytest.mark.parametrize("kind", ["text", "features", "waveform"])
+def test_pictures_alone_have_cells(kind):
+    with pytest.raises(ValueError, match="`picture_cells` is for frames .*Received a source"):
+        recurrent(preprocessor_of(kind), picture_cells=True)
+
+
+def test_a_cell_shows_what_is_at_its_place_and_near_it_in_time():
+    embedding = PictureEmbedding((8, 8, 1), 3, (2,), cells=True)
+    encoder = RecurrentEncoder(embedding, 2)
+    Seq2Seq(encoder, RecurrentDecoder(TokenEmbedding(9, 2), 2, attention=LuongAttention(2)))
+    inputs = embedding.inputs()
+    model = keras.Model(inputs, embedding(inputs))
+    for weight in model.trainable_weights:
+        weight.assign(np.ones(weight.shape))
+    assert embedding.output_length(5) == 5 * 16
+
+    def vectors(frames):
+        flat = frames.reshape(1, 5, 64).astype("float32")
+        lengths = np.array([5], "int32")
+        sequence, mask = model({"encoder_features": flat, "encoder_lengths": lengths})
+        assert bool(np.all(mask)) and sequence.shape == (1, 80, 3)
+        return np.asarray(sequence).reshape(5, 4, 4, 3)
+
+    black = np.zeros((5, 8, 8, 1))
+    dot = black.copy()
+    dot[2, 3, 6] = 1.0
+    times, rows, columns, _ = np.nonzero(vectors(dot) != vectors(black))
+    # Place i sees pixels 2 i to 2 i + 2.
+    assert set(times) == {1, 2, 3} and set(rows) == {1} and set(columns) == {2, 3}
 
 
 def test_vocabularies_of_different_kinds_cannot_be_shared():

@@ -43,7 +43,7 @@ FORMS = ("circle", "square", "triangle")
 # Pixels are counted downwards.
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slowly": 0.5, "quickly": 1.4}
-SCENES = {"train": 6000, "validation": 300, "test": 600}
+SCENES = {"train": 12_000, "validation": 300, "test": 600}
 
 # `(size, colour, form, direction, speed)`.
 Kind = tuple[str, str, str, str, str]
@@ -51,16 +51,20 @@ Kind = tuple[str, str, str, str, str]
 CONFIG = TrainingConfig(
     source="features",
     target_tokenizer="symbols",
-    architecture="recurrent",
-    embedding_dim=96,
-    hidden_dim=192,
-    cell="gru",
-    attention="general",
+    architecture="transformer",
+    hidden_dim=96,
+    intermediate_dim=192,
+    encoder_layers=1,
+    num_layers=2,
+    num_heads=4,
+    picture_cells=True,
     dropout=0.1,
-    epochs=20,
+    epochs=10,
     batch_size=32,
     num_buckets=4,
-    learning_rate=2e-3,
+    learning_rate=1.5e-3,
+    schedule="cosine",
+    warmup_steps=300,
     global_clipnorm=1.0,
     patience=20,
     validation_decoded=0,

@@ -1,0 +1,30 @@
+"""Traced functions to a SavedModel on disk, each of them traced once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+
+def write_graph(folder: Path | str, functions: dict[str, Any], tables: Iterable = ()) -> None:
+    """Writes a SavedModel that has signatures alone.
+
+    `keras.export.ExportArchive` also keeps the functions for Python callers, for which
+    TensorFlow traces each of them a second time; nobody calls them there.
+
+    Args:
+        folder: Where to write.
+        functions: By the name of their signature, each a concrete function, or a `tf.function`
+            with an `input_signature`, which keeps the defaults of its arguments.
+        tables: Lookup tables and other resources that the functions use.
+    """
+    root = tf.Module()
+    variables: dict[int, tf.Variable] = {}
+    for function in functions.values():
+        is_traced = isinstance(function, tf.types.experimental.ConcreteFunction)
+        traced = function if is_traced else function.get_concrete_function()
+        variables |= {id(variable): variable for variable in traced.variables}
+    root.weights = list(variables.values())
+    root.tables = list(tables)
+    tf.saved_model.save(root, str(folder), signatures=functions)
