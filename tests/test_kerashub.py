@@ -16,7 +16,6 @@ import sentencepiece
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from export.saved_model import export_saved_model
 from export.serving import export_serving
 from export.tflite import convert_signatures
 from keras_seq2seq.decoding import BeamSearch
@@ -208,7 +207,7 @@ def texts(kind):
     seed, deviation = {"bart": (1, 0.3), "t5": (2, 0.5)}[kind]
     keras.utils.set_random_seed(seed)
     tokenizer = {"bart": bart_tokenizer, "t5": t5_tokenizer}[kind]()
-    sizes = {"vocabulary_size": tokenizer.vocabulary_size(), "num_layers": 2, "num_heads": 2}
+    sizes = {"vocabulary_size": tokenizer.vocabulary_size(), "num_layers": 1, "num_heads": 2}
     sizes |= {"hidden_dim": 16, "intermediate_dim": 32, "dropout": 0.0}
     lengths = {"encoder_sequence_length": 20, "decoder_sequence_length": LENGTH}
     hub = keras_hub.models
@@ -236,10 +235,12 @@ def test_strings_are_those_of_kerashubs_own_generate(texts, kind):
 
 
 @pytest.mark.large
-def test_strings_go_through_a_saved_model_without_keras(texts, kind, tmp_path):
+def test_strings_go_through_a_version_for_serving_without_keras(texts, kind, tmp_path):
     generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
     settings = GenerationSettings(num_beams=3, num_hypotheses=2)
-    export_saved_model(generation, tmp_path / "model", settings)
+    version = export_serving(generation, tmp_path, settings, model_name="hub")
+    warm_up = version / "assets.extra" / "tf_serving_warmup_requests"
+    assert warm_up.stat().st_size > 0
     code = (
         "import json, sys, tensorflow as tf, tensorflow_text\n"
         "sys.modules['keras'] = sys.modules['keras_hub'] = None\n"
@@ -250,7 +251,7 @@ def test_strings_go_through_a_saved_model_without_keras(texts, kind, tmp_path):
     )
     sources = [*SOURCES[kind], "x" * 100_000]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model")],
+        [sys.executable, "-c", code, str(version)],
         input=json.dumps(sources),
         capture_output=True,
         text=True,
@@ -261,14 +262,6 @@ def test_strings_go_through_a_saved_model_without_keras(texts, kind, tmp_path):
     assert received == [*expected, ["", ""]]
     assert errors[:-1] == [""] * len(expected)
     assert "tokens; this model takes at most" in errors[-1]
-
-
-@pytest.mark.large
-def test_a_version_for_tensorflow_serving_has_warm_up_requests(texts, tmp_path):
-    generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
-    export_serving(generation, tmp_path / "models", model_name="hub", version=1)
-    extra = tmp_path / "models" / "hub" / "1" / "assets.extra"
-    assert (extra / "tf_serving_warmup_requests").stat().st_size > 0
 
 
 def test_sources_are_refused_not_cut(texts):

@@ -10,8 +10,9 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class PictureConvolutions(keras.layers.Layer):
-    """Convolutions of 3 x 3 pixels with strides of 2 and ReLU over each picture of a video and
-    its neighbours in time, then flattened.
+    """Convolutions with strides of 2 and ReLU over each picture of a video and its neighbours
+    in time, then flattened. The first sees 5 x 5 pixels, fine enough for small shapes, the
+    others 3 x 3 places.
 
     A convolution that sees neighbouring pictures tells what moves where: the motion of each
     shape is found at the place of that shape, so that two shapes are not confused.
@@ -58,7 +59,7 @@ class PictureConvolutions(keras.layers.Layer):
         self.convolutions = [
             keras.layers.Conv2D(
                 size,
-                3,
+                3 if index else 5,
                 2,
                 padding="same",
                 activation="relu",

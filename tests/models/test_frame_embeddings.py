@@ -180,8 +180,8 @@ def test_a_cell_shows_what_is_at_its_place_and_near_it_in_time():
     dot = black.copy()
     dot[2, 3, 6] = 1.0
     times, rows, columns, _ = np.nonzero(vectors(dot) != vectors(black))
-    # Place i sees pixels 2 i to 2 i + 2.
-    assert set(times) == {1, 2, 3} and set(rows) == {1} and set(columns) == {2, 3}
+    # Place i sees pixels 2 i - 1 to 2 i + 3.
+    assert set(times) == {1, 2, 3} and set(rows) == {0, 1, 2} and set(columns) == {2, 3}
 
 
 def test_vocabularies_of_different_kinds_cannot_be_shared():

@@ -25,7 +25,7 @@ assert keras.backend.backend() == "jax"
 words = ["ab", "ba", "aab", "abb", "bab", "b", "a", "bba"] * 8
 targets = [" ".join(word.upper()) for word in words]
 text = TextPreprocessor.from_pairs(words, targets, CharacterTokenizer, SymbolTokenizer)
-data = training_data(text, words, targets, batch_size=16, num_buckets=2)
+data = training_data(text, words, targets, batch_size=16, num_buckets=1)
 models = {
     "recurrent": lambda: recurrent(text, embedding_dim=8, hidden_dim=16, dropout=0.1),
     "fed": lambda: recurrent(
