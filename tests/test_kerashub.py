@@ -157,9 +157,10 @@ def test_it_converts_to_builtin_operations_of_litert(model, generation, inputs):
 @pytest.mark.large
 def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"<!-- tested -->\n```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    blocks = re.findall(r"<!-- tested -->\n```python\n(.*?)```", DOC.read_text(), re.DOTALL)
     names: dict = {}
-    exec(compile(block, str(DOC), "exec"), names)
+    exec(compile("\n".join(blocks), str(DOC), "exec"), names)
+    assert Interpreter(model_content=names["content"]).get_signature_list()
     assert os.path.exists("bart/saved_model.pb")
     ids = np.array([[5, 6, 7, 2]], "int32")
     arguments = {"encoder_token_ids": ids, "encoder_padding_mask": np.ones_like(ids)}
