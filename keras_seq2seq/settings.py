@@ -264,12 +264,17 @@ class GenerationSettings:
 
     @property
     def description(self) -> str:
-        """`"greedy"`, `"beam 4"`, `"beam 4 in 2 groups"` or `"sample"`."""
+        """`"greedy"`, `"beam 4"`, `"beam 4 in 2 groups"` or `"sample"`; with joint CTC
+        `"greedy, CTC 0.5"`."""
         if self.sample:
-            return "sample"
-        if self.num_beam_groups > 1:
-            return f"beam {self.num_beams} in {self.num_beam_groups} groups"
-        return "greedy" if self.num_beams == 1 else f"beam {self.num_beams}"
+            search = "sample"
+        elif self.num_beams == 1:
+            search = "greedy"
+        else:
+            search = f"beam {self.num_beams}"
+            if self.num_beam_groups > 1:
+                search += f" in {self.num_beam_groups} groups"
+        return f"{search}, CTC {self.ctc_weight:g}" if self.ctc_weight else search
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; `GenerationSettings(**settings.to_dict())` is the same."""

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from training.results import results_markdown
+from training.run_directory import RunDirectory
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -23,3 +26,8 @@ def test_the_examples_of_the_readme_run(pairs, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.strip().endswith("']")
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()
     assert (tmp_path / "device" / "model.tflite").exists()
+
+
+def test_the_table_of_results_is_that_of_the_command():
+    runs = [RunDirectory(path) for path in sorted((README.parent / "docs/results").iterdir())]
+    assert results_markdown(runs).strip() in README.read_text("utf-8")

@@ -13,10 +13,20 @@ from .run_directory import RunDirectory
 def results_markdown(runs: Sequence[RunDirectory]) -> str:
     """One row a run, from its `config.json`, `metrics.json` and `evaluation.json`.
 
+    Runs of one task have a column for each kind of error; runs whose tokens and sequences
+    are called differently share the column `errors`.
+
     Raises:
         InputError: If a run is not finished or was not evaluated.
     """
-    rows = [_row(run) for run in runs]
+    evaluations = [_evaluation(run) for run in runs]
+    names = {(one["token_name"], one["sequence_name"]) for one in evaluations}
+    rows = []
+    for run, evaluation in zip(runs, evaluations, strict=True):
+        errors = _errors(evaluation)
+        if len(names) > 1:
+            errors = {"errors": ", ".join(f"{value} {name}" for name, value in errors.items())}
+        rows.append(_model(run) | _test(evaluation) | errors | _training(run))
     # What no run has is left out.
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [columns, ["---"] * len(columns)]
@@ -26,34 +36,48 @@ def results_markdown(runs: Sequence[RunDirectory]) -> str:
     return f"{table}\n\nMeasured on {'; '.join(machines)}.\n"
 
 
-def _row(run: RunDirectory) -> dict[str, str]:
-    settings = run.config["settings"]
+def _evaluation(run: RunDirectory) -> dict[str, Any]:
     for file, command in ((run.metrics_file, "train"), (run.evaluation_file, "evaluate")):
         if not file.exists():
             raise InputError(
                 f"{run.path} has no {file.name}. Run `keras-seq2seq {command}` on it first."
             )
+    return run.read_json(run.evaluation_file)
+
+
+def _model(run: RunDirectory) -> dict[str, str]:
     metrics = run.read_json(run.metrics_file)
-    evaluation = run.read_json(run.evaluation_file)
-    token, sequence = evaluation["token_name"], evaluation["sequence_name"]
-    scores = {
+    return {
+        "run": run.path.resolve().name,
+        "model": run.config["settings"]["architecture"],
+        "parameters": f"{metrics['parameters'] / 1e6:.2f} M",
+        "training pairs": f"{metrics['training_pairs']:,}",
+    }
+
+
+def _test(evaluation: dict[str, Any]) -> dict[str, str]:
+    sequences = f"{evaluation['sequences']:,} {evaluation['sequence_name']}s"
+    return {"test": sequences, "search": evaluation["search"]}
+
+
+def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
+    rates = {}
+    for kind in ("token", "sequence"):
+        rate = 100 * evaluation[f"{kind}_error_rate"]
+        rates[f"{evaluation[f'{kind}_name']} errors"] = f"{rate:.2f} %"
+    return rates | {
         name.replace("_", " "): f"{evaluation[name]:.2f}"
         for name in SCORE_NAMES
         if name in evaluation
     }
+
+
+def _training(run: RunDirectory) -> dict[str, str]:
+    metrics = run.read_json(run.metrics_file)
+    time = format_seconds(metrics["seconds"])
     return {
-        "run": run.path.resolve().name,
-        "model": settings["architecture"],
-        "parameters": f"{metrics['parameters'] / 1e6:.2f} M",
-        "training pairs": f"{metrics['training_pairs']:,}",
-        "test": f"{evaluation['sequences']:,} {sequence}s",
-        "search": evaluation["search"],
-        f"{token} errors": f"{100 * evaluation['token_error_rate']:.2f} %",
-        f"{sequence} errors": f"{100 * evaluation['sequence_error_rate']:.2f} %",
-        **scores,
-        "seed": str(settings["seed"]),
-        "training": format_seconds(metrics["seconds"])
-        + (" (resumed)" if metrics["resumed_from_epoch"] else ""),
+        "seed": str(run.config["settings"]["seed"]),
+        "training": time + (" (resumed)" if metrics["resumed_from_epoch"] else ""),
     }
 
 

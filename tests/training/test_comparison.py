@@ -177,6 +177,21 @@ def test_results_are_those_of_the_files(finished):
     assert machine.startswith("Measured on A|B, 2 cores, TensorFlow 2.21.0")
 
 
+def test_runs_of_different_tasks_share_a_column_of_errors(finished, tmp_path):
+    other = RunDirectory(tmp_path / "other")
+    other.path.mkdir()
+    for file in ("config", "metrics"):
+        path = getattr(finished, f"{file}_file")
+        other.write_json(getattr(other, f"{file}_file"), finished.read_json(path))
+    evaluation = finished.read_json(finished.evaluation_file)
+    evaluation |= {"token_error_rate": 0.125, "sequence_error_rate": 0.5, "wer": 25.0}
+    evaluation |= {"token_name": "character", "sequence_name": "utterance"}
+    other.write_json(other.evaluation_file, evaluation)
+    header, _, _, second, *_ = results_markdown([finished, other]).splitlines()
+    assert header.count("errors") == 1
+    assert "| 12.50 % character errors, 50.00 % utterance errors, 25.00 wer |" in second
+
+
 def test_results_need_an_evaluation(finished):
     finished.evaluation_file.unlink()
     result = CliRunner().invoke(main, ["results", str(finished.path)])
