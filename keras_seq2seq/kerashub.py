@@ -12,7 +12,7 @@ from keras import ops
 from keras_nlp.tokenizers import SentencePieceTokenizer
 
 from keras_seq2seq.data import TextPreprocessor
-from keras_seq2seq.decoding import Hypotheses, Request
+from keras_seq2seq.decoding import Request, Search
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, State
@@ -265,21 +265,20 @@ class Seq2SeqLMGeneration(TextGeneration):
             )
         return logits[:, 0], {"self_cache": self._flat(self_cache), "position": position + 1}
 
-    def generate_ids(
+    def _search(
         self,
         inputs: dict[str, Any],
         settings: GenerationSettings,
-        *,
         prefix_ids: tf.RaggedTensor | None = None,
         request: Request | None = None,
-    ) -> Hypotheses:
-        """As `IdGeneration.generate_ids`; BART's prompt of a second token counts as one."""
+    ) -> Search:
+        # BART's prompt of a second token counts as one.
         if self._prompt:
             rows = tf.shape(inputs[ENCODER_TOKEN_IDS])[0]
             prompt = tf.RaggedTensor.from_tensor(tf.tile([self._prompt], [rows, 1]))
             parts = [prompt] if prefix_ids is None else [prompt, prefix_ids]
             prefix_ids = tf.concat(parts, axis=1)
-        return super().generate_ids(inputs, settings, prefix_ids=prefix_ids, request=request)
+        return super()._search(inputs, settings, prefix_ids, request)
 
     def score(
         self, sources: Sequence[Any], targets: Sequence[str], *, batch_size: int = 256

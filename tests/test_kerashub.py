@@ -231,6 +231,7 @@ def test_strings_are_those_of_kerashubs_own_generate(texts, kind):
     expected = texts.generate(SOURCES[kind])
     assert len(set(expected)) > 1
     assert generation.generate(SOURCES[kind]) == expected
+    assert list(generation.stream(SOURCES[kind][0]))[-1] == expected[0]
     (score,) = generation.search(SOURCES[kind][:1]).log_probs[0]
     assert generation.search(SOURCES[kind][:1], num_beams=4).log_probs[0][0] >= score - 1e-5
 

@@ -32,7 +32,7 @@ from ..config import TrainingConfig
 
 SIZE = 28
 FRAMES = (8, 9, 10)
-RADII = {"small": 2.5, "large": 4.5}
+RADII = {"small": 3.2, "large": 5.2}
 COLOURS = {
     "red": (230, 40, 40),
     "green": (40, 200, 60),
