@@ -214,7 +214,7 @@ def test_scenes_show_what_their_captions_say():
     rows = [np.flatnonzero(picture.any(1)).mean() for picture in red]
     np.testing.assert_allclose(columns, 6 + 1.4 * np.arange(8), atol=0.51)
     np.testing.assert_allclose(rows, 14, atol=0.01)
-    assert red[0].sum() == pytest.approx((2 * 0.85 * 4.5) ** 2, rel=0.2)
+    assert red[0].sum() == pytest.approx((2 * 0.85 * 5.2) ** 2, rel=0.2)
 
 
 def test_shapes_stay_in_the_picture_apart_and_in_the_order_of_colours():
