@@ -264,8 +264,8 @@ class GenerationSettings:
 
     @property
     def description(self) -> str:
-        """`"greedy"`, `"beam 4"`, `"beam 4 in 2 groups"` or `"sample"`; with joint CTC
-        `"greedy, CTC 0.5"`."""
+        """`"greedy"`, `"beam 4"`, `"beam 4 in 2 groups"`, `"beam 4, patience 2"` or
+        `"sample"`; with joint CTC `"greedy, CTC 0.5"`."""
         if self.sample:
             search = "sample"
         elif self.num_beams == 1:
@@ -274,6 +274,8 @@ class GenerationSettings:
             search = f"beam {self.num_beams}"
             if self.num_beam_groups > 1:
                 search += f" in {self.num_beam_groups} groups"
+            if self.patience != 1:
+                search += f", patience {self.patience:g}"
         return f"{search}, CTC {self.ctc_weight:g}" if self.ctc_weight else search
 
     def to_dict(self) -> dict[str, Any]:
