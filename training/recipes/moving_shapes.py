@@ -15,7 +15,13 @@ keras-seq2seq evaluate runs/moving_shapes
 
 Of the 192 kinds of a shape (2 sizes, 4 colours, 3 forms, 4 directions, 2 speeds) 38 are in
 test scenes alone, 19 in validation scenes alone: every shape of a test scene is of a
-combination that was never seen. Time and score: none yet; no run has been measured to its end.
+combination that was never seen. Every place of every frame is a position that attention can
+choose (`picture_cells`): with one vector a frame, what one of two shapes does was told of the
+other (smaller shapes and half the scenes, 56 % of the test captions right).
+
+Reached: 91.5 % of the test captions right, greedy, seed 1, 28 minutes on one thread of a busy
+machine (AMD EPYC). The 51 wrong ones confuse a form, circle and square above all, and two a
+size too; no colour, direction or speed is wrong.
 """
 
 import itertools
