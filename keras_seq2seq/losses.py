@@ -46,14 +46,43 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        log_probs = keras.ops.log_softmax(keras.ops.cast(y_pred, "float32"))
-        labels = keras.ops.cast(y_true, "int32")[..., None]
-        chosen = keras.ops.take_along_axis(log_probs, labels, axis=-1)[..., 0]
-        spread = keras.ops.mean(log_probs, axis=-1)
-        return -(1 - self.label_smoothing) * chosen - self.label_smoothing * spread
+        labels = keras.ops.cast(y_true, "int32")
+        logits = keras.ops.cast(y_pred, "float32")
+        return _smoothed_crossentropy(labels, logits, self.label_smoothing)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+def _smoothed_crossentropy(labels: Any, logits: Any, label_smoothing: float) -> Any:
+    """`(batch, length)` losses, `log sum exp(x) - (1 - e) x_y - e mean(x)`.
+
+    The logits are the largest tensor of a training step. Its gradient, `softmax(x) - (1 - e)
+    onehot(y) - e / V`, is written in one pass and at one place a row; differentiated operation
+    by operation it takes as long as the products that make the logits.
+    """
+    ops = keras.ops
+    size = logits.shape[-1]
+    row_labels = ops.reshape(labels, (-1, 1))
+
+    @ops.custom_gradient
+    def losses_of(rows: Any) -> Any:
+        top = ops.max(rows, axis=-1, keepdims=True)
+        norm = top + ops.log(ops.sum(ops.exp(rows - top), axis=-1, keepdims=True))
+        chosen = ops.take_along_axis(rows, row_labels, axis=-1)
+        spread = ops.mean(rows, axis=-1, keepdims=True)
+        losses = norm - (1 - label_smoothing) * chosen - label_smoothing * spread
+
+        def gradient(upstream: Any) -> Any:
+            slope = (ops.exp(rows - norm) - label_smoothing / size) * upstream
+            at_label = ops.exp(chosen - norm) - label_smoothing / size - (1 - label_smoothing)
+            numbers = ops.arange(ops.shape(rows)[0], dtype="int32")[:, None]
+            places = ops.concatenate([numbers, row_labels], axis=-1)
+            return ops.scatter_update(slope, places, (at_label * upstream)[:, 0])
+
+        return losses, gradient
+
+    return ops.reshape(losses_of(ops.reshape(logits, (-1, size))), ops.shape(labels))
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")

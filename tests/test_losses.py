@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 
@@ -33,6 +34,46 @@ def test_it_is_smoothed_one_hot_crossentropy():
         from_logits=True, label_smoothing=0.2, reduction="none"
     )(np.eye(3)[LABELS], LOGITS)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_its_gradient_is_that_of_its_equation(label_smoothing):
+    generator = np.random.default_rng(0)
+    logits = tf.constant(generator.normal(scale=3, size=(2, 3, 5)), tf.float32)
+    labels = tf.constant([[0, 4, 2], [2, 2, 1]])
+    weights = tf.constant(generator.normal(size=(2, 3)), tf.float32)
+
+    def by_equation(logits):
+        log_probs = tf.nn.log_softmax(logits)
+        kept = tf.one_hot(
+            labels, 5, 1 - label_smoothing + label_smoothing / 5, label_smoothing / 5
+        )
+        return tf.reduce_sum(-tf.reduce_sum(kept * log_probs, -1) * weights)
+
+    def ours(logits):
+        loss = SmoothedCrossentropy(label_smoothing, reduction="none")
+        return tf.reduce_sum(loss(labels, logits) * weights)
+
+    (value, gradient), (expected, expected_gradient) = (
+        _value_and_gradient(function, logits) for function in (ours, by_equation)
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
+
+
+def _value_and_gradient(function, tensor):
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        value = function(tensor)
+    return value, tape.gradient(value, tensor)
+
+
+def test_logits_of_any_size_give_finite_numbers():
+    logits = tf.constant([[[1e4, -1e4, 0.0], [-1e30, 0.0, 0.0]]])
+    loss = SmoothedCrossentropy(0.0)
+    value, gradient = _value_and_gradient(lambda logits: loss([[1, 1]], logits), logits)
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
 
 
 def test_it_survives_its_config():

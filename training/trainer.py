@@ -106,7 +106,7 @@ def build_loss(config: TrainingConfig) -> Any:
     """The loss of a configuration, for `compile`."""
     if config.r_drop:
         return RDropCrossentropy(config.r_drop, config.label_smoothing)
-    return SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else "auto"
+    return SmoothedCrossentropy(config.label_smoothing)
 
 
 def train(

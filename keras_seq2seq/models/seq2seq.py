@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
+from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.id_generation import check_length
 from keras_seq2seq.models.input_check import check_encoder_inputs
@@ -177,9 +178,7 @@ class Seq2Seq(TextGeneration, keras.Model):
         tokens that are not.
         """
         if isinstance(loss, str) and loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            )
+            loss = SmoothedCrossentropy(0.0)
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
             weighted_metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
