@@ -37,6 +37,7 @@ import tensorflow as tf
 from keras_seq2seq.client import AS_EXPORTED
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models.generation import TextGeneration
+from keras_seq2seq.models.parts import TOKEN
 from keras_seq2seq.settings import GenerationSettings
 
 from .request_options import DTYPES, resolve
@@ -72,15 +73,20 @@ class IdSignatures:
 
     def step_spec(self) -> dict[str, tf.TensorSpec]:
         """Shapes and dtypes of the inputs of one step."""
-        return {
-            tensor.name: tf.TensorSpec(
-                (self.batch_size, *tensor.shape[1:]), tensor.dtype, tensor.name
-            )
-            for tensor in self.model.decoder_model.inputs
+        # Of the sizes that `encode` gives: what may grow has room for all positions.
+        state = self.model.encoder_model.output
+        return {TOKEN: tf.TensorSpec([self.batch_size], tf.int32, TOKEN)} | {
+            name: tf.TensorSpec((self.batch_size, *tensor.shape[1:]), tensor.dtype, name)
+            for name, tensor in state.items()
         }
 
     def generate(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.outputs(self.model.generate_ids(inputs, self.settings))
+        return self.outputs(self.hypotheses(inputs))
+
+    def hypotheses(self, inputs: dict[str, tf.Tensor]) -> Hypotheses:
+        # A fixed batch is for a converter, which needs the other sizes fixed too.
+        fixed = self.batch_size is not None
+        return self.model.generate_ids(inputs, self.settings, fixed_shapes=fixed)
 
     def outputs(self, hypotheses: Hypotheses) -> dict[str, tf.Tensor]:
         """The hypotheses under the names of the contract."""
@@ -139,7 +145,7 @@ class TextSignatures(IdSignatures):
         inputs, error = self.fitting_inputs(source)
         least, most = self.model.length_range(inputs, self.settings)
         error = _first(error, _length_error(least, most))
-        hypotheses = self.model.generate_ids(inputs, self.settings)
+        hypotheses = self.hypotheses(inputs)
         return _answered(self.text_outputs(source, hypotheses), error)
 
     def text_outputs(

@@ -102,7 +102,7 @@ def _convert(model: Seq2Seq, settings: GenerationSettings) -> bytes:
     }
 
     def generate(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        hypotheses = model.generate_ids(inputs, settings)
+        hypotheses = model.generate_ids(inputs, settings, fixed_shapes=True)
         outputs: dict[str, Any] = {
             "token_ids": hypotheses.token_ids,
             "log_probs": hypotheses.log_probs,

@@ -96,10 +96,12 @@ class RunDirectory:
         self.write_json(self.config_file, record)
 
     def _check_same(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        # What an older version did not record, it did as the default does today.
+        settings = TrainingConfig().to_dict() | old["settings"]
         differences = [
-            f"{option_name(name)} was {old['settings'].get(name)!r} and is now {value!r}"
+            f"{option_name(name)} was {settings[name]!r} and is now {value!r}"
             for name, value in new["settings"].items()
-            if old["settings"].get(name) != value
+            if settings[name] != value
         ]
         if old["data"] != new["data"]:
             differences.append("the training or validation data has changed")

@@ -1,7 +1,7 @@
 """The one decoding loop, written against the step function alone."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -131,6 +131,8 @@ class Search:
         shared: Names of constant entries that keep one row a source, which the step reads for
             all beams of the source: `num_beams` rows of `token` in a run belong to one row of
             theirs. The others are repeated for the beams.
+        growing: Names of changing entries that `step` makes longer by one, with the axis of
+            their length: they begin with length 0, whatever `state` has room for.
     """
 
     step: Step
@@ -144,6 +146,7 @@ class Search:
     from_logits: bool = True
     changing: Sequence[str] | None = None
     shared: Sequence[str] = ()
+    growing: Mapping[str, int] = field(default_factory=dict)
 
     def decode(self) -> Hypotheses:
         """Runs to the end, in the graph; call it inside a `tf.function`.
@@ -154,8 +157,10 @@ class Search:
         Raises:
             ValueError: If `step` returns an entry that the state lacks.
         """
-        go_on, body, variables = self._loop()
-        return self.strategy.finish(tf.while_loop(go_on, body, variables)[-1])
+        go_on, body, variables, specs = self._loop()
+        shapes = tf.nest.map_structure(lambda spec: spec.shape, specs)
+        variables = tf.while_loop(go_on, body, variables, shape_invariants=shapes)
+        return self.strategy.finish(variables[-1])
 
     def stream(self) -> Iterator[Snapshot]:
         """The same loop, run by Python: yields after every step.
@@ -167,15 +172,16 @@ class Search:
         Raises:
             ValueError: As `decode`.
         """
-        go_on, body, variables = self._loop()
-        body = tf.function(body, autograph=False)
+        go_on, body, variables, specs = self._loop()
+        body = tf.function(body, input_signature=specs, autograph=False)
         while go_on(*variables):
             variables = body(*variables)
             carry = variables[-1]
             yield Snapshot(self.strategy.live(carry), self.strategy.finish(carry))
 
-    def _loop(self) -> tuple[Callable, Callable, tuple]:
-        """Condition, body and first variables `(time, token, changing state, carry)`."""
+    def _loop(self) -> tuple[Callable, Callable, tuple, tuple]:
+        """Condition, body, first variables `(time, token, changing state, carry)` and their
+        shapes and dtypes at every step."""
         step, strategy, max_length = self.step, self.strategy, self.max_length
         reference = next(iter(self.state.values()))
         batch_size = reference.shape[0] or tf.shape(reference)[0]
@@ -185,8 +191,12 @@ class Search:
             limits = tf.fill([batch_size], max_length)
         tracks = _empty_tracks(self.state, [batch_size, num_beams, max_length])
         state = {
-            name: tensor if name in self.shared else _repeat_rows(tensor, num_beams)
+            name: _empty_along(tensor, self.growing[name]) if name in self.growing else tensor
             for name, tensor in self.state.items()
+        }
+        state = {
+            name: tensor if name in self.shared else _repeat_rows(tensor, num_beams)
+            for name, tensor in state.items()
         }
         rows = batch_size * num_beams
         token = tf.fill([rows], tf.constant(self.start_id, tf.int32))
@@ -222,15 +232,21 @@ class Search:
                 first_row = tf.range(batch_size)[:, None] * num_beams
                 chosen = tf.reshape(parents + first_row, [-1])
                 changed = {name: tf.gather(tensor, chosen) for name, tensor in changed.items()}
-            return (
-                time + 1,
-                tf.reshape(tokens, [rows]),
-                tf.nest.map_structure(_with_shape_of, changed, state),
-                tf.nest.map_structure(_with_shape_of, new_carry, carry),
+            new = time + 1, tf.reshape(tokens, [rows]), changed, new_carry
+            return tf.nest.map_structure(
+                lambda tensor, spec: tf.ensure_shape(tensor, spec.shape), new, specs
             )
 
         first_state = {name: state[name] for name in changing}
-        return go_on, body, (tf.constant(0), token, first_state, strategy.start(tracks))
+        variables = tf.constant(0), token, first_state, strategy.start(tracks)
+        specs = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), variables
+        )
+        for name, axis in self.growing.items():
+            shape = first_state[name].shape.as_list()
+            shape[axis] = None
+            specs[2][name] = tf.TensorSpec(shape, first_state[name].dtype)
+        return go_on, body, variables, specs
 
 
 def _empty_tracks(state: State, shape: list) -> Tracks:
@@ -245,8 +261,9 @@ def _empty_tracks(state: State, shape: list) -> Tracks:
     return tracks
 
 
-def _with_shape_of(tensor: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(tensor, old.shape)
+def _empty_along(tensor: tf.Tensor, axis: int) -> tf.Tensor:
+    """Nothing of the tensor, but its other sizes."""
+    return tensor[(slice(None),) * axis + (slice(0),)]
 
 
 def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:

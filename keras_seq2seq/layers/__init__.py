@@ -14,6 +14,7 @@ from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention, SplitHeads
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.fused_lstm import FusedLSTM
+from keras_seq2seq.layers.key_value_cache import KeyValueCache
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
 from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
@@ -35,6 +36,7 @@ __all__ = [
     "DotProductAttention",
     "FrameNormalization",
     "FusedLSTM",
+    "KeyValueCache",
     "LearnedPositions",
     "LocationSensitiveAttention",
     "LogMelSpectrogram",

@@ -4,20 +4,27 @@ import math
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_seq2seq.layers.attention import HIDDEN
 
 
-def split_heads(tensor: Any, num_heads: int, transposed: bool = False) -> Any:
-    """`(batch, length, dim)` -> `(batch, num_heads, length, dim / num_heads)`, the last two
-    axes exchanged if `transposed`."""
+def split_heads(tensor: Any, num_heads: int) -> Any:
+    """`(batch, length, dim)` -> `(batch, num_heads, length, dim / num_heads)`."""
     batch, length, dim = keras.ops.shape(tensor)
     size = dim // num_heads
     if tensor.shape[1] == 1:  # Nothing to move.
-        last = (size, 1) if transposed else (1, size)
-        return keras.ops.reshape(tensor, (batch, num_heads, *last))
+        return keras.ops.reshape(tensor, (batch, num_heads, 1, size))
     tensor = keras.ops.reshape(tensor, (batch, length, num_heads, size))
-    return keras.ops.transpose(tensor, (0, 2, 3, 1) if transposed else (0, 2, 1, 3))
+    return keras.ops.transpose(tensor, (0, 2, 1, 3))
+
+
+def _product_with_transposed(left: Any, right: Any) -> Any:
+    """`(..., n, d)` and `(..., m, d)` -> `(..., n, m)`."""
+    if keras.backend.backend() == "tensorflow":
+        # The product reads the right side as it lies; `keras.ops` would copy it first.
+        return tf.matmul(left, right, transpose_b=True)
+    return keras.ops.matmul(left, keras.ops.swapaxes(right, -1, -2))
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -28,40 +35,31 @@ class SplitHeads(keras.layers.Layer):
 
     Args:
         num_heads: int, divides the last axis.
-        transposed: bool. For keys. Defaults to `False`.
 
     Call arguments:
         inputs: `(batch, length, dim)`.
 
     Returns:
-        `(batch, num_heads, length, dim / num_heads)`; `transposed`, the last two axes
-        exchanged.
+        `(batch, num_heads, length, dim / num_heads)`.
     """
 
-    def __init__(self, num_heads: int, transposed: bool = False, **kwargs: Any):
+    def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_heads = num_heads
-        self.transposed = transposed
         self.supports_masking = True
 
     def compute_mask(self, inputs, mask=None):
         """None: the attention is given its mask."""
 
     def call(self, inputs):
-        return split_heads(inputs, self.num_heads, self.transposed)
+        return split_heads(inputs, self.num_heads)
 
     def compute_output_shape(self, input_shape):
         batch, length, dim = input_shape
-        size = dim // self.num_heads
-        last = (size, length) if self.transposed else (length, size)
-        return batch, self.num_heads, *last
+        return batch, self.num_heads, length, dim // self.num_heads
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "transposed": self.transposed,
-        }
+        return {**super().get_config(), "num_heads": self.num_heads}
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -82,7 +80,7 @@ class DotProductAttention(keras.layers.Layer):
 
     Call arguments:
         query: `(batch, target_length, dim)`.
-        key: `(batch, source_length, dim)`, or from `SplitHeads(num_heads, transposed=True)`.
+        key: `(batch, source_length, dim)`, or from `SplitHeads(num_heads)`.
         value: `(batch, source_length, dim)`, or from `SplitHeads(num_heads)`.
         mask: `(batch, source_length)`, bool, `True` means attend, optional.
         bias: `(batch, num_heads, target_length, source_length)`, optional, added to the
@@ -125,7 +123,7 @@ class DotProductAttention(keras.layers.Layer):
     def call(self, query, key, value, mask=None, bias=None, training=None):
         scale = 1 / math.sqrt(query.shape[-1] // self.num_heads)
         if len(key.shape) == 3:
-            key = split_heads(key, self.num_heads, transposed=True)
+            key = split_heads(key, self.num_heads)
             value = split_heads(value, self.num_heads)
         shape = keras.ops.shape(query)
         query = query * scale
@@ -133,7 +131,7 @@ class DotProductAttention(keras.layers.Layer):
             # The rows that read one key as the positions of one query.
             query = keras.ops.reshape(query, (keras.ops.shape(key)[0], -1, shape[-1]))
         heads = split_heads(query, self.num_heads)  # (B, H, T, d)
-        scores = keras.ops.matmul(heads, key)
+        scores = _product_with_transposed(heads, key)
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
@@ -161,7 +159,7 @@ class DotProductAttention(keras.layers.Layer):
         return scores
 
     def compute_output_shape(self, query_shape, key_shape, *other_shapes):
-        return query_shape, (*query_shape[:2], key_shape[1 if len(key_shape) == 3 else -1])
+        return query_shape, (*query_shape[:2], key_shape[-2])
 
     def get_config(self) -> dict[str, Any]:
         return {

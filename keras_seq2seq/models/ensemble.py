@@ -97,6 +97,15 @@ class Ensemble(TextGeneration):
             changed[ALIGNMENT] = tf.reduce_mean(tf.stack(alignments), 0)
         return _log_of_mean(logits), changed
 
+    @property
+    def growing_entries(self) -> dict[str, int]:
+        """Those of all models."""
+        return {
+            f"{index}_{name}": axis
+            for index, model in enumerate(self.models)
+            for name, axis in model.growing_entries.items()
+        }
+
     def memory_mask(self, state: State) -> Any:
         """That of the first model: all read the same source."""
         return state.get(f"0_{MEMORY_MASK}")

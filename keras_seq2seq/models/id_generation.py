@@ -1,6 +1,7 @@
 """Generation of ids with anything that can `encode` and `step`, inside a graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -69,6 +70,12 @@ class IdGeneration:
     def shared_entries(self) -> Sequence[str]:
         """Names of the constant entries that `step` reads for all beams of a source."""
         return ()
+
+    @property
+    def growing_entries(self) -> Mapping[str, int]:
+        """Names of the entries that may begin empty and that `step` then makes longer by one,
+        with the axis of their length."""
+        return {}
 
     def memory_mask(self, state: State) -> Any:
         """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
@@ -145,6 +152,7 @@ class IdGeneration:
                 rules=rules,
                 changing=self.changing_entries,
                 shared=self.shared_entries,
+                growing=self.growing_entries,
             )
             return search.decode()
 
@@ -160,6 +168,7 @@ class IdGeneration:
         *,
         prefix_ids: tf.RaggedTensor | None = None,
         request: Request | None = None,
+        fixed_shapes: bool = False,
     ) -> Hypotheses:
         """Generates for one batch of encoder inputs; call it inside a `tf.function`.
 
@@ -171,9 +180,14 @@ class IdGeneration:
                 (at most that of the settings), int32 `(batch,)` or scalar; `length_penalty`,
                 float32 `(batch, 1)` or scalar; `temperature`, float32 `(batch, 1, 1)` or
                 scalar; `seed`, int32 scalar.
+            fixed_shapes: Whether every tensor of the loop keeps its shape, as a conversion to
+                TFLite needs. By default caches grow with the target.
         """
         with self._weights_read_once():
-            return self._search(inputs, settings, prefix_ids, request).decode()
+            search = self._search(inputs, settings, prefix_ids, request)
+            if fixed_shapes:
+                search = replace(search, growing={})
+            return search.decode()
 
     def _search(
         self,
@@ -227,6 +241,7 @@ class IdGeneration:
             from_logits=not settings.ctc_weight,
             changing=changing,
             shared=self.shared_entries,
+            growing=self.growing_entries,
         )
 
     def length_range(

@@ -156,6 +156,11 @@ class Decoder(Part):
         the beams of one source are."""
         return ()
 
+    def growing_entries(self, state: State) -> dict[str, int]:
+        """Names of the changing entries that `step` also takes without the room of positions
+        to come, and makes longer by one, each with the axis of its length."""
+        return {}
+
     @abstractmethod
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         """The state before the first token, the memory included."""

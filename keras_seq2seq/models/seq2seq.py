@@ -112,8 +112,16 @@ class Seq2Seq(TextGeneration, keras.Model):
         self.ctc = ctc
 
         encoder_model = keras.Model(encoder_inputs, state, name="encoder")
+        growing = decoder.growing_entries(state)
         step_state = {
-            key: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=key)
+            key: keras.Input(
+                [
+                    None if axis == growing.get(key) else size
+                    for axis, size in enumerate(tensor.shape)
+                ][1:],
+                dtype=tensor.dtype,
+                name=key,
+            )
             for key, tensor in state.items()
         }
         token = keras.Input((), dtype="int32", name=TOKEN)
@@ -157,6 +165,12 @@ class Seq2Seq(TextGeneration, keras.Model):
     def shared_entries(self) -> Sequence[str]:
         """Names of the constant entries that a step reads for all beams of a source."""
         return self.decoder.shared_entries(self.decoder_model.input)
+
+    @property
+    def growing_entries(self) -> dict[str, int]:
+        """Names of the entries that may begin empty and grow by one each step, with the axis
+        of their length."""
+        return self.decoder.growing_entries(self.decoder_model.input)
 
     @property
     def alignment_model(self) -> keras.Model | None:

@@ -41,7 +41,7 @@ class AttentionProjections:
         self._key = keras.layers.Dense(dim, name=f"{name}_key")
         self._value = keras.layers.Dense(dim, name=f"{name}_value")
         self._output = keras.layers.Dense(dim, name=f"{name}_output")
-        self._key_heads = SplitHeads(num_heads, transposed=True, name=f"{name}_key_heads")
+        self._key_heads = SplitHeads(num_heads, name=f"{name}_key_heads")
         self._value_heads = SplitHeads(num_heads, name=f"{name}_value_heads")
         self._attention = DotProductAttention(num_heads, causal, dropout, name=name)
         # One step sees the past alone: a mask in place of causality.
@@ -49,7 +49,7 @@ class AttentionProjections:
         self._rotary = RotaryPositions(num_heads, name=f"{name}_rotary") if rotary else None
 
     def key(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
-        """`(batch, heads, size, length)`."""
+        """`(batch, heads, length, size)`."""
         return self._key_heads(self._turned(self._key(vectors), positions))
 
     def value(self, vectors: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """Transformer decoder; it keeps keys and values of fixed size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
+from keras_seq2seq.layers import KeyValueCache
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -30,6 +32,9 @@ class _DecoderBlock:
         self.cross = AttentionProjections(
             of.hidden_dim, of.num_heads, of.dropout, f"{name}_cross", shared=True
         )
+        most = of.max_length or 0  # A decoder always has it.
+        self._keys = KeyValueCache(most, name=f"{name}_keys")
+        self._values = KeyValueCache(most, name=f"{name}_values")
         self._own_residual = Residual(of.normalize_first, of.dropout, f"{name}_self")
         self._cross_residual = Residual(of.normalize_first, of.dropout, f"{name}_cross")
         self._feed_forward = FeedForward(
@@ -48,16 +53,14 @@ class _DecoderBlock:
         keys: Tensor,
         values: Tensor,
         position: Tensor,
-        places: Tensor,
-        bias: Tensor | None,
+        bias_of: Callable[[Tensor], Tensor | None],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Self-attention of one step `(B, D)`; also the keys and values with it."""
         read, own = self._own_residual.enter(vector), self._own
-        is_here = keras.ops.equal(places, position)
-        keys = keras.ops.where(is_here[:, None, None, :], own.key(read, position), keys)
-        values = keras.ops.where(is_here[:, None, :, None], own.value(read), values)
+        keys, places = self._keys(keys, own.key(read, position), position)
+        values, _ = self._values(values, own.value(read), position)
         seen = keras.ops.less_equal(places, position)
-        output, _ = own.step(read, keys, values, seen, position, bias)
+        output, _ = own.step(read, keys, values, seen, position, bias_of(places))
         return self._own_residual.leave(vector, output), keys, values
 
     def attend(
@@ -74,9 +77,8 @@ class _DecoderBlock:
 class TransformerDecoder(TransformerSettings, Decoder):
     """Causal self-attention, attention over the memory, feed-forward.
 
-    A step writes its keys and values into caches of fixed size `max_length` and reads those
-    up to its position; keys and values of the memory are projected once, with the initial
-    state.
+    A step adds its keys and values to those of the positions before; keys and values of the
+    memory are projected once, with the initial state.
 
     Args:
         embedding: `TokenEmbedding` of the target. Its size is the width of the model; a
@@ -95,9 +97,9 @@ class TransformerDecoder(TransformerSettings, Decoder):
 
     State: `{name}_position` `(batch,)` int32; for each layer `{name}_{layer}_key` and
     `_value`, which a step changes, and `{name}_{layer}_memory_key` and `_memory_value`. Keys
-    are `(batch, num_heads, hidden_dim / num_heads, length)`, values `(batch, num_heads,
-    length, hidden_dim / num_heads)`, the length `max_length` or that of the source;
-    `memory_mask` `(batch, source_length)`.
+    and values are `(batch, num_heads, length, hidden_dim / num_heads)`, the length
+    `max_length` or that of the source; `memory_mask` `(batch, source_length)`. Those that a
+    step changes may also begin with length 0: they grow then (`KeyValueCache`).
 
     Raises:
         ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
@@ -153,10 +155,10 @@ class TransformerDecoder(TransformerSettings, Decoder):
         for block in self._blocks:
             keys, values = block.cross.key(memory), block.cross.value(memory)
             # Zeros of the batch's size and of the dtype of keys.
-            places = keras.ops.zeros((self.max_length,), keys.dtype)
+            places = keras.ops.zeros((self.max_length, 1), keys.dtype)
             state |= {
-                f"{block.name}_key": keras.ops.zeros_like(keys[..., :1]) + places,
-                f"{block.name}_value": keras.ops.zeros_like(values[:, :, :1]) + places[:, None],
+                f"{block.name}_key": keras.ops.zeros_like(keys[:, :, :1]) + places,
+                f"{block.name}_value": keras.ops.zeros_like(values[:, :, :1]) + places,
                 f"{block.name}_memory_key": keys,
                 f"{block.name}_memory_value": values,
             }
@@ -165,6 +167,12 @@ class TransformerDecoder(TransformerSettings, Decoder):
     def shared_entries(self, state: State) -> Sequence[str]:
         ends = ("memory_mask", "_memory_key", "_memory_value")
         return [name for name in state if name.endswith(ends)]
+
+    def growing_entries(self, state: State) -> dict[str, int]:
+        ends = tuple(
+            f"{block.name}_{kind}" for block in self._blocks for kind in ("key", "value")
+        )
+        return {name: 2 for name in state if name in ends}
 
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         sequence = self._begin(self.embedding.embed(token_ids))
@@ -184,14 +192,12 @@ class TransformerDecoder(TransformerSettings, Decoder):
         embedded = self.embedding.embed(keras.ops.expand_dims(token, 1))
         # Without an axis for the length from here on: products of matrices, not of stacks.
         vector = self._begin(embedded, here)[:, 0]
-        places = keras.ops.arange(self.max_length)[None]
-        bias = self._relative_bias(here, places)
         changed: State = {f"{self.name}_position": position + 1}
         weights = None
         for block in self._blocks:
             key, value = f"{block.name}_key", f"{block.name}_value"
             vector, changed[key], changed[value] = block.step(
-                vector, state[key], state[value], here, places, bias
+                vector, state[key], state[value], here, partial(self._relative_bias, here)
             )
             vector, weights = self._attend(block, vector, state)
         vector = self._end(vector)

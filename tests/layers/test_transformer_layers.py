@@ -141,9 +141,9 @@ def test_a_bias_is_added_to_the_scores():
 def test_split_heads_are_what_the_attention_splits_itself():
     for num_heads in (1, 2):
         expected, weights = DotProductAttention(num_heads)(QUERY, KEY, VALUE, MASK)
-        key = SplitHeads(num_heads, transposed=True)(KEY)
+        key = SplitHeads(num_heads)(KEY)
         value = SplitHeads(num_heads)(VALUE)
-        assert key.shape == (KEY.shape[0], num_heads, KEY.shape[2] // num_heads, KEY.shape[1])
+        assert key.shape == (KEY.shape[0], num_heads, KEY.shape[1], KEY.shape[2] // num_heads)
         received, same = DotProductAttention(num_heads)(QUERY, key, value, MASK)
         np.testing.assert_allclose(received, expected, atol=1e-6)
         np.testing.assert_allclose(same, weights, atol=1e-6)
@@ -152,7 +152,7 @@ def test_split_heads_are_what_the_attention_splits_itself():
 
 
 def test_queries_that_share_a_key_get_what_repeated_keys_give():
-    key, value = SplitHeads(2, transposed=True)(KEY), SplitHeads(2)(VALUE)
+    key, value = SplitHeads(2)(KEY), SplitHeads(2)(VALUE)
     queries = np.random.default_rng(3).normal(size=(6, 1, 8)).astype("float32")
     shared = DotProductAttention(2, shared=True)(queries, key, value, MASK)
     repeated = [np.repeat(tensor, 3, axis=0) for tensor in (KEY, VALUE, MASK)]

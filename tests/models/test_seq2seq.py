@@ -21,6 +21,7 @@ from keras_seq2seq.models import (
     load_model,
     lstm,
 )
+from keras_seq2seq.settings import GenerationSettings
 from tests.zoo import (
     END,
     FEATURES,
@@ -51,8 +52,13 @@ def whole(model, source=SOURCE, target=TARGET):
     return keras.ops.convert_to_numpy(model(inputs, training=False))
 
 
-def stepped(model, source=SOURCE, target=TARGET):
+def stepped(model, source=SOURCE, target=TARGET, growing=False):
     state = model.encode({"encoder_token_ids": source})
+    if growing:
+        state |= {
+            name: keras.ops.take(state[name], np.array([], "int32"), axis=axis)
+            for name, axis in model.growing_entries.items()
+        }
     logits = []
     for time in range(target.shape[1]):
         step_logits, changed = model.step(target[:, time], state)
@@ -64,6 +70,44 @@ def stepped(model, source=SOURCE, target=TARGET):
 
 def test_step_by_step_is_the_whole_sequence(model):
     np.testing.assert_allclose(stepped(model), whole(model), atol=1e-5)
+
+
+GROWING = [
+    *("transformer", "transformer, rotary positions", "transformer, relative positions"),
+    "pointer-generator, transformer",
+]
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_entries_without_room_for_later_steps_grow_and_change_nothing(name):
+    model = build(name)
+    assert model.growing_entries
+    np.testing.assert_allclose(stepped(model, growing=True), stepped(model), atol=1e-5)
+
+
+def test_what_grows_has_the_size_of_the_target_so_far():
+    model = build("transformer")
+    names = [f"decoder_{layer}_{kind}" for layer in (0, 1) for kind in ("key", "value")]
+    assert sorted(model.growing_entries) == names
+    state = model.encode({"encoder_token_ids": SOURCE})
+    full = [state[name].shape[axis] for name, axis in model.growing_entries.items()]
+    assert full == [model.decoder.max_length] * 4
+    state |= {name: state[name][:, :, :0] for name in model.growing_entries}
+    for length in (1, 2, 3):
+        state |= model.step(tf.constant([4, 5]), state)[1]
+        grown = [state[name].shape[axis] for name, axis in model.growing_entries.items()]
+        assert grown == [length] * 4
+
+
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_a_search_of_fixed_shapes_finds_the_same(name, num_beams):
+    model, settings = build(name), GenerationSettings(num_beams=num_beams, max_length=5)
+    inputs = {"encoder_token_ids": tf.constant(SOURCE)}
+    growing = model.generate_ids(inputs, settings)
+    fixed = model.generate_ids(inputs, settings, fixed_shapes=True)
+    np.testing.assert_array_equal(growing.token_ids, fixed.token_ids)
+    np.testing.assert_allclose(growing.token_log_probs, fixed.token_log_probs, atol=1e-5)
 
 
 @pytest.fixture

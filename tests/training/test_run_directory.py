@@ -49,6 +49,15 @@ def test_the_same_settings_and_data_are_accepted_again(run):
     assert contents(run.path) == before
 
 
+def test_a_run_that_lacks_a_newer_setting_had_its_default(run):
+    record = run.config
+    del record["settings"]["minutes"]
+    run.write_json(run.config_file, record)
+    run.begin(CONFIG, TRAIN, VALIDATION)
+    with pytest.raises(InputError, match="--minutes was 0.0 and is now 5"):
+        run.begin(CONFIG.replace(minutes=5), TRAIN, VALIDATION)
+
+
 def test_an_empty_folder_becomes_a_run(tmp_path):
     RunDirectory(tmp_path).begin(CONFIG, TRAIN, VALIDATION)
     assert (tmp_path / "config.json").exists()
@@ -77,14 +86,6 @@ def test_other_data_is_refused(run, train, validation):
     expected = "another configuration: the training or validation data has changed"
     with pytest.raises(InputError, match=expected):
         run.begin(CONFIG, train, validation)
-
-
-def test_a_setting_that_the_old_run_lacks_is_named(run):
-    record = run.config
-    del record["settings"]["patience"]
-    run.write_json(run.config_file, record)
-    with pytest.raises(InputError, match="--patience was None and is now 5"):
-        run.begin(CONFIG, TRAIN, VALIDATION)
 
 
 def test_a_folder_that_is_not_a_run_is_refused_and_left_alone(tmp_path):
