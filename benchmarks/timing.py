@@ -54,15 +54,19 @@ def measure(
     }
 
 
+def peak_mb() -> float:
+    """The peak of this process's memory so far (Linux, else NaN)."""
+    if not os.path.exists("/proc/self/status"):
+        return float("nan")
+    with open("/proc/self/status", encoding="utf-8") as file:
+        rows = dict(line.split(":", 1) for line in file)
+    return int(rows["VmHWM"].split()[0]) / 1024
+
+
 def describe_process() -> dict[str, Any]:
     """Machine, versions and the peak of this process's memory in MB."""
-    peak = float("nan")
-    if os.path.exists("/proc/self/status"):
-        with open("/proc/self/status", encoding="utf-8") as file:
-            rows = dict(line.split(":", 1) for line in file)
-        peak = int(rows["VmHWM"].split()[0]) / 1024
     return {
-        "peak_mb": peak,
+        "peak_mb": peak_mb(),
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),

@@ -5,7 +5,7 @@ them. Importing this loads no TensorFlow.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 LENGTH = 25
@@ -63,12 +63,16 @@ WORKLOADS = {
 }
 
 
-def build_model(name: str, with_text: bool = False) -> Any:
+def build_model(
+    name: str, with_text: bool = False, longest: int = LENGTH, **changes: int
+) -> Any:
     """The model of a workload, random weights.
 
     Args:
         name: Name of the workload.
         with_text: Whether it reads and writes strings, words `w4`, `w5`, ... of their ids.
+        longest: Tokens at most, of source and target, the end token included.
+        changes: Sizes in place of those of the workload.
     """
     from keras_seq2seq.data import TextPreprocessor
     from keras_seq2seq.layers import LuongAttention
@@ -83,7 +87,7 @@ def build_model(name: str, with_text: bool = False) -> Any:
     from keras_seq2seq.special_tokens import SPECIAL_TOKENS
     from keras_seq2seq.tokenizers import SymbolTokenizer
 
-    work = WORKLOADS[name]
+    work = replace(WORKLOADS[name], **changes)
     dim = work.hidden_dim
 
     def embedding(size: int) -> TokenEmbedding:
@@ -96,7 +100,7 @@ def build_model(name: str, with_text: bool = False) -> Any:
             SymbolTokenizer([*SPECIAL_TOKENS, *words], name=f"{side}_vocabulary")
             for side in ("source", "target")
         ]
-        preprocessor = TextPreprocessor(*tokenizers, LENGTH - 1, LENGTH - 1)
+        preprocessor = TextPreprocessor(*tokenizers, longest - 1, longest - 1)
     if work.is_recurrent:
         return Seq2Seq(
             RecurrentEncoder(embedding(dim // 2), dim // 2, bidirectional=True),
@@ -105,8 +109,8 @@ def build_model(name: str, with_text: bool = False) -> Any:
         )
     sizes = (work.intermediate_dim, work.num_heads, work.num_layers)
     return Seq2Seq(
-        TransformerEncoder(embedding(dim), *sizes, max_length=LENGTH),
-        TransformerDecoder(embedding(dim), *sizes, max_length=LENGTH),
+        TransformerEncoder(embedding(dim), *sizes, max_length=longest),
+        TransformerDecoder(embedding(dim), *sizes, max_length=longest),
         preprocessor,
     )
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from keras_seq2seq.decoding.rules import Rule
+from keras_seq2seq.decoding.rules import Rule, apply_rules
 from keras_seq2seq.decoding.tracks import Observed, Tracks
 from keras_seq2seq.special_tokens import PAD_ID
 
@@ -216,8 +216,7 @@ class Search:
             log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
             if self.rules:
                 token_ids = strategy.live(carry).token_ids
-            for rule in self.rules:
-                log_probs = rule(time, token_ids, log_probs)
+                log_probs = apply_rules(self.rules, time, token_ids, log_probs)
             observed = {}
             if ALIGNMENT in constant:
                 weights = tf.cast(changed[ALIGNMENT], tf.float32)

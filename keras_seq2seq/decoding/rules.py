@@ -5,6 +5,7 @@ What differs from row to row (a prefix, a least length) is a tensor with the bat
 the rule holds: rules are built where the batch is known.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -35,19 +36,46 @@ class Rule(Protocol):
     ) -> tf.Tensor: ...
 
 
-class SuppressTokens:
+class BiasRule(ABC):
+    """A rule that adds the same to all hypotheses of a row, whatever their tokens are."""
+
+    @abstractmethod
+    def bias(self, time: tf.Tensor, vocabulary_size: int) -> tf.Tensor:
+        """What is added at `time`: float32, `(vocabulary_size,)` or `(batch, 1,
+        vocabulary_size)`."""
+
+    def __call__(
+        self, time: tf.Tensor, token_ids: tf.Tensor, log_probs: tf.Tensor
+    ) -> tf.Tensor:
+        return log_probs + self.bias(time, log_probs.shape[-1])
+
+
+def apply_rules(
+    rules: Sequence[Rule], time: tf.Tensor, token_ids: tf.Tensor, log_probs: tf.Tensor
+) -> tf.Tensor:
+    """The rules in their order; biases that follow one another are added in one pass."""
+    biases: list[tf.Tensor] = []
+    for rule in rules:
+        if isinstance(rule, BiasRule):
+            biases.append(rule.bias(time, log_probs.shape[-1]))
+            continue
+        log_probs = rule(time, token_ids, log_probs + sum(biases) if biases else log_probs)
+        biases = []
+    return log_probs + sum(biases) if biases else log_probs
+
+
+class SuppressTokens(BiasRule):
     """Makes the given token ids impossible."""
 
     def __init__(self, token_ids: Sequence[int]):
         self.token_ids = tuple(token_ids)
 
-    def __call__(self, time, token_ids, log_probs):
-        vocabulary_size = log_probs.shape[-1]
+    def bias(self, time, vocabulary_size):
         mask = [IMPOSSIBLE if i in self.token_ids else 0.0 for i in range(vocabulary_size)]
-        return log_probs + tf.constant(mask, tf.float32)
+        return tf.constant(mask, tf.float32)
 
 
-class TokenBias:
+class TokenBias(BiasRule):
     """Adds to the log probabilities of given tokens; the changed values count in the score.
 
     Args:
@@ -57,13 +85,13 @@ class TokenBias:
     def __init__(self, biases: Mapping[int, float]):
         self.biases = dict(biases)
 
-    def __call__(self, time, token_ids, log_probs):
-        bias = np.zeros(log_probs.shape[-1], np.float32)
+    def bias(self, time, vocabulary_size):
+        bias = np.zeros(vocabulary_size, np.float32)
         bias[list(self.biases)] = list(self.biases.values())
-        return log_probs + tf.constant(bias)
+        return tf.constant(bias)
 
 
-class MinLength:
+class MinLength(BiasRule):
     """Makes the end token impossible before `min_length` other tokens.
 
     Args:
@@ -75,13 +103,12 @@ class MinLength:
         self.min_length = min_length
         self.end_id = end_id
 
-    def __call__(self, time, token_ids, log_probs):
-        is_end = tf.one_hot(self.end_id, log_probs.shape[-1], IMPOSSIBLE, 0.0)
-        early = tf.reshape(time < self.min_length, [-1, 1, 1])
-        return tf.where(early, log_probs + is_end, log_probs)
+    def bias(self, time, vocabulary_size):
+        is_end = tf.one_hot(self.end_id, vocabulary_size, IMPOSSIBLE, 0.0)
+        return tf.where(_by_row(time < self.min_length), is_end, 0.0)
 
 
-class MaxLength:
+class MaxLength(BiasRule):
     """Makes the end token alone possible after `max_length` other tokens.
 
     So every hypothesis ends, and its score holds the probability of ending.
@@ -95,10 +122,9 @@ class MaxLength:
         self.max_length = max_length
         self.end_id = end_id
 
-    def __call__(self, time, token_ids, log_probs):
-        others = tf.one_hot(self.end_id, log_probs.shape[-1], 0.0, IMPOSSIBLE)
-        late = tf.reshape(time >= self.max_length, [-1, 1, 1])
-        return tf.where(late, log_probs + others, log_probs)
+    def bias(self, time, vocabulary_size):
+        others = tf.one_hot(self.end_id, vocabulary_size, 0.0, IMPOSSIBLE)
+        return tf.where(_by_row(time >= self.max_length), others, 0.0)
 
 
 class RepetitionPenalty:
@@ -185,9 +211,7 @@ class ForcedPrefix:
         self.rules = tuple(rules)
 
     def __call__(self, time, token_ids, log_probs):
-        free = log_probs
-        for rule in self.rules:
-            free = rule(time, token_ids, free)
+        free = apply_rules(self.rules, time, token_ids, log_probs)
         last = tf.shape(self.token_ids)[1] - 1
         # A column of padding in front: there is one to read for a batch without prefixes.
         padded = tf.pad(self.token_ids, [[0, 0], [1, 0]])
@@ -195,6 +219,11 @@ class ForcedPrefix:
         is_forced = tf.one_hot(token, log_probs.shape[-1], on_value=True, off_value=False)
         forced = tf.where(is_forced[:, None], log_probs, IMPOSSIBLE)
         return tf.where((time < self.lengths)[:, None, None], forced, free)
+
+
+def _by_row(flags: tf.Tensor) -> tf.Tensor:
+    """A scalar as it is, `(batch,)` as `(batch, 1, 1)`."""
+    return flags[:, None, None] if flags.shape.rank else flags
 
 
 def _mark(token_ids: tf.Tensor, chosen: tf.Tensor, log_probs: tf.Tensor) -> tf.Tensor:

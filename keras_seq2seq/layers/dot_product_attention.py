@@ -11,11 +11,11 @@ from keras_seq2seq.layers.attention import HIDDEN
 
 def split_heads(tensor: Any, num_heads: int) -> Any:
     """`(batch, length, dim)` -> `(batch, num_heads, length, dim / num_heads)`."""
-    batch, length, dim = keras.ops.shape(tensor)
-    size = dim // num_heads
+    _, length, dim = keras.ops.shape(tensor)
+    # -1 for the batch: its size is not looked up in every layer of every step.
     if tensor.shape[1] == 1:  # Nothing to move.
-        return keras.ops.reshape(tensor, (batch, num_heads, 1, size))
-    tensor = keras.ops.reshape(tensor, (batch, length, num_heads, size))
+        return keras.ops.reshape(tensor, (-1, num_heads, 1, dim // num_heads))
+    tensor = keras.ops.reshape(tensor, (-1, length, num_heads, dim // num_heads))
     return keras.ops.transpose(tensor, (0, 2, 1, 3))
 
 
@@ -125,11 +125,11 @@ class DotProductAttention(keras.layers.Layer):
         if len(key.shape) == 3:
             key = split_heads(key, self.num_heads)
             value = split_heads(value, self.num_heads)
-        shape = keras.ops.shape(query)
+        length, dim = keras.ops.shape(query)[1:]
         query = query * scale
         if self.shared:
             # The rows that read one key as the positions of one query.
-            query = keras.ops.reshape(query, (keras.ops.shape(key)[0], -1, shape[-1]))
+            query = keras.ops.reshape(query, (keras.ops.shape(key)[0], -1, dim))
         heads = split_heads(query, self.num_heads)  # (B, H, T, d)
         scores = _product_with_transposed(heads, key)
         if bias is not None:
@@ -144,8 +144,8 @@ class DotProductAttention(keras.layers.Layer):
             output = keras.ops.transpose(output, (0, 2, 1, 3))
         weights = keras.ops.mean(weights, 1)
         if self.shared:
-            weights = keras.ops.reshape(weights, (*shape[:2], keras.ops.shape(weights)[-1]))
-        return keras.ops.reshape(output, shape), weights
+            weights = keras.ops.reshape(weights, (-1, length, keras.ops.shape(weights)[-1]))
+        return keras.ops.reshape(output, (-1, length, dim)), weights
 
     def _hide(self, scores, mask):
         hidden = keras.ops.cast(HIDDEN, scores.dtype)

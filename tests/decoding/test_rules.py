@@ -1,6 +1,7 @@
 """Every rule, filter and length rule against an independent one in plain Python."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from keras_seq2seq.decoding import (
     TopP,
     WordReward,
 )
+from keras_seq2seq.decoding.rules import apply_rules
 
 VOCABULARY, LENGTH = 5, 8
 SEEDS = st.integers(0, 10_000)
@@ -45,6 +47,26 @@ def apply(rule, time, token_ids, log_probs):
     """A batch of as many rows, one beam each."""
     ids, values = tf.constant(token_ids)[:, None], tf.constant(log_probs)[:, None]
     return rule(tf.constant(time), ids, values).numpy()[:, 0]
+
+
+RULES = [
+    SuppressTokens([0, 2]),
+    TokenBias({1: 0.5, 4: -1.0}),
+    MinLength(3, 4),
+    MaxLength(tf.constant([2, 4, 6]), 4),
+    RepetitionPenalty(1.3),
+    NoRepeatNGram(2),
+]
+
+
+@settings(deadline=None, max_examples=40)
+@given(SEEDS, st.integers(0, LENGTH - 1), st.permutations(RULES), st.integers(0, len(RULES)))
+def test_rules_together_are_the_rules_one_after_the_other(seed, time, rules, count):
+    token_ids, log_probs = random_rows(seed, time)
+    together = apply(partial(apply_rules, rules[:count]), time, token_ids, log_probs)
+    for rule in rules[:count]:
+        log_probs = apply(rule, time, token_ids, log_probs)
+    np.testing.assert_allclose(together, log_probs, rtol=1e-5)
 
 
 @settings(deadline=None, max_examples=60)
