@@ -12,11 +12,17 @@ from keras_seq2seq.layers.attention import HIDDEN
 def split_heads(tensor: Any, num_heads: int) -> Any:
     """`(batch, length, dim)` -> `(batch, num_heads, length, dim / num_heads)`."""
     _, length, dim = keras.ops.shape(tensor)
-    # -1 for the batch: its size is not looked up in every layer of every step.
+    rows = _rows(tensor)
     if tensor.shape[1] == 1:  # Nothing to move.
-        return keras.ops.reshape(tensor, (-1, num_heads, 1, dim // num_heads))
-    tensor = keras.ops.reshape(tensor, (-1, length, num_heads, dim // num_heads))
+        return keras.ops.reshape(tensor, (rows, num_heads, 1, dim // num_heads))
+    tensor = keras.ops.reshape(tensor, (rows, length, num_heads, dim // num_heads))
     return keras.ops.transpose(tensor, (0, 2, 1, 3))
+
+
+def _rows(tensor: Any) -> int:
+    """The batch size for a reshape. -1 where it is not known when the graph is made: so it is
+    not looked up in every layer of every step."""
+    return tensor.shape[0] or -1
 
 
 def _product_with_transposed(left: Any, right: Any) -> Any:
@@ -125,7 +131,7 @@ class DotProductAttention(keras.layers.Layer):
         if len(key.shape) == 3:
             key = split_heads(key, self.num_heads)
             value = split_heads(value, self.num_heads)
-        length, dim = keras.ops.shape(query)[1:]
+        rows, (length, dim) = _rows(query), keras.ops.shape(query)[1:]
         query = query * scale
         if self.shared:
             # The rows that read one key as the positions of one query.
@@ -144,8 +150,8 @@ class DotProductAttention(keras.layers.Layer):
             output = keras.ops.transpose(output, (0, 2, 1, 3))
         weights = keras.ops.mean(weights, 1)
         if self.shared:
-            weights = keras.ops.reshape(weights, (-1, length, keras.ops.shape(weights)[-1]))
-        return keras.ops.reshape(output, (-1, length, dim)), weights
+            weights = keras.ops.reshape(weights, (rows, length, keras.ops.shape(weights)[-1]))
+        return keras.ops.reshape(output, (rows, length, dim)), weights
 
     def _hide(self, scores, mask):
         hidden = keras.ops.cast(HIDDEN, scores.dtype)
