@@ -27,7 +27,7 @@ from benchmarks.timing import describe_process, measure  # noqa: E402
 from benchmarks.workloads import LENGTH, WORKLOADS, build_model, made_up_lines  # noqa: E402
 
 LITERT = {f"litert-{kind}": kind for kind in ("float32", "float16", "int8")}
-DECODE = ("keras", "saved_model", "c_api", *LITERT)
+DECODE = ("keras", "keras-xla", "saved_model", "saved_model-xla", "c_api", *LITERT)
 TRAIN = ("fit", "pipeline", "fit-jit")
 # Batches of one timed call of `fit`: its own start is no part of a step.
 STEPS = 4
@@ -43,13 +43,17 @@ def settings(beam: int) -> Any:
 def artefact(workload: str, variant: str, beam: int, folder: Path) -> Path:
     """The exported model; exports it where it is not there yet."""
     from export import export_saved_model, export_tflite
+    from keras_seq2seq.decoding import num_threads
 
     kind = LITERT.get(variant)
-    path = folder / f"{workload}-beam{beam}-{kind or 'saved_model'}"
+    is_compiled = variant == "saved_model-xla"
+    engine = kind or ("saved_model-xla" if is_compiled else "saved_model")
+    path = folder / f"{workload}-beam{beam}-{engine}"
     if not path.exists():
         model = build_model(workload, with_text=True)
         if kind is None:
-            export_saved_model(model, path, settings(beam))
+            threads = num_threads() if is_compiled else 0
+            export_saved_model(model, path, settings(beam), xla_threads=threads)
         else:
             export_tflite(model, path, settings(beam), quantization=kind)
     return path
@@ -58,10 +62,10 @@ def artefact(workload: str, variant: str, beam: int, folder: Path) -> Path:
 def decoder(workload: str, variant: str, batch: int, beam: int, threads: int, folder: Path):
     """A function that decodes one batch, and what else is worth knowing."""
     lines = made_up_lines(workload, batch, seed=0)
-    if variant == "keras":
+    if variant.startswith("keras"):
         model = build_model(workload, with_text=True)
-        search = settings(beam)
-        return lambda: model.generate(lines, search), {}
+        search, jit = settings(beam), variant == "keras-xla"
+        return lambda: model.generate(lines, search, jit_compile=jit), {}
     path = artefact(workload, variant, beam, folder)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     begin = time.perf_counter()
@@ -76,7 +80,7 @@ def decoder(workload: str, variant: str, batch: int, beam: int, threads: int, fo
         def run():
             return runner.generate(lines[0])
 
-    elif variant == "saved_model":
+    elif variant.startswith("saved_model"):
         import tensorflow as tf
 
         loaded = tf.saved_model.load(str(path))

@@ -39,7 +39,12 @@ def jobs(which: str) -> list[Job]:
             for variant in ("saved_model", *LITERT):
                 rows.append(_decode(workload, variant, 1, beam, 1))
             for batch in (32, 128) if full else (32,):
-                for variant in ("keras", "saved_model", "c_api") if full else ("saved_model",):
+                batched = (
+                    ("keras", "keras-xla", "saved_model", "saved_model-xla", "c_api")
+                    if full
+                    else ("saved_model", "saved_model-xla")
+                )
+                for variant in batched:
                     rows.append(_decode(workload, variant, batch, beam, 2))
         for variant in ("fit", "pipeline") if full else ("fit",):
             rows.append(

@@ -19,9 +19,9 @@ from .options import (
 )
 from .pairs import read_data
 
-# What `export` can write; names of the folders too. The first three if none is asked for.
-FORMATS = ("saved_model", "tflite", "tflite_int8", "tflite_float16", "serving", "web")
-DEFAULT_FORMATS = FORMATS[:3]
+# What `export` can write; names of the folders too.
+DEFAULT_FORMATS = ("saved_model", "tflite", "tflite_int8")
+FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "web")
 
 
 @click.command()
@@ -47,7 +47,9 @@ def export(
 ) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
 
-    saved_model: strings in and out, for TensorFlow Serving. tflite: ids in and out, builtin
+    saved_model: strings in and out, for TensorFlow Serving; saved_model_xla compiles its loop
+    for as many threads as this machine has: faster for batches, after seconds for each new
+    size. tflite: ids in and out, builtin
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
     a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
     web: a page that generates in the browser.

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from keras_seq2seq.decoding import num_threads
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
@@ -28,6 +29,9 @@ def _tflite(quantization: str) -> Exporter:
 EXPORTERS: dict[str, Exporter] = {
     "saved_model": lambda model, path, settings, name: export_saved_model(
         model, path, settings
+    ),
+    "saved_model_xla": lambda model, path, settings, name: export_saved_model(
+        model, path, settings, xla_threads=num_threads()
     ),
     "tflite": _tflite("float32"),
     "tflite_float16": _tflite("float16"),

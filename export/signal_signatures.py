@@ -70,12 +70,15 @@ class SignalSignatures(TextSignatures):
         return {preprocessor.key: array, "encoder_lengths": lengths}, error
 
 
-def source_signatures(model: TextGeneration, settings: GenerationSettings) -> TextSignatures:
+def source_signatures(
+    model: TextGeneration, settings: GenerationSettings, xla_threads: int = 0
+) -> TextSignatures:
     """The signatures of a SavedModel, by the kind of the model's sources."""
     if not isinstance(model, Seq2Seq):
-        return GenerationSignatures(model, settings)
+        return GenerationSignatures(model, settings, xla_threads=xla_threads)
     text = model.preprocessor.kind == "text"
-    return (TextSignatures if text else SignalSignatures)(model, settings)
+    signatures = TextSignatures if text else SignalSignatures
+    return signatures(model, settings, xla_threads=xla_threads)
 
 
 def _says(before: str, numbers: tf.Tensor, after: str) -> tf.Tensor:

@@ -50,16 +50,22 @@ class IdSignatures:
         model: The model.
         settings: How targets are generated.
         batch_size: int, or `None` for any.
+        xla_threads: int. If positive, `serving_default` is compiled by XLA for them.
     """
 
     NAMES: tuple[str, ...] = ("serving_default", "encode", "decode_step")
 
     def __init__(
-        self, model: TextGeneration, settings: GenerationSettings, batch_size: int | None = None
+        self,
+        model: TextGeneration,
+        settings: GenerationSettings,
+        batch_size: int | None = None,
+        xla_threads: int = 0,
     ):
         self.model: Any = model
         self.batch_size = batch_size
         self.settings = settings
+        self.xla_threads = xla_threads
         model.check_settings(settings)
 
     def functions(self) -> dict[str, Any]:
@@ -84,6 +90,8 @@ class IdSignatures:
         return self.outputs(self.hypotheses(inputs))
 
     def hypotheses(self, inputs: dict[str, tf.Tensor]) -> Hypotheses:
+        if self.xla_threads:
+            return self.model.generate_ids_compiled(inputs, self.settings, self.xla_threads)
         # A fixed batch is for a converter, which needs the other sizes fixed too.
         fixed = self.batch_size is not None
         return self.model.generate_ids(inputs, self.settings, fixed_shapes=fixed)

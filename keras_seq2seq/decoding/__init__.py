@@ -26,6 +26,7 @@ from keras_seq2seq.decoding.loop import (
     Snapshot,
     Strategy,
 )
+from keras_seq2seq.decoding.pieces import decode_by_pieces, num_threads
 from keras_seq2seq.decoding.rules import (
     AllowedTargets,
     ForcedPrefix,
@@ -63,6 +64,7 @@ __all__ = [
     "Request",
     "Rule",
     "Sampling",
+    "Search",
     "SearchTree",
     "Snapshot",
     "Strategy",
@@ -75,6 +77,7 @@ __all__ = [
     "build_filters",
     "build_rules",
     "build_strategy",
-    "Search",
+    "decode_by_pieces",
+    "num_threads",
     "score_tokens",
 ]

@@ -88,7 +88,8 @@ class Sampling(GreedySearch):
     By the Gumbel trick: the argument of the maximum of `score + g`, with `g` independent
     standard Gumbel noise, is a draw from `softmax(score)`. The noise depends on `seed`, the
     step and the row alone: no state, the same seed gives the same targets, also when
-    exported. `log_probs` are those of the model, not of the filtered distribution.
+    exported; compiled by XLA, which makes noise in its own way, it gives others. `log_probs`
+    are those of the model, not of the filtered distribution.
 
     Args:
         num_samples: int, at least 1.

@@ -22,6 +22,7 @@ from keras_seq2seq.decoding import (
     SuppressTokens,
     build_rules,
     build_strategy,
+    decode_by_pieces,
 )
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
@@ -188,6 +189,22 @@ class IdGeneration:
             if fixed_shapes:
                 search = replace(search, growing={})
             return search.decode()
+
+    def generate_ids_compiled(
+        self, inputs: dict[str, Any], settings: GenerationSettings, threads: int
+    ) -> Hypotheses:
+        """`generate_ids` compiled by XLA, the batch in up to `threads` pieces side by side.
+
+        Padded as `decode_by_pieces` says; caches have room for the longest target from the
+        start. Samples are drawn for the batch as a whole, so they come in one piece.
+        """
+
+        def generate(piece: dict[str, Any]) -> Hypotheses:
+            return self.generate_ids(piece, settings, fixed_shapes=True)
+
+        longest = None if self._preprocessor is None else self.preprocessor.source_positions
+        pieces = 1 if settings.sample else threads
+        return decode_by_pieces(generate, inputs, num_pieces=pieces, longest=longest)
 
     def _search(
         self,

@@ -66,7 +66,7 @@ def test_alignment_has_a_row_a_target_token_and_sums_to_one(text_model):
 
 def test_one_trace_serves_every_batch(text_model):
     text_model.generate(["a", "abc"], num_beams=2)
-    function = text_model._decode_functions(GenerationSettings(num_beams=2), False)
+    function = text_model._decode_functions(GenerationSettings(num_beams=2), False, False)
     text_model.generate(["abcdef"] * 5, num_beams=2)
     assert function.experimental_get_tracing_count() == 1
 
