@@ -2,11 +2,13 @@
 
     python benchmarks/table.py --set short --json runs/benchmark.jsonl
     python benchmarks/table.py --set short --peers peers.jsonl
+    python benchmarks/table.py --rows rows.jsonl --markdown table.md
 
-Peers are lines of JSON with the same keys (`peer`, `workload`, `mode`, `variant`, `batch`,
-`beam`, `threads`, `tok_s`, and `tok_cpu_s` where one thread was timed), measured on the same
-machine. A process that fails is a row that says so. The last column is the share of the bound
-of `benchmarks/limits.py`.
+Peers are lines of JSON with the same keys (`peer`, `version`, `workload`, `mode`, `variant`,
+`batch`, `beam`, `threads`, `tok_s`, and `tok_cpu_s` where one thread was timed), measured on
+the same machine. `--rows` measures nothing but draws lines of both kinds, which a script may
+have timed in turn. A process that fails is a row that says so. `of the bound` is the share of
+the bound of `benchmarks/limits.py`.
 """
 
 import json
@@ -105,36 +107,88 @@ def share_of_bound(row: Job, rates: dict[int, dict[str, float]]) -> float:
     return rate(row) / bound(row["workload"], row["batch"], row["beam"], known, size)
 
 
-def draw(rows: list[Job], peers: list[Job], rates: dict[int, dict[str, float]]) -> Table:
+COLUMNS = ("workload", "engine", "batch", "beam", "threads", "tokens/s", "p10 to p90")
+COMPARED = ("best peer", "ratio", "of the bound")
+OURS = "keras_seq2seq"
+
+
+def cells(row: Job, peers: list[Job], rates: dict[int, dict[str, float]]) -> list[str]:
+    """One line of the table; a peer's own line has no ratio."""
+    name = row["workload"] + (", training" if row["mode"] == "train" else "")
+    is_ours = row.get("peer", OURS) == OURS
+    engine = row["variant"] if is_ours else f"{row['peer']} {row['variant']}"
+    start = [name, engine, *(str(row[key]) for key in ("batch", "beam", "threads"))]
+    if "error" in row:
+        return [*start, "failed", row["error"][:60], "", "", ""]
+    start += [f"{rate(row):,.0f}", _spread(row)]
+    if not is_ours:
+        return [*start, "", "", ""]
+    peer = best_peer(row, peers)
+    share = f"{100 * share_of_bound(row, rates):.0f} %"
+    if peer is None:
+        return [*start, "", "", share]
+    ratio = f"{rate(row) / rate(peer):.2f}"
+    return [*start, f"{peer['peer']} {peer['variant']}", ratio, share]
+
+
+def _spread(row: Job) -> str:
+    """Tokens a second of the slowest and the fastest tenth of the calls."""
+    median, low, high = (
+        row.get(f"wall_{part}s", row.get(f"{part}s" if part else "median_s"))
+        for part in ("", "p90_", "p10_")
+    )
+    # Shares of the median's rate: with one thread that is of the process's own time.
+    return f"{median / low * rate(row):,.0f} to {median / high * rate(row):,.0f}"
+
+
+def draw(lines: list[list[str]]) -> Table:
     table = Table(title="Tokens a second, 25 in, 25 out, random weights")
-    for name in ("workload", "engine", "batch", "beam", "threads", "tokens/s", "p10 to p90"):
-        table.add_column(name, justify="left" if name in ("workload", "engine") else "right")
-    for name in ("best peer", "ratio", "of the bound", "others' load"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        name = row["workload"] + (", training" if row["mode"] == "train" else "")
-        start = [name, row["variant"], *(str(row[k]) for k in ("batch", "beam", "threads"))]
-        if "error" in row:
-            table.add_row(*start, "failed", row["error"][:60])
-            continue
-        peer = best_peer(row, peers)
-        spread = [row["wall_s"] / row[f"wall_p{part}_s"] * row["tok_s"] for part in (90, 10)]
-        table.add_row(
-            *start,
-            f"{rate(row):,.0f}",
-            f"{spread[0]:,.0f} to {spread[1]:,.0f}",
-            "" if peer is None else f"{peer['peer']} {peer['variant']}",
-            "" if peer is None else f"{rate(row) / rate(peer):.2f}",
-            f"{100 * share_of_bound(row, rates):.0f} %",
-            f"{100 * row['busy']:.0f} %",
-        )
+    for index, name in enumerate((*COLUMNS, *COMPARED)):
+        table.add_column(name, justify="left" if index < 2 else "right")
+    for line in lines:
+        table.add_row(*line)
     return table
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """The same table for the documents."""
+    header = [*COLUMNS, *COMPARED]
+    rule = ["---", "---", *["--:"] * (len(header) - 2)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in (header, rule, *lines))
+
+
+def ordered(rows: list[Job]) -> list[Job]:
+    """Rows of one workload and size next to each other, the fastest first."""
+    first: dict[tuple, int] = {}
+    for row in rows:
+        first.setdefault(_place(row), len(first))
+    return sorted(rows, key=lambda row: (first[_place(row)], -rate(row) if _ok(row) else 0))
+
+
+def _place(row: Job) -> tuple:
+    return tuple(row[key] for key in ("mode", "workload", "threads", "batch", "beam"))
+
+
+def _ok(row: Job) -> bool:
+    return "error" not in row
+
+
+def versions(rows: list[Job]) -> str:
+    """Every engine that was timed, with its version."""
+    found = {row["peer"]: row.get("version", row.get("keras-seq2seq", "")) for row in rows}
+    tensorflow = {row["tensorflow"] for row in rows if "tensorflow" in row}
+    return ", ".join(
+        [f"{name} {version}" for name, version in found.items()]
+        + [f"TensorFlow {version}" for version in sorted(tensorflow)]
+    )
 
 
 @click.command()
 @click.option("--set", "which", type=click.Choice(["short", "full"]), default="short")
 @click.option("--seconds", default=3.0, show_default=True, help="Of timed calls, a row.")
 @click.option("--peers", type=click.Path(exists=True, path_type=Path), help="JSON lines.")
+@click.option("--rows", "rows_file", type=click.Path(exists=True, path_type=Path))
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path))
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Rows to append.")
 @click.option(
     "--artefacts",
@@ -143,26 +197,58 @@ def draw(rows: list[Job], peers: list[Job], rates: dict[int, dict[str, float]]) 
     help="Folder of the exports.",
 )
 def main(
-    which: str, seconds: float, peers: Path | None, json_file: Path | None, artefacts: Path
+    which: str,
+    seconds: float,
+    peers: Path | None,
+    rows_file: Path | None,
+    markdown_file: Path | None,
+    json_file: Path | None,
+    artefacts: Path,
 ) -> None:
     """Time this package, beside peers where their results are given."""
     console = Console()
-    artefacts.mkdir(parents=True, exist_ok=True)
-    others = [json.loads(line) for line in peers.read_text().splitlines()] if peers else []
+    others = _read(peers) if peers else []
     rates = {threads: measure_rates(threads) for threads in (1, 2)}
+    if rows_file:
+        rows = _read(rows_file)
+        others += [row for row in rows if row["peer"] != OURS]
+        rows = ordered(rows)
+    else:
+        artefacts.mkdir(parents=True, exist_ok=True)
+        rows = _measured(jobs(which), artefacts, seconds, json_file, console)
+    lines = [cells(row, others, rates) for row in rows]
+    console.print(draw(lines))
+    notes = [
+        "One thread: time of the process. More: time of the clock, median of the calls.",
+        f"Bounds: {'; '.join(_rates(threads, rates[threads]) for threads in rates)}.",
+        f"Timed: {versions([row for row in rows if _ok(row)])}.",
+    ]
+    console.print("\n".join(notes), highlight=False)
+    if markdown_file:
+        markdown_file.write_text(markdown(lines) + "\n" + "\n".join(notes) + "\n", "utf-8")
+
+
+def _read(path: Path) -> list[Job]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _measured(
+    todo: list[Job], artefacts: Path, seconds: float, json_file: Path | None, console: Console
+) -> list[Job]:
     rows = []
-    for number, job in enumerate(todo := jobs(which), 1):
+    for number, job in enumerate(todo, 1):
         console.print(f"{number}/{len(todo)}", *job.values(), highlight=False)
         rows.append(run(job, artefacts, seconds))
         if json_file:
             json_file.parent.mkdir(parents=True, exist_ok=True)
             with json_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
-    console.print(draw(rows, others, rates))
-    console.print(
-        "One thread: time of the process. More: time of the clock; `others' load` is the share "
-        "of the machine that other processes took."
-    )
+    return rows
+
+
+def _rates(threads: int, known: dict[str, float]) -> str:
+    numbers = ", ".join(f"{name} {value:,.0f}" for name, value in known.items())
+    return f"{threads} thread{'s' if threads > 1 else ''}: {numbers}"
 
 
 if __name__ == "__main__":

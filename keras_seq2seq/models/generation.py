@@ -5,6 +5,7 @@ sound.
 """
 
 import dataclasses
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.constraints import check_prefixes, length_range
 from keras_seq2seq.models.scoring import TextScoring
 from keras_seq2seq.settings import GenerationSettings
+
+# TensorFlow's memory optimizer keeps sums of a large loop in variables of one name, so that
+# calls from several Python threads at once would fail.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class TextGeneration(TextScoring):
@@ -208,7 +213,8 @@ class TextGeneration(TextScoring):
             arguments = [self.preprocessor.encoder_inputs([sources[i] for i in batch])]
             if prefixes is not None:
                 arguments.append(tf.constant([prefixes[i] for i in batch]))
-            parts.append(function(*arguments))
+            with _ONE_AT_A_TIME:
+                parts.append(function(*arguments))
         unsort = np.argsort(order, kind="stable")
         return Hypotheses(
             *(
