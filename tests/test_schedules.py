@@ -1,7 +1,13 @@
+import subprocess
+import sys
+
 import keras
 import pytest
 
+from keras_seq2seq.losses import SmoothedCrossentropy
+from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.schedules import InverseSquareRoot, LinearWarmup, noam
+from tests.zoo import MODELS
 
 
 @pytest.mark.parametrize(
@@ -34,3 +40,17 @@ def test_an_optimizer_takes_it_and_gives_it_back(schedule):
 def test_values_out_of_range_are_refused(schedule, arguments):
     with pytest.raises(ValueError, match="`peak` must be above 0 and `warmup_steps`"):
         schedule(*arguments)
+
+
+@pytest.mark.large
+def test_a_compiled_model_loads_after_one_import(tmp_path):
+    model = Seq2Seq(*MODELS["general"]())
+    model.compile(keras.optimizers.Adam(InverseSquareRoot(0.1, 10)), SmoothedCrossentropy(0.1))
+    model.save(tmp_path / "model.keras")
+    program = (
+        "import keras, keras_seq2seq.models;"
+        f"model = keras.saving.load_model({str(tmp_path / 'model.keras')!r});"
+        "print(type(model.loss).__name__, model.loss.label_smoothing)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["SmoothedCrossentropy", "0.1"], done.stderr
