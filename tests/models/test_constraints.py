@@ -170,7 +170,7 @@ def test_unknown_tokens_are_replaced_by_the_source_token_attended_most(copying_m
 def test_one_trace_serves_every_batch_with_prefixes_and_alignments(text_model):
     settings = GenerationSettings(num_beams=2, alignments=True, max_length_ratio=2.0)
     text_model.generate(["a", "abc"], settings, prefixes="AA")
-    function = text_model._decode_functions(settings, True)
+    function = text_model._decode_functions(settings, True, False)
     text_model.generate(["abcdef"] * 5, settings, prefixes=["AA BB"] * 5)
     assert function.experimental_get_tracing_count() == 1
 
