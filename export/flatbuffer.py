@@ -1,7 +1,9 @@
-"""Which operations a `.tflite` file needs, read from its own tables."""
+"""The tables of a `.tflite` file: which operations it needs, and how small they can be."""
 
 from dataclasses import dataclass
 
+import flatbuffers
+import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 _BUILTINS = {
@@ -84,3 +86,63 @@ def unfit_operations(content: bytes) -> list[Operation]:
         or operation.name in STATEFUL
         or (operation.in_loop and operation.name in CONVOLUTIONS)
     ]
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes each string and each short vector once, however many tables refer to it."""
+
+    # Longer ones are weights, which the converter shares itself.
+    LONGEST_SHARED = 1 << 16
+    # What the schema demands of weights; LiteRT reads them where they lie in the file.
+    DATA_ALIGNMENT = 16
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[object, int] = {}
+
+    def CreateString(self, s: str | bytes, *options: str) -> int:
+        if s not in self._written:
+            self._written[s] = super().CreateString(s, *options)
+        return self._written[s]
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        content = x.tobytes()
+        if len(content) > self.LONGEST_SHARED:
+            return self._write(x.itemsize, content)
+        key = x.dtype.str, content
+        if key not in self._written:
+            self._written[key] = self._write(x.itemsize, content)
+        return self._written[key]
+
+    def _write(self, item_size: int, content: bytes) -> int:
+        count = len(content) // item_size
+        self.StartVector(item_size, count, self.DATA_ALIGNMENT if item_size == 1 else item_size)
+        self.head -= len(content)
+        self.Bytes[self.head : self.head + len(content)] = content
+        self.vectorNumElems = count
+        return self.EndVector()
+
+
+def compact(content: bytes) -> bytes:
+    """The same model in fewer bytes.
+
+    The converter gives each tensor its own name, shape, scales and zero points (8 bytes for
+    each channel, all 0 for weights), and each signature has tensors of its own for the shared
+    weights; and each tensor without data has an empty buffer. Here tables refer to one copy
+    of what is equal, and tensors without data to buffer 0, which the schema keeps empty. No
+    tensor or operation is changed.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    for tensor in tensors:
+        if model.buffers[tensor.buffer].data is None:
+            tensor.buffer = 0
+    users = tensors + (model.metadata or [])
+    kept = sorted({0, *(user.buffer for user in users)})
+    moved = {old: new for new, old in enumerate(kept)}
+    model.buffers = [model.buffers[old] for old in kept]
+    for user in users:
+        user.buffer = moved[user.buffer]
+    builder = _SharingBuilder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -14,7 +14,7 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .artefact import write_new
 from .device_bundle import write_bundle
-from .flatbuffer import unfit_operations
+from .flatbuffer import compact, unfit_operations
 from .graph import write_graph
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
@@ -93,7 +93,7 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
             f"LiteRT does not run operations of this model, or not reliably: {listed} "
             "(docs/devices.md)."
         )
-    return content
+    return compact(content)
 
 
 def _lacking(message: str) -> str:

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from tensorflow.lite.python import schema_py_generated as schema
 
-from export import LiteRTRunner, export_tflite
-from export.flatbuffer import Operation, read_operations, unfit_operations
+from export import LiteRTRunner, export_tflite, tflite
+from export.flatbuffer import Operation, compact, read_operations, unfit_operations
 from export.tflite import convert, convert_signatures
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -115,6 +116,41 @@ def test_int8_weights_are_smaller_and_close(text_model, pairs, tmp_path):
     assert np.median(np.abs(differences)) < 0.5
     sizes = [(tmp_path / n / "model.tflite").stat().st_size for n in ("int8", "float32")]
     assert sizes[0] < sizes[1]
+
+
+def test_a_compact_file_has_the_same_tables(text_model, monkeypatch):
+    monkeypatch.setattr(tflite, "compact", lambda content: content)
+    content = convert(text_model, quantization="int8")
+    smaller = compact(content)
+    assert _tables(smaller) == _tables(content)
+    assert len(smaller) < len(content)
+    model = schema.Model.GetRootAsModel(smaller, 0)
+    start = np.frombuffer(smaller, np.uint8).ctypes.data
+    for index in range(model.BuffersLength()):
+        data = model.Buffers(index).DataAsNumpy()
+        if not isinstance(data, int):
+            assert (data.ctypes.data - start) % 16 == 0
+
+
+def _tables(content):
+    """A `.tflite` file as plain values; each user of a buffer with its data."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    buffers, model.buffers = model.buffers, []
+    for user in [
+        tensor for graph in model.subgraphs for tensor in graph.tensors
+    ] + model.metadata:
+        user.buffer = buffers[user.buffer].data
+    return _plain(model)
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if hasattr(value, "__dict__"):
+        return {name: _plain(item) for name, item in vars(value).items()}
+    return value
 
 
 def test_an_unknown_quantization_is_refused(text_model):
