@@ -19,6 +19,7 @@ _SUBPACKAGES = (
     "pictures",
     "schedules",
     "settings",
+    "token_accuracy",
     "tokenizers",
 )
 

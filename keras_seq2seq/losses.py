@@ -58,8 +58,9 @@ def _smoothed_crossentropy(labels: Any, logits: Any, label_smoothing: float) -> 
     """`(batch, length)` losses, `log sum exp(x) - (1 - e) x_y - e mean(x)`.
 
     The logits are the largest tensor of a training step. Its gradient, `softmax(x) - (1 - e)
-    onehot(y) - e / V`, is written in one pass and at one place a row; differentiated operation
-    by operation it takes as long as the products that make the logits.
+    onehot(y) - e / V`, keeps the softmax of the forward pass and is changed at one place a
+    row; differentiated operation by operation it takes as long as the products that make the
+    logits.
     """
     ops = keras.ops
     size = logits.shape[-1]
@@ -67,18 +68,23 @@ def _smoothed_crossentropy(labels: Any, logits: Any, label_smoothing: float) -> 
 
     @ops.custom_gradient
     def losses_of(rows: Any) -> Any:
-        top = ops.max(rows, axis=-1, keepdims=True)
-        norm = top + ops.log(ops.sum(ops.exp(rows - top), axis=-1, keepdims=True))
+        probabilities = ops.softmax(rows, axis=-1)
+        # `max p = exp(max x - norm)`, and at least 1 / V: no logarithm of nearly nothing.
+        norm = ops.max(rows, axis=-1, keepdims=True) - ops.log(
+            ops.max(probabilities, axis=-1, keepdims=True)
+        )
         chosen = ops.take_along_axis(rows, row_labels, axis=-1)
         spread = ops.mean(rows, axis=-1, keepdims=True)
         losses = norm - (1 - label_smoothing) * chosen - label_smoothing * spread
 
         def gradient(upstream: Any) -> Any:
-            slope = (ops.exp(rows - norm) - label_smoothing / size) * upstream
-            at_label = ops.exp(chosen - norm) - label_smoothing / size - (1 - label_smoothing)
+            slope = probabilities
+            if label_smoothing:
+                slope = slope - label_smoothing / size
             numbers = ops.arange(ops.shape(rows)[0], dtype="int32")[:, None]
             places = ops.concatenate([numbers, row_labels], axis=-1)
-            return ops.scatter_update(slope, places, (at_label * upstream)[:, 0])
+            at_label = -(1 - label_smoothing) * upstream[:, 0]
+            return ops.scatter_update(slope * upstream, places, at_label, reduction="add")
 
         return losses, gradient
 

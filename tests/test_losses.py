@@ -57,7 +57,7 @@ def test_its_gradient_is_that_of_its_equation(label_smoothing):
     (value, gradient), (expected, expected_gradient) = (
         _value_and_gradient(function, logits) for function in (ours, by_equation)
     )
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
 
 

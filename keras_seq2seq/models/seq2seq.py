@@ -25,6 +25,7 @@ from keras_seq2seq.models.parts import (
     Encoder,
     State,
 )
+from keras_seq2seq.token_accuracy import TokenAccuracy
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,12 @@ class Seq2Seq(TextGeneration, keras.Model):
         return sorted(set(self.decoder_model.output) - {LOGITS, ALIGNMENT})
 
     @property
+    def compiles(self) -> bool:
+        """Whether XLA can compile a search; see `SourceEmbedding`."""
+        embedding = getattr(self.encoder, "embedding", None)
+        return getattr(embedding, "compiles", True)
+
+    @property
     def shared_entries(self) -> Sequence[str]:
         """Names of the constant entries that a step reads for all beams of a source."""
         return self.decoder.shared_entries(self.decoder_model.input)
@@ -194,7 +201,7 @@ class Seq2Seq(TextGeneration, keras.Model):
         if isinstance(loss, str) and loss == "auto":
             loss = SmoothedCrossentropy(0.0)
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
-            weighted_metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            weighted_metrics = [TokenAccuracy()]
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
