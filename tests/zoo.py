@@ -21,6 +21,7 @@ from keras_seq2seq.models import (
     PointerGenerator,
     RecurrentDecoder,
     RecurrentEncoder,
+    SentenceEmbedding,
     Seq2Seq,
     TokenEmbedding,
     TransformerDecoder,
@@ -147,6 +148,14 @@ MODELS = {
     ),
     "convolution, transformer": lambda: (
         transformer_encoder(ConvolutionEmbedding(tokens(), 8, kernel_size=4)),
+        transformer_decoder(),
+    ),
+    "sentences": lambda: (
+        RecurrentEncoder(SentenceEmbedding(tokens(), [5, 7]), 8, bidirectional=True),
+        decoder(attention=LuongAttention(7)),
+    ),
+    "sentences, transformer": lambda: (
+        transformer_encoder(SentenceEmbedding(tokens(8), [5, 7])),
         transformer_decoder(),
     ),
     "tied output, lstm": lambda: (

@@ -58,6 +58,9 @@ class TrainingConfig:
         "Positions of a Transformer.",
         choices=("sinusoidal", "learned", "rotary", "relative", "none"),
     )
+    attention_dropout: float | None = setting(
+        None, "Share of a Transformer's attention weights dropped; as --dropout if not given."
+    )
     normalize_first: bool = setting(True, "A Transformer normalizes before its sublayers.")
     tie_output: bool = setting(False, "Logits from the target embeddings.")
     share_embeddings: bool = setting(
@@ -76,6 +79,9 @@ class TrainingConfig:
     )
     picture_cells: bool = setting(
         False, "Each place of a picture is a position of its own, for attention to choose."
+    )
+    sentence_ends: str = setting(
+        "", "Tokens that end a sentence, with spaces between: the encoder reads sentences."
     )
     ctc_weight: float = setting(0.0, "Weight of an auxiliary CTC loss on the encoder.")
     scheduled_sampling: str = setting(
@@ -291,6 +297,7 @@ MODEL_SETTINGS = (
     "recurrent_dropout",
     "intermediate_dim",
     "positions",
+    "attention_dropout",
     "normalize_first",
     "tie_output",
     "share_embeddings",
@@ -301,6 +308,7 @@ MODEL_SETTINGS = (
     "convolution_strides",
     "spec_augment",
     "picture_cells",
+    "sentence_ends",
     "ctc_weight",
 )
 

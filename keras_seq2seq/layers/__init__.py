@@ -24,6 +24,7 @@ from keras_seq2seq.layers.positions import (
     SinusoidalPositions,
 )
 from keras_seq2seq.layers.scheduled_sampling import ScheduledSampling
+from keras_seq2seq.layers.sentence_pooling import SentencePooling
 from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RelativePositions",
     "RotaryPositions",
     "ScheduledSampling",
+    "SentencePooling",
     "SinusoidalPositions",
     "SpecAugment",
     "SplitHeads",

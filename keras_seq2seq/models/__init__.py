@@ -15,6 +15,7 @@ from keras_seq2seq.models.architectures import (
 from keras_seq2seq.models.bridges import Bridge, CopyBridge, DenseBridge, ZeroBridge
 from keras_seq2seq.models.embeddings import (
     ConvolutionEmbedding,
+    SentenceEmbedding,
     SourceEmbedding,
     TokenEmbedding,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Preset",
     "RecurrentDecoder",
     "RecurrentEncoder",
+    "SentenceEmbedding",
     "Seq2Seq",
     "SourceEmbedding",
     "TokenEmbedding",

@@ -1,6 +1,6 @@
 """Ready-made models: parts chosen by a few settings, and sizes by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,7 @@ def recurrent(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     picture_cells: bool = False,
+    sentence_ends: Sequence[str] = (),
     ctc_weight: float = 0.0,
     share_embeddings: bool = False,
     copy: bool = False,
@@ -83,6 +84,8 @@ def recurrent(
         spec_augment: bool. `SpecAugment` on frames and sound. Defaults to `False`.
         picture_cells: bool. Each place of a picture is a position of its own, for attention to
             choose. Defaults to `False`.
+        sentence_ends: strings. Source tokens that end a sentence: the encoder reads a vector
+            a sentence (`SentenceEmbedding`). Defaults to none: a vector a token.
         ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
@@ -114,6 +117,7 @@ def recurrent(
         convolution_strides,
         spec_augment,
         picture_cells,
+        sentence_ends,
     )
     encoder = RecurrentEncoder(
         source,
@@ -199,6 +203,7 @@ def transformer(
     num_layers: int = 4,
     num_heads: int = 4,
     dropout: float = 0.1,
+    attention_dropout: float | None = None,
     normalize_first: bool = True,
     positions: str = "sinusoidal",
     tie_output: bool = False,
@@ -208,6 +213,7 @@ def transformer(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     picture_cells: bool = False,
+    sentence_ends: Sequence[str] = (),
     ctc_weight: float = 0.0,
     copy: bool = False,
 ) -> Seq2Seq:
@@ -224,13 +230,14 @@ def transformer(
         num_layers: int. Blocks of the encoder, and of the decoder. Defaults to 4.
         num_heads: int. Defaults to 4.
         dropout: float. Defaults to 0.1.
+        attention_dropout: float. Of attention weights. Defaults to `dropout`.
         normalize_first: bool. Defaults to `True`.
         positions: string. As of `TransformerEncoder`. Defaults to `"sinusoidal"`.
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
         encoder_layers, convolutions, convolution_strides, spec_augment, picture_cells,
-        ctc_weight, copy: As of `recurrent`.
+        sentence_ends, ctc_weight, copy: As of `recurrent`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
@@ -242,6 +249,7 @@ def transformer(
         convolution_strides,
         spec_augment,
         picture_cells,
+        sentence_ends,
     )
     target = _target_embedding(preprocessor, source, hidden_dim, share_embeddings)
     shared: dict[str, Any] = {
@@ -249,6 +257,7 @@ def transformer(
         "num_heads": num_heads,
         "num_layers": num_layers,
         "dropout": dropout,
+        "attention_dropout": attention_dropout,
         "normalize_first": normalize_first,
         "positions": positions,
     }

@@ -1,11 +1,12 @@
 """How a source becomes a sequence of vectors: the first part of every encoder."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution
+from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution, SentencePooling
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Part, Tensor, check_sizes
 
 
@@ -15,10 +16,13 @@ class SourceEmbedding(Part):
     Attributes:
         embedding_dim: int. Size of a vector.
         vocabulary_size: int, or `None` for a source that is not token ids.
+        compiles: bool. Whether XLA can compile it: whether shapes follow from those of the
+            inputs, whatever their values.
     """
 
     embedding_dim: int
     vocabulary_size: int | None = None
+    compiles: bool = True
 
     def output_length(self, length: int) -> int:
         """Vectors that a source of so many positions becomes."""
@@ -145,6 +149,7 @@ class ConvolutionEmbedding(SourceEmbedding):
         self.embedding_dim = filters
         # What the sources must fit.
         self.vocabulary_size = embedding.vocabulary_size
+        self.compiles = embedding.compiles
         self.feature_dim = getattr(embedding, "feature_dim", None)
         self.sample_rate = getattr(embedding, "sample_rate", None)
         self._layers: list[keras.layers.Layer] = []
@@ -184,4 +189,58 @@ class ConvolutionEmbedding(SourceEmbedding):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "num_layers": self.num_layers,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class SentenceEmbedding(SourceEmbedding):
+    """A vector for each sentence: the sum of its tokens' vectors, weighted by place.
+
+    Attention then chooses among sentences, and an encoder reads as many positions as there
+    are sentences: for long sources whose sentences each say one thing.
+
+    Args:
+        embedding: `TokenEmbedding`.
+        end_ids: ints, not 0. Ids of the tokens that end a sentence, such as of `.` and `?`.
+        max_places: int. As of `SentencePooling`. Defaults to 32.
+
+    Raises:
+        ValueError: If there are no end ids, or one is not in the vocabulary.
+    """
+
+    # The number of sentences is not known beforehand.
+    compiles = False
+
+    def __init__(self, embedding: TokenEmbedding, end_ids: Sequence[int], max_places: int = 32):
+        self.embedding = embedding
+        self.end_ids = [int(end_id) for end_id in end_ids]
+        self.max_places = max_places
+        self.embedding_dim = embedding.embedding_dim
+        self.vocabulary_size = embedding.vocabulary_size
+        if max(self.end_ids, default=0) >= embedding.vocabulary_size:
+            raise ValueError(
+                f"`end_ids` must be below the vocabulary size, {embedding.vocabulary_size}. "
+                f"Received: end_ids={self.end_ids}."
+            )
+        self._layer: Any = None
+
+    def build(self, name: str) -> None:
+        self.embedding.build(name)
+        if self._layer is None:
+            self._layer = SentencePooling(
+                self.end_ids, self.max_places, name=f"{name}_sentences"
+            )
+
+    def inputs(self) -> dict[str, Tensor]:
+        return self.embedding.inputs()
+
+    def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        vectors, _ = self.embedding(inputs)
+        return self._layer(vectors, self.embedding.token_ids(inputs))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "embedding": keras.saving.serialize_keras_object(self.embedding),
+            "end_ids": self.end_ids,
+            "max_places": self.max_places,
         }

@@ -98,6 +98,11 @@ class Ensemble(TextGeneration):
         return _log_of_mean(logits), changed
 
     @property
+    def compiles(self) -> bool:
+        """Whether XLA can compile a search of every model."""
+        return all(model.compiles for model in self.models)
+
+    @property
     def growing_entries(self) -> dict[str, int]:
         """Those of all models."""
         return {

@@ -190,6 +190,11 @@ class IdGeneration:
                 search = replace(search, growing={})
             return search.decode()
 
+    @property
+    def compiles(self) -> bool:
+        """Whether XLA can compile a search."""
+        return True
+
     def generate_ids_compiled(
         self, inputs: dict[str, Any], settings: GenerationSettings, threads: int
     ) -> Hypotheses:
@@ -197,7 +202,16 @@ class IdGeneration:
 
         Padded as `decode_by_pieces` says; caches have room for the longest target from the
         start. Samples are drawn for the batch as a whole, so they come in one piece.
+
+        Raises:
+            InputError: If the model has shapes that depend on values.
         """
+        if not self.compiles:
+            raise InputError(
+                "This model cannot be compiled by XLA: how many positions its encoder reads "
+                "depends on what the source says. Leave `jit_compile` out; export as "
+                "saved_model."
+            )
 
         def generate(piece: dict[str, Any]) -> Hypotheses:
             return self.generate_ids(piece, settings, fixed_shapes=True)

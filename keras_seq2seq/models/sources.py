@@ -1,10 +1,12 @@
 """The embedding part that fits a preprocessor's sources."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras_seq2seq.layers import FrameNormalization, LogMelSpectrogram, SpecAugment
 from keras_seq2seq.models.embeddings import (
     ConvolutionEmbedding,
+    SentenceEmbedding,
     SourceEmbedding,
     TokenEmbedding,
 )
@@ -22,12 +24,14 @@ def source_embedding(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     picture_cells: bool = False,
+    sentence_ends: Sequence[str] = (),
 ) -> SourceEmbedding:
     """What reads the sources of a preprocessor.
 
-    Text becomes a `TokenEmbedding`; frames of features, normalized by utterance, a
-    `FrameEmbedding`; frames of pictures `(height, width, channels)` a `PictureEmbedding`;
-    sound, as a normalized log-mel spectrogram, a `WaveformEmbedding`.
+    Text becomes a `TokenEmbedding`, or with `sentence_ends` a `SentenceEmbedding`; frames of
+    features, normalized by utterance, a `FrameEmbedding`; frames of pictures `(height, width,
+    channels)` a `PictureEmbedding`; sound, as a normalized log-mel spectrogram, a
+    `WaveformEmbedding`.
 
     Args:
         preprocessor: `TextPreprocessor`, `FramePreprocessor` or `WaveformPreprocessor`.
@@ -38,10 +42,12 @@ def source_embedding(
             `False`.
         picture_cells: bool. Whether each place of a picture is a position of its own.
             Defaults to `False`.
+        sentence_ends: strings. Source tokens that end a sentence. Defaults to none.
 
     Raises:
-        ValueError: If `spec_augment` is asked for text or pictures, or `picture_cells` for
-            anything but pictures.
+        ValueError: If `spec_augment` is asked for text or pictures, `picture_cells` for
+            anything but pictures, or `sentence_ends` for anything but text; or if one of them
+            is no token of the source vocabulary.
     """
     embedding: SourceEmbedding
     layers = [FrameNormalization(name="encoder_normalization")]
@@ -59,10 +65,16 @@ def source_embedding(
             f"{preprocessor.kind} {tuple(shape) or ''}".rstrip()
             + "."
         )
-    if preprocessor.kind == "text":
-        embedding = TokenEmbedding(
-            preprocessor.source_tokenizer.vocabulary_size(), embedding_dim
+    if sentence_ends and preprocessor.kind != "text":
+        raise ValueError(
+            f"`sentence_ends` is for text. Received a source of {preprocessor.kind}."
         )
+    if preprocessor.kind == "text":
+        tokenizer = preprocessor.source_tokenizer
+        embedding = tokens = TokenEmbedding(tokenizer.vocabulary_size(), embedding_dim)
+        if sentence_ends:
+            end_ids = [_id_of(token, tokenizer) for token in sentence_ends]
+            embedding = SentenceEmbedding(tokens, end_ids)
     elif preprocessor.kind == "waveform":
         front_end = LogMelSpectrogram(preprocessor.sample_rate, name="encoder_log_mel")
         embedding = WaveformEmbedding(front_end, embedding_dim, layers)
@@ -75,3 +87,13 @@ def source_embedding(
     return ConvolutionEmbedding(
         embedding, embedding_dim, strides=convolution_strides, num_layers=convolutions
     )
+
+
+def _id_of(token: str, tokenizer: Any) -> int:
+    token_id = tokenizer.token_to_id(token)
+    if tokenizer.id_to_token(token_id) != token:
+        raise ValueError(
+            "`sentence_ends` must be tokens of the source vocabulary. Received: "
+            f"{token!r}, which is none."
+        )
+    return token_id

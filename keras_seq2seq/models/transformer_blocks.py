@@ -156,13 +156,16 @@ class TransformerSettings:
         dropout: float,
         normalize_first: bool,
         positions: str,
+        attention_dropout: float | None,
         name: str,
     ):
         hidden_dim = embedding.embedding_dim
         check_sizes(
             intermediate_dim=intermediate_dim, num_heads=num_heads, num_layers=num_layers
         )
-        check_rates(dropout=dropout)
+        if attention_dropout is None:
+            attention_dropout = dropout
+        check_rates(dropout=dropout, attention_dropout=attention_dropout)
         if hidden_dim % (2 * num_heads):
             raise ValueError(
                 "The embeddings' size must be a multiple of `2 * num_heads`, so that each head "
@@ -187,6 +190,7 @@ class TransformerSettings:
         self.num_layers = num_layers
         self.max_length = max_length
         self.dropout = dropout
+        self.attention_dropout = attention_dropout
         self.normalize_first = normalize_first
         self.positions = positions
         self.name = name
@@ -227,6 +231,7 @@ class TransformerSettings:
             "dropout": self.dropout,
             "normalize_first": self.normalize_first,
             "positions": self.positions,
+            "attention_dropout": self.attention_dropout,
             "name": self.name,
         }
 

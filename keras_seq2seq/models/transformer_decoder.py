@@ -24,13 +24,13 @@ class _DecoderBlock:
         self._own = AttentionProjections(
             of.hidden_dim,
             of.num_heads,
-            of.dropout,
+            of.attention_dropout,
             f"{name}_self",
             causal=True,
             rotary=of.positions == "rotary",
         )
         self.cross = AttentionProjections(
-            of.hidden_dim, of.num_heads, of.dropout, f"{name}_cross", shared=True
+            of.hidden_dim, of.num_heads, of.attention_dropout, f"{name}_cross", shared=True
         )
         most = of.max_length or 0  # A decoder always has it.
         self._keys = KeyValueCache(most, name=f"{name}_keys")
@@ -87,12 +87,12 @@ class TransformerDecoder(TransformerSettings, Decoder):
         num_heads: int.
         num_layers: int.
         max_length: int. Tokens that can be generated at most, the end token included.
-        dropout: float in [0, 1), of embeddings, sublayer outputs and attention weights.
-            Defaults to 0.
+        dropout: float in [0, 1), of embeddings and sublayer outputs. Defaults to 0.
         normalize_first: bool. As of `TransformerEncoder`. Defaults to `True`.
         positions: string. As of `TransformerEncoder`. Defaults to `"sinusoidal"`.
         tie_output: bool. The logits are products with the embeddings, without bias. Defaults
             to `False`.
+        attention_dropout: float, optional. As of `TransformerEncoder`.
         name: string. Start of the names of the layers. Defaults to `"decoder"`.
 
     State: `{name}_position` `(batch,)` int32; for each layer `{name}_{layer}_key` and
@@ -126,6 +126,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
         normalize_first: bool = True,
         positions: str = "sinusoidal",
         tie_output: bool = False,
+        attention_dropout: float | None = None,
         name: str = "decoder",
     ):
         super().__init__(
@@ -137,6 +138,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
             dropout,
             normalize_first,
             positions,
+            attention_dropout,
             name,
         )
         self.tie_output = tie_output

@@ -18,7 +18,7 @@ class _EncoderBlock:
         self._attention = AttentionProjections(
             of.hidden_dim,
             of.num_heads,
-            of.dropout,
+            of.attention_dropout,
             f"{name}_attention",
             rotary=of.positions == "rotary",
         )
@@ -49,11 +49,12 @@ class TransformerEncoder(TransformerSettings, Encoder):
         num_layers: int.
         max_length: int, optional. Source positions at most, the end token included; needed
             for learned positions.
-        dropout: float in [0, 1), of embeddings, sublayer outputs and attention weights.
-            Defaults to 0.
+        dropout: float in [0, 1), of embeddings and sublayer outputs. Defaults to 0.
         normalize_first: bool. Defaults to `True`.
         positions: string. `"sinusoidal"` (default) or `"learned"`, added to the embeddings;
             `"rotary"` or `"relative"`, inside the self-attention; or `"none"`.
+        attention_dropout: float in [0, 1), optional, of attention weights. Defaults to
+            `dropout`.
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
@@ -77,6 +78,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
         dropout: float = 0.0,
         normalize_first: bool = True,
         positions: str = "sinusoidal",
+        attention_dropout: float | None = None,
         name: str = "encoder",
     ):
         super().__init__(
@@ -88,6 +90,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
             dropout,
             normalize_first,
             positions,
+            attention_dropout,
             name,
         )
 

@@ -23,6 +23,8 @@ KINDS = [
     "transformer, rotary positions",
     "transformer, relative positions",
     "transformer, all embeddings tied",
+    "sentences",
+    "sentences, transformer",
     "pointer-generator, input feeding",
     "pointer-generator, transformer",
 ]

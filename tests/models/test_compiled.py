@@ -130,6 +130,12 @@ def test_every_family_compiles(name):
     check(build(name), {"encoder_token_ids": SOURCE})
 
 
+def test_a_model_whose_shapes_depend_on_values_is_refused():
+    model = build("sentences")
+    with pytest.raises(InputError, match="cannot be compiled by XLA.*Leave `jit_compile` out"):
+        model.generate_ids_compiled({"encoder_token_ids": SOURCE}, GenerationSettings(), 2)
+
+
 @pytest.mark.parametrize("name", FRAME_ENCODERS)
 def test_every_encoder_of_frames_compiles(name):
     check(frame_model(name), FRAMES)

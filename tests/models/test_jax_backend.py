@@ -31,7 +31,9 @@ models = {
     "fed": lambda: recurrent(
         text, embedding_dim=8, hidden_dim=16, attention="location", input_feeding="context"
     ),
-    "transformer": lambda: transformer(text, hidden_dim=16, num_layers=1, num_heads=2),
+    "transformer": lambda: transformer(
+        text, hidden_dim=16, num_layers=1, num_heads=2, sentence_ends=["a"]
+    ),
 }
 for name, build in models.items():
     keras.utils.set_random_seed(1)

@@ -10,13 +10,17 @@ keras-seq2seq train --recipe babi --data FOLDER --run-dir runs/babi
 keras-seq2seq evaluate runs/babi --recipe babi --data FOLDER
 ```
 
-A source is the story so far and then the question, words and punctuation separate; a target
-is the answer, the words of a list separate:
+A source is the story so far, with the question before it and after it, words and punctuation
+separate; a target is the answer, the words of a list separate:
 
 ```
-source   Mary got the milk there . John moved to the office . What is Mary carrying ?
+source   What is Mary carrying ? Mary got the milk there . John moved to the office .
+         What is Mary carrying ?
 target   milk
 ```
+
+A reader who knows the question keeps what it asks for: the forward layer meets it first, the
+backward layer too.
 
 The last tenth of the stories of each training file chooses the best epoch. An answer is right
 if all its words are. The supporting facts in the files are not used.
@@ -102,7 +106,7 @@ def part(data: Path, name: str, which: str) -> Path:
 
 
 def read_stories(path: Path) -> list[Pairs]:
-    """The questions of every story, each with the story so far before it.
+    """The questions of every story, each before and after the story so far.
 
     ```
     1 Mary moved to the bathroom.
@@ -128,7 +132,7 @@ def read_stories(path: Path) -> list[Pairs]:
             continue
         if not answer[0].strip():
             raise InputError(f"{path}, line {number}: the question has no answer.")
-        stories[-1].sources.append(" ".join([*told, words]))
+        stories[-1].sources.append(" ".join([words, *told, words]))
         stories[-1].targets.append(answer[0].replace(",", " "))
     return stories
 
