@@ -114,12 +114,12 @@ def _tensor_name(path: Path, output: str) -> str:
 
 def trainer(workload: str, variant: str, batch: int):
     """A function that trains for `STEPS` batches."""
-    import keras
 
     from keras_seq2seq.data import training_data
+    from keras_seq2seq.optimizers import FusedAdam
 
     model = build_model(workload, with_text=variant == "pipeline")
-    model.compile(keras.optimizers.Adam(1e-4), jit_compile=variant == "fit-jit")
+    model.compile(FusedAdam(1e-4), jit_compile=variant == "fit-jit")
     if variant == "pipeline":
         lines = made_up_lines(workload, batch * STEPS, seed=0)
         data = training_data(model.preprocessor, lines, lines[::-1], batch_size=batch)

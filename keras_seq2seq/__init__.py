@@ -16,6 +16,7 @@ _SUBPACKAGES = (
     "lstm_example",
     "metrics",
     "models",
+    "optimizers",
     "pictures",
     "schedules",
     "settings",

@@ -1,4 +1,4 @@
-"""Optimizer, precision and learning rate of a configuration, all of Keras."""
+"""Optimizer, precision and learning rate of a configuration."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.optimizers import FusedAdam
 from keras_seq2seq.schedules import InverseSquareRoot, LinearWarmup
 
 from .callbacks import Warmup
@@ -42,7 +43,7 @@ def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizer
         # Keras averages after every batch; the momentum is meant for every update.
         arguments |= {"use_ema": True, "ema_momentum": config.ema ** (1 / accumulated)}
     optimizer = (
-        keras.optimizers.Adam(beta_2=config.beta_2, **arguments)
+        FusedAdam(beta_2=config.beta_2, **arguments)
         if config.optimizer == "adam"
         else keras.optimizers.SGD(**arguments)
     )

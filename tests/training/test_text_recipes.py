@@ -28,11 +28,11 @@ def stories(tmp_path):
 
 def test_a_question_comes_with_the_story_so_far(stories):
     splits = babi.load(stories / "2")
-    first = "Mary got the milk there . "
+    first = "Mary got the milk there ."
     assert splits.train == Pairs(
         [
-            f"{first}What is Mary carrying ?",
-            f"{first}John moved to the office . Who is in the office ?",
+            f"What is Mary carrying ? {first}",
+            f"Who is in the office ? {first} John moved to the office .",
         ],
         ["milk", "John Mary"],
     )
