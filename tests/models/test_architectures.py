@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from keras_seq2seq.data import TextPreprocessor
-from keras_seq2seq.models import PRESETS, recurrent, transformer
+from keras_seq2seq.layers import DotProductAttention
+from keras_seq2seq.models import PRESETS, SentenceEmbedding, recurrent, transformer
 from keras_seq2seq.models.architectures import ATTENTIONS
 from keras_seq2seq.tokenizers import SymbolTokenizer
 
@@ -55,3 +56,29 @@ def test_an_unknown_attention_is_refused(preprocessor):
 def test_a_preset_can_be_changed(preprocessor):
     model = PRESETS["rnn_tiny"].build(preprocessor, hidden_dim=6, attention="additive")
     assert model.decoder.hidden_dim == 6
+
+
+def test_sentences_end_with_tokens_of_the_source_vocabulary(preprocessor):
+    sizes = {"hidden_dim": 8, "num_layers": 1, "num_heads": 2}
+    tokenizer = preprocessor.source_tokenizer
+    end = tokenizer.id_to_token(5)
+    embedding = transformer(preprocessor, sentence_ends=[end], **sizes).encoder.embedding
+    assert isinstance(embedding, SentenceEmbedding)
+    assert embedding.end_ids == [5]
+    with pytest.raises(ValueError, match="tokens of the source vocabulary. Received: 'no!'"):
+        transformer(preprocessor, sentence_ends=["no!"], **sizes)
+
+
+def test_attention_weights_may_drop_other_shares(preprocessor):
+    sizes = {"hidden_dim": 8, "num_layers": 1, "num_heads": 2}
+    model = transformer(preprocessor, dropout=0.3, **sizes)
+    assert model.encoder.attention_dropout == model.decoder.attention_dropout == 0.3
+    model = transformer(preprocessor, dropout=0.3, attention_dropout=0.0, **sizes)
+    rates = {
+        layer.dropout
+        for layer in model._flatten_layers()
+        if isinstance(layer, DotProductAttention)
+    }
+    assert rates == {0.0}
+    with pytest.raises(ValueError, match="`attention_dropout` must be in"):
+        transformer(preprocessor, attention_dropout=1.0, **sizes)

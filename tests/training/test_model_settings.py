@@ -46,7 +46,11 @@ def test_a_transformer_too(preprocessor):
         normalize_first=False,
         tie_output=True,
         intermediate_dim=12,
+        attention_dropout=0.0,
+        sentence_ends="a b",
     )
+    assert model.decoder.attention_dropout == 0 < model.decoder.dropout
+    assert len(model.encoder.embedding.end_ids) == 2
     assert (model.encoder.positions, model.encoder.normalize_first) == ("rotary", False)
     assert model.decoder.tie_output and model.decoder.intermediate_dim == 12
 
