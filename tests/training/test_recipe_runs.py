@@ -36,6 +36,10 @@ def multi30k(folder):
     return folder
 
 
+def multi30k_rnn(folder):
+    return multi30k(folder)
+
+
 def debian_synopsis(folder):
     rows = [
         f"package{i}\t{english} It does so {i} times a day.\t{NOUNS[i % 8]} tool number {i}\n"
@@ -86,12 +90,13 @@ CHANGES = {
         "num_layers": 1,
         "num_heads": 2,
     },
+    "multi30k_rnn": {"vocabulary_size": 90, "embedding_dim": 16},
     "debian_synopsis": {"vocabulary_size": 90, "embedding_dim": 16},
 }
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("make", [multi30k, debian_synopsis, babi, dna, histnorm])
+@pytest.mark.parametrize("make", [multi30k, multi30k_rnn, debian_synopsis, babi, dna, histnorm])
 def test_a_recipe_runs_from_raw_data_to_an_artefact_that_agrees(make, tmp_path):
     from export import export_formats, print_parity
 
