@@ -1,11 +1,14 @@
 """The picture of the bottleneck: accuracy by the length of the source."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_seq2seq.errors import InputError
 
 FORMATS = (".png", ".svg")
+# Where lines lie on each other, both are seen.
+STYLES = ("o-", "s-", "^--", "v:")
 
 
 def plot_accuracy_by_length(
@@ -36,15 +39,15 @@ def plot_accuracy_by_length(
     figure = Figure(figsize=(5.2 * len(panels), 3.8), dpi=150, layout="constrained")
     row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, lines) in zip(row, panels.items(), strict=True):
-        for name, points in lines.items():
+        for (name, points), style in zip(lines.items(), itertools.cycle(STYLES), strict=False):
             lengths = [length for length, _ in points]
-            axes.plot(lengths, [100 * share for _, share in points], "o-", ms=4, label=name)
+            axes.plot(lengths, [100 * share for _, share in points], style, ms=4, label=name)
         axes.set_title(title)
         axes.set_xlabel("source length (tokens)")
         axes.set_ylim(-3, 103)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
     row[0].set_ylabel("exactly right (%)")
-    row[0].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
