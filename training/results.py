@@ -74,10 +74,11 @@ def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
 
 def _training(run: RunDirectory) -> dict[str, str]:
     metrics = run.read_json(run.metrics_file)
-    time = format_seconds(metrics["seconds"])
+    time, first = format_seconds(metrics["seconds"]), metrics["resumed_from_epoch"]
     return {
         "seed": str(run.config["settings"]["seed"]),
-        "training": time + (" (resumed)" if metrics["resumed_from_epoch"] else ""),
+        # The seconds are those since the last start.
+        "training": time + (f" (from epoch {first + 1})" if first else ""),
     }
 
 

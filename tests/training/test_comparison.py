@@ -173,7 +173,7 @@ def test_results_are_those_of_the_files(finished):
     assert cells["parameters"] == "1.00 M" and cells["seed"] == "7"
     assert cells["phoneme errors"] == f"{100 * evaluation['token_error_rate']:.2f} %"
     assert cells["word errors"] == f"{100 * evaluation['sequence_error_rate']:.2f} %"
-    assert cells["training"] == "6 min 2 s (resumed)"
+    assert cells["training"] == "6 min 2 s (from epoch 3)"
     assert machine.startswith("Measured on A|B, 2 cores, TensorFlow 2.21.0")
 
 

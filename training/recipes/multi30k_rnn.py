@@ -14,8 +14,8 @@ Published, for the other direction, German to English, on the same test captions
 case: a bidirectional GRU with attention 28.1 (the notebooks of bentrevett/pytorch-seq2seq).
 
 Reached, seed 1, beam 5, length penalty 1: `bleu_lowercase` 35.26
-(nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:2.6.0), 15 epochs in 42 minutes on one busy
-core (Intel Xeon).
+(nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:2.6.0), 35.23 of Moses' tokens in lower
+case; 15 epochs in 42 minutes on one busy core (Intel Xeon).
 """
 
 from .multi30k import CONFIG as TRANSFORMER
