@@ -11,8 +11,7 @@ class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` whose update of a weight is one TensorFlow operation.
 
     Keras writes the update as eleven operations, each of which reads or writes all of the
-    weight: for a Transformer of 93 million parameters a tenth of a training step on a CPU.
-    TensorFlow's own `ResourceApplyAdam` computes the same, Kingma & Ba (2015), section 2, "a
+    weight. TensorFlow's own `ResourceApplyAdam` computes the same, Kingma & Ba (2015), section 2, "a
     simple and more efficient" order of algorithm 1, in one pass:
 
     `m += (1 - b_1) (g - m)`, `v += (1 - b_2) (g^2 - v)`,
