@@ -11,8 +11,8 @@ class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` whose update of a weight is one TensorFlow operation.
 
     Keras writes the update as eleven operations, each of which reads or writes all of the
-    weight. TensorFlow's own `ResourceApplyAdam` computes the same, Kingma & Ba (2015), section 2, "a
-    simple and more efficient" order of algorithm 1, in one pass:
+    weight. TensorFlow's own `ResourceApplyAdam` computes the same in one pass, in the order
+    that section 2 of the paper names as the more efficient one:
 
     `m += (1 - b_1) (g - m)`, `v += (1 - b_2) (g^2 - v)`,
     `w -= lr sqrt(1 - b_2^t) / (1 - b_1^t) m / (sqrt(v) + epsilon)`
