@@ -114,7 +114,6 @@ def _tensor_name(path: Path, output: str) -> str:
 
 def trainer(workload: str, variant: str, batch: int):
     """A function that trains for `STEPS` batches."""
-
     from keras_seq2seq.data import training_data
     from keras_seq2seq.optimizers import FusedAdam
 

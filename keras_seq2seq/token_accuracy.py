@@ -9,9 +9,9 @@ import keras
 class TokenAccuracy(keras.metrics.MeanMetricWrapper):
     """Share of the positions whose label has the greatest logit, the weights counted.
 
-    `keras.metrics.SparseCategoricalAccuracy`, which looks for the place of the greatest
-    logit, takes eight passes over logits where this takes one: an eighth of a training step
-    of a small Transformer with 10,000 tokens. Of equal greatest logits any may be the label.
+    `keras.metrics.SparseCategoricalAccuracy` looks for the place of the greatest logit, which
+    takes several passes over the logits; this takes one. Of equal greatest logits any may be
+    the label.
 
     Args:
         name: string. Defaults to `"accuracy"`.

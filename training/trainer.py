@@ -91,11 +91,8 @@ def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
                 f"Received: {settings[name]!r}. (--architecture recurrent has all settings of "
                 "recurrent models.)"
             )
-    chosen = {name: settings[name] for name in arguments if name in settings}
-    if "sentence_ends" in chosen:
-        chosen["sentence_ends"] = chosen["sentence_ends"].split()
     try:
-        model = build(preprocessor, **chosen)
+        model = build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
     except ValueError as error:
         raise InputError(str(error)) from error
     if config.scheduled_sampling != "none":

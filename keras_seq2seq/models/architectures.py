@@ -1,6 +1,6 @@
 """Ready-made models: parts chosen by a few settings, and sizes by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ def recurrent(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     picture_cells: bool = False,
-    sentence_ends: Sequence[str] = (),
+    sentence_ends: str = "",
     ctc_weight: float = 0.0,
     share_embeddings: bool = False,
     copy: bool = False,
@@ -84,8 +84,9 @@ def recurrent(
         spec_augment: bool. `SpecAugment` on frames and sound. Defaults to `False`.
         picture_cells: bool. Each place of a picture is a position of its own, for attention to
             choose. Defaults to `False`.
-        sentence_ends: strings. Source tokens that end a sentence: the encoder reads a vector
-            a sentence (`SentenceEmbedding`). Defaults to none: a vector a token.
+        sentence_ends: string. Source tokens that end a sentence, with spaces between: the
+            encoder reads a vector a sentence (`SentenceEmbedding`). Defaults to none: a vector
+            a token.
         ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
@@ -213,7 +214,7 @@ def transformer(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     picture_cells: bool = False,
-    sentence_ends: Sequence[str] = (),
+    sentence_ends: str = "",
     ctc_weight: float = 0.0,
     copy: bool = False,
 ) -> Seq2Seq:

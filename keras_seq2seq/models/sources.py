@@ -1,6 +1,5 @@
 """The embedding part that fits a preprocessor's sources."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from keras_seq2seq.layers import FrameNormalization, LogMelSpectrogram, SpecAugment
@@ -24,7 +23,7 @@ def source_embedding(
     convolution_strides: int = 2,
     spec_augment: bool = False,
     picture_cells: bool = False,
-    sentence_ends: Sequence[str] = (),
+    sentence_ends: str = "",
 ) -> SourceEmbedding:
     """What reads the sources of a preprocessor.
 
@@ -42,7 +41,8 @@ def source_embedding(
             `False`.
         picture_cells: bool. Whether each place of a picture is a position of its own.
             Defaults to `False`.
-        sentence_ends: strings. Source tokens that end a sentence. Defaults to none.
+        sentence_ends: string. Source tokens that end a sentence, with spaces between.
+            Defaults to none.
 
     Raises:
         ValueError: If `spec_augment` is asked for text or pictures, `picture_cells` for
@@ -73,7 +73,7 @@ def source_embedding(
         tokenizer = preprocessor.source_tokenizer
         embedding = tokens = TokenEmbedding(tokenizer.vocabulary_size(), embedding_dim)
         if sentence_ends:
-            end_ids = [_id_of(token, tokenizer) for token in sentence_ends]
+            end_ids = [_id_of(token, tokenizer) for token in sentence_ends.split()]
             embedding = SentenceEmbedding(tokens, end_ids)
     elif preprocessor.kind == "waveform":
         front_end = LogMelSpectrogram(preprocessor.sample_rate, name="encoder_log_mel")

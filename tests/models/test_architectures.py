@@ -62,11 +62,11 @@ def test_sentences_end_with_tokens_of_the_source_vocabulary(preprocessor):
     sizes = {"hidden_dim": 8, "num_layers": 1, "num_heads": 2}
     tokenizer = preprocessor.source_tokenizer
     end = tokenizer.id_to_token(5)
-    embedding = transformer(preprocessor, sentence_ends=[end], **sizes).encoder.embedding
+    embedding = transformer(preprocessor, sentence_ends=end, **sizes).encoder.embedding
     assert isinstance(embedding, SentenceEmbedding)
     assert embedding.end_ids == [5]
     with pytest.raises(ValueError, match="tokens of the source vocabulary. Received: 'no!'"):
-        transformer(preprocessor, sentence_ends=["no!"], **sizes)
+        transformer(preprocessor, sentence_ends="no!", **sizes)
 
 
 def test_attention_weights_may_drop_other_shares(preprocessor):

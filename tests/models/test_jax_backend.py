@@ -32,7 +32,7 @@ models = {
         text, embedding_dim=8, hidden_dim=16, attention="location", input_feeding="context"
     ),
     "transformer": lambda: transformer(
-        text, hidden_dim=16, num_layers=1, num_heads=2, sentence_ends=["a"]
+        text, hidden_dim=16, num_layers=1, num_heads=2, sentence_ends="a"
     ),
 }
 for name, build in models.items():

@@ -35,7 +35,6 @@ CONFIG = TRANSFORMER.replace(
     batch_tokens=2048,
     learning_rate=2e-3,
     warmup_steps=500,
-    schedule="cosine",
     global_clipnorm=1.0,
     average=3,
     validation_decoded=300,
