@@ -18,6 +18,13 @@ from keras_seq2seq.models import (
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker of a parallel run collects the tests anew: their names have to agree."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"An address in a test's name, give it ids: {item.nodeid}")
+
+
 def spelled_pairs(count: int, seed: int = 0) -> Pairs:
     """Words over a to f whose target is one symbol a letter: "cab" -> "CC AA BB"."""
     rng = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ def after_steps(optimizer, gradients):
         {"amsgrad": True},
         {"learning_rate": keras.optimizers.schedules.CosineDecay(0.1, 6)},
     ],
-    ids=str,
+    ids=lambda arguments: "-".join(arguments) or "defaults",
 )
 def test_it_is_adam_of_keras(arguments):
     gradients = list(map(tf.constant, GRADIENTS))
