@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 LENGTH = 25
+# In training, as the other toolkits' models have it.
+DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,14 +105,19 @@ def build_model(
         preprocessor = TextPreprocessor(*tokenizers, longest - 1, longest - 1)
     if work.is_recurrent:
         return Seq2Seq(
-            RecurrentEncoder(embedding(dim // 2), dim // 2, bidirectional=True),
-            RecurrentDecoder(embedding(dim // 2), dim, attention=LuongAttention(dim)),
+            RecurrentEncoder(
+                embedding(dim // 2), dim // 2, bidirectional=True, dropout=DROPOUT
+            ),
+            RecurrentDecoder(
+                embedding(dim // 2), dim, attention=LuongAttention(dim), dropout=DROPOUT
+            ),
             preprocessor,
         )
     sizes = (work.intermediate_dim, work.num_heads, work.num_layers)
+    options = {"dropout": DROPOUT, "max_length": longest}
     return Seq2Seq(
-        TransformerEncoder(embedding(dim), *sizes, max_length=longest),
-        TransformerDecoder(embedding(dim), *sizes, max_length=longest),
+        TransformerEncoder(embedding(dim), *sizes, **options),
+        TransformerDecoder(embedding(dim), *sizes, **options),
         preprocessor,
     )
 

@@ -8,6 +8,7 @@ from keras_seq2seq.layers.additive_attention import (
 )
 from keras_seq2seq.layers.attention import LuongAttention, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
+from keras_seq2seq.layers.byte_dropout import ByteDropout
 from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.layers.ctc import CTCLoss
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
@@ -30,6 +31,7 @@ from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
 __all__ = [
     "AttentionalRecurrence",
     "BahdanauAttention",
+    "ByteDropout",
     "CTCLoss",
     "CopyMixture",
     "DeltaFeatures",

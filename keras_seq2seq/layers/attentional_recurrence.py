@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.layers.attention import MemoryAttention
+from keras_seq2seq.layers.byte_dropout import ByteDropout
 
 # What of the attention joins the input of the first cell.
 FEEDINGS = ("none", "attention", "context")
@@ -88,10 +89,8 @@ class AttentionalRecurrence(keras.layers.Layer):
         self.residual = residual
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
-        self.recurrent_dropout_layer = keras.layers.Dropout(
-            recurrent_dropout, dtype=self.dtype_policy
-        )
+        self.dropout_layer = ByteDropout(dropout, dtype=self.dtype_policy)
+        self.recurrent_dropout_layer = ByteDropout(recurrent_dropout, dtype=self.dtype_policy)
 
     @property
     def is_sequential(self) -> bool:

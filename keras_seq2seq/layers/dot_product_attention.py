@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_seq2seq.layers.attention import HIDDEN
+from keras_seq2seq.layers.byte_dropout import ByteDropout
 
 
 def split_heads(tensor: Any, num_heads: int) -> Any:
@@ -116,7 +117,7 @@ class DotProductAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.use_causal_mask = use_causal_mask
         self.dropout = dropout
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout_layer = ByteDropout(dropout, dtype=self.dtype_policy)
 
     def build(self, query_shape, key_shape=None, value_shape=None, *other_shapes):
         if self.num_heads < 1 or query_shape[-1] % self.num_heads:

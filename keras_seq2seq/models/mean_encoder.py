@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.layers import ByteDropout
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor, check_rates
 
@@ -29,7 +30,7 @@ class MeanEncoder(Encoder):
         self.dropout = dropout
         self.name = name
         embedding.build(name)
-        self._dropout = keras.layers.Dropout(dropout, name=f"{name}_dropout")
+        self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
 
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         sequence, mask = self.embedding(inputs)

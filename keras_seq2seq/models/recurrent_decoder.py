@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import AttentionalRecurrence, MemoryAttention
+from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import (
     ALIGNMENT,
     ATTENTION,
@@ -113,10 +113,10 @@ class RecurrentDecoder(Decoder):
         self.bridge.build(num_layers, hidden_dim, num_tensors, name)
         embedding.build(name)
         self._dropouts = [
-            keras.layers.Dropout(dropout, name=f"{name}_dropout_{index}")
+            ByteDropout(dropout, name=f"{name}_dropout_{index}")
             for index in range(num_layers + 1)
         ]
-        self._output_dropout = keras.layers.Dropout(dropout, name=f"{name}_output_dropout")
+        self._output_dropout = ByteDropout(dropout, name=f"{name}_output_dropout")
         self._layers = [
             layer_class(
                 hidden_dim,

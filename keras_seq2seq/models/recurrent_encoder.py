@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import FusedLSTM, TimeReduction
+from keras_seq2seq.layers import ByteDropout, FusedLSTM, TimeReduction
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
     Encoder,
@@ -97,7 +97,7 @@ class RecurrentEncoder(Encoder):
         self.name = name
         embedding.build(name)
         self._dropouts = [
-            keras.layers.Dropout(dropout, name=f"{name}_dropout_{index}")
+            ByteDropout(dropout, name=f"{name}_dropout_{index}")
             for index in range(num_layers + 1)
         ]
         self._layers = [self._recurrent_layer(index) for index in range(num_layers)]

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.layers import (
+    ByteDropout,
     DotProductAttention,
     LearnedPositions,
     RelativePositions,
@@ -101,7 +102,7 @@ class Residual:
     def __init__(self, normalize_first: bool, dropout: float, name: str):
         self._normalize_first = normalize_first
         self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
-        self._dropout = keras.layers.Dropout(dropout, name=f"{name}_dropout")
+        self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
 
     def enter(self, sequence: Tensor) -> Tensor:
         """What the sublayer reads."""
@@ -195,7 +196,7 @@ class TransformerSettings:
         self.positions = positions
         self.name = name
         embedding.build(name)
-        self._dropout = keras.layers.Dropout(dropout, name=f"{name}_dropout")
+        self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
         self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
         self._positions: Any = None
         if positions == "sinusoidal":
