@@ -13,8 +13,8 @@ class ByteDropout(keras.layers.Dropout):
     What costs time is to draw a random number for every value. Keras draws 32 bits, of which
     8 are enough here: a value is dropped where its byte is below `256 * rate`. So the rate is
     rounded to 256ths, 1 at least and 255 at most; what is kept is divided by the share that
-    is really kept, and has the right mean. 1.7 to 1.9 times as fast, forward and backward with a simple loss
-    (`benchmarks/layers.py`).
+    is really kept, and has the right mean. With a simple loss, forward and backward, 1.7 to
+    1.9 times as fast (`benchmarks/layers.py`).
 
     Arguments, inputs and outputs are those of `keras.layers.Dropout`; with a `noise_shape` and
     on other backends it is that layer.
