@@ -1,6 +1,6 @@
 """The training pipeline: shuffle, length buckets, padded batches, the same after a resume."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,13 +165,8 @@ def training_data(
         inputs = source_index.batch(rows, shapes[bucket, 0])
         return preprocessor.pack_inputs(inputs, tf.gather(target_ids, rows), shapes[bucket, 1])
 
-    dataset = (
-        tf.data.Dataset.counter(initial_epoch)
-        .flat_map(epoch_batches)
-        .map(pack, num_parallel_calls=2, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    return TrainingData(dataset, buckets.steps, buckets)
+    rows = tf.data.Dataset.counter(initial_epoch).flat_map(epoch_batches)
+    return TrainingData(_packed(rows, pack), buckets.steps, buckets)
 
 
 def validation_data(
@@ -191,9 +186,16 @@ def validation_data(
             source_index.batch(rows, -1), tf.gather(target_ids, rows)
         )
 
-    return (
-        tf.data.Dataset.from_tensor_slices(np.argsort(source_index.lengths, kind="stable"))
-        .batch(min(batch_size, preprocessor.rows_at_most(source_index.lengths)))
-        .map(pack, num_parallel_calls=2, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    order = np.argsort(source_index.lengths, kind="stable")
+    rows = min(batch_size, preprocessor.rows_at_most(source_index.lengths))
+    return _packed(tf.data.Dataset.from_tensor_slices(order).batch(rows), pack)
+
+
+def _packed(rows: tf.data.Dataset, pack: Callable[[Any], Any]) -> tf.data.Dataset:
+    """Batches of the numbers of pairs -> batches of their tensors, made ahead."""
+    options = tf.data.Options()
+    # A pipeline that tunes itself can wait at its end until its tuner looks again, up to as
+    # long as the epoch took.
+    options.autotune.enabled = False
+    packed = rows.map(pack, num_parallel_calls=2, deterministic=True).prefetch(4)
+    return packed.with_options(options)

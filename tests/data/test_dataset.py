@@ -237,6 +237,13 @@ def test_validation_order_is_the_same_every_time(preprocessor):
     assert first == second
 
 
+def test_no_pipeline_tunes_itself(preprocessor):
+    # At its end it would wait for its tuner.
+    training = training_data(preprocessor, ["ab"], ["AA BB"]).dataset
+    for dataset in (training, validation_data(preprocessor, ["ab"], ["AA BB"])):
+        assert dataset.options().autotune.enabled is False
+
+
 @settings(max_examples=50)
 @given(LENGTHS, st.integers(1, 200), st.integers(1, 6))
 def test_a_batch_stays_within_its_tokens_and_wastes_less_than_a_pair(
