@@ -6,7 +6,7 @@ packages. On a Debian machine the list comes with apt: set `Acquire::Languages "
 `apt-get update`, and read the `Translation-en` list with `apt-helper cat-file`. There is no
 split: packages are split at random by synopsis, so that no synopsis of one part occurs in
 another, 2,000 synopses for test and 1,000 to choose the best epoch. Of a description the first
-100 words are read.
+50 words are read.
 
 ```
 keras-seq2seq train --recipe debian_synopsis --data FILE --run-dir runs/pointer
