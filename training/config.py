@@ -268,6 +268,16 @@ SCORES = {
 }
 
 
+def plural(name: str) -> str:
+    """Of a `sequence_name`: `word` -> `words`, `synopsis` -> `synopses`, `summary` ->
+    `summaries`."""
+    if name.endswith("is"):
+        return f"{name.removesuffix('is')}es"
+    if name.endswith("y") and not name.endswith(("ay", "ey", "oy")):
+        return f"{name.removesuffix('y')}ies"
+    return f"{name}s"
+
+
 def cost(monitor: str, value: float) -> float:
     """The value of a monitored metric as a number that is better when it is lower."""
     return -value if monitor.removeprefix("val_") in SCORES else value

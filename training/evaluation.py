@@ -12,6 +12,7 @@ from keras_seq2seq.data import Pairs
 from keras_seq2seq.metrics import ErrorRates, TextScores, error_rates, text_scores
 from keras_seq2seq.settings import GenerationSettings
 
+from .config import plural
 from .run_directory import RunDirectory
 
 # What a text metric can add to the error rates, in per cent.
@@ -156,7 +157,7 @@ def results_table(
         f"{first['sequence_name']} errors",
         *(name.replace("_", " ") for name in scores),
         "ms each",
-        title=f"{first['sequences']} {first['sequence_name']}s",
+        title=f"{first['sequences']} {plural(first['sequence_name'])}",
         title_justify="left",
     )
     for result in results:

@@ -19,7 +19,7 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .callbacks import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 from .comparison import counts_of
-from .config import TrainingConfig
+from .config import TrainingConfig, plural
 from .evaluation import SCORE_NAMES, evaluate
 from .progress import format_seconds
 from .run_directory import RunDirectory, write_atomically
@@ -127,7 +127,7 @@ def _tiles(
             if name in evaluation
         ]
     tiles += [
-        (f"{len(outputs):,}", f"{part} {settings['sequence_name']}s, {search}"),
+        (f"{len(outputs):,}", f"{part} {plural(settings['sequence_name'])}, {search}"),
         (format_seconds(metrics["seconds"]), "training in the last session"),
         (f"{metrics['pairs_per_second']:,.0f}", "pairs a second"),
     ]

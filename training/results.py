@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_seq2seq.errors import InputError
 
+from .config import plural
 from .evaluation import SCORE_NAMES
 from .progress import format_seconds
 from .run_directory import RunDirectory
@@ -56,7 +57,7 @@ def _model(run: RunDirectory) -> dict[str, str]:
 
 
 def _test(evaluation: dict[str, Any]) -> dict[str, str]:
-    sequences = f"{evaluation['sequences']:,} {evaluation['sequence_name']}s"
+    sequences = f"{evaluation['sequences']:,} {plural(evaluation['sequence_name'])}"
     return {"test": sequences, "search": evaluation["search"]}
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from keras_seq2seq.errors import InputError
-from training.config import TrainingConfig, cost, mode_of, option_name
+from training.config import TrainingConfig, cost, mode_of, option_name, plural
 
 LOWEST = {
     "embedding_dim": 1,
@@ -160,3 +160,16 @@ def test_a_setting_of_another_kind_of_source_is_refused(settings, option):
     with pytest.raises(InputError, match=f"{option} does not apply to --source"):
         TrainingConfig(**settings)
     assert TrainingConfig(source="waveform", sample_rate=8000).sample_rate == 8000
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("word", "words"),
+        ("synopsis", "synopses"),
+        ("summary", "summaries"),
+        ("key", "keys"),
+    ],
+)
+def test_names_of_several(one, many):
+    assert plural(one) == many

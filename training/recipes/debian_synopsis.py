@@ -23,7 +23,9 @@ without copying, the third a Transformer.
 Published: none. The first eight words of the description score ROUGE-1, -2 and -L 28.9, 12.5
 and 26.1 on the test part.
 
-Reached: not yet trained in full; the settings are a first choice.
+Reached by the pointer-generator, beam 4, length penalty 1, seed 1: ROUGE-1, -2 and -L 45.8,
+26.7 and 43.1, in 1 h 53 min on one thread of a busy machine (Intel Xeon). The two others are
+not yet trained in full.
 """
 
 from pathlib import Path
