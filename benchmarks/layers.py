@@ -1,12 +1,13 @@
 """What our layers gain over those of Keras: forward and backward, in turns.
 
     python benchmarks/layers.py
-    python benchmarks/layers.py --lstm 64,25,256,512 --dropout 1600,2048 --seconds 10
+    python benchmarks/layers.py --case lstm:64,25,256,512 --case dropout:1600,2048
 
-`FusedLSTM` beside `keras.layers.LSTM`: a shape is batch, steps, size of the inputs and units;
-rows are padded to different lengths. `ByteDropout` beside `keras.layers.Dropout`: a shape is
-that of the values. Medians of the process's own time with one thread, which other work on the
-machine disturbs little; the gradients are those of all weights and of the inputs.
+`lstm` is `FusedLSTM` beside `keras.layers.LSTM`, its shape batch, steps, size of the inputs and
+units; rows are padded to different lengths. `dropout` is `ByteDropout` beside
+`keras.layers.Dropout`, its shape that of the values. Medians of the process's own time with one
+thread, which other work on the machine disturbs little; the gradients are those of all weights
+and of the inputs.
 """
 
 import os
@@ -23,8 +24,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def lstm_layers(shape: list[int]) -> tuple[list[Any], list[int], dict[str, Any]]:
-    """Keras' layer and ours, the shape of their inputs, and what else they are called with."""
+# Keras' layer and ours, the shape of their inputs, and what else they are called with.
+Layers = tuple[list[Any], list[int], dict[str, Any]]
+
+
+def lstm_layers(shape: list[int]) -> Layers:
     import keras
     import tensorflow as tf
 
@@ -36,13 +40,23 @@ def lstm_layers(shape: list[int]) -> tuple[list[Any], list[int], dict[str, Any]]
     return layers, [batch, steps, features], {"mask": tf.sequence_mask(lengths, steps)}
 
 
-def dropout_layers(shape: list[int]) -> tuple[list[Any], list[int], dict[str, Any]]:
-    """As `lstm_layers`."""
+def dropout_layers(shape: list[int]) -> Layers:
     import keras
 
     from keras_seq2seq.layers import ByteDropout
 
     return [kind(0.1) for kind in (keras.layers.Dropout, ByteDropout)], shape, {}
+
+
+LAYERS = {"lstm": lstm_layers, "dropout": dropout_layers}
+CASES = (
+    "lstm:32,10,128,256",
+    "lstm:64,25,256,512",
+    "lstm:128,50,128,128",
+    "dropout:1600,128",
+    "dropout:64,4,25,25",
+    "dropout:1600,2048",
+)
 
 
 def training_step(layer: Any, inputs: Any, arguments: dict[str, Any]) -> Callable[[], Any]:
@@ -61,15 +75,14 @@ def training_step(layer: Any, inputs: Any, arguments: dict[str, Any]) -> Callabl
     return step
 
 
-def compare(
-    make_layers: Callable[..., tuple[list[Any], list[int], dict[str, Any]]],
-    shape: str,
-    seconds: float,
-) -> str:
+def compare(case: str, seconds: float) -> str:
     """Times both layers by turns, and says what came out."""
     import tensorflow as tf
 
-    layers, inputs_shape, arguments = make_layers([int(size) for size in shape.split(",")])
+    kind, _, shape = case.partition(":")
+    if kind not in LAYERS:
+        raise click.UsageError(f"A case is such as {CASES[0]}. Received: {case}.")
+    layers, inputs_shape, arguments = LAYERS[kind]([int(size) for size in shape.split(",")])
     inputs = tf.random.stateless_normal(inputs_shape, [1, 2])
     functions = [training_step(layer, inputs, arguments) for layer in layers]
     for function in functions:
@@ -82,41 +95,23 @@ def compare(
             function()
             measured.append(time.process_time() - start)
     keras_time, our_time = (statistics.median(measured) for measured in times)
-    name = type(layers[1]).__name__
     return (
-        f"{name} {shape}: Keras {1000 * keras_time:.2f} ms, ours {1000 * our_time:.2f} ms, "
+        f"{case}: Keras {1000 * keras_time:.2f} ms, ours {1000 * our_time:.2f} ms, "
         f"{keras_time / our_time:.2f} times as fast"
     )
 
 
 @click.command()
-@click.option(
-    "--lstm",
-    "lstm_shapes",
-    multiple=True,
-    default=["32,10,128,256", "64,25,256,512", "128,50,128,128"],
-    show_default=True,
-    help="Batch, steps, size of the inputs, units.",
-)
-@click.option(
-    "--dropout",
-    "dropout_shapes",
-    multiple=True,
-    default=["1600,128", "64,4,25,25", "1600,2048"],
-    show_default=True,
-    help="Shape of the values.",
-)
-@click.option("--seconds", default=10.0, show_default=True, help="Of timed calls, a shape.")
-def main(lstm_shapes: tuple[str, ...], dropout_shapes: tuple[str, ...], seconds: float) -> None:
+@click.option("--case", "cases", multiple=True, default=CASES, help="Layer and shape.")
+@click.option("--seconds", default=10.0, show_default=True, help="Of timed calls, a case.")
+def main(cases: tuple[str, ...], seconds: float) -> None:
     """Time one training step of Keras' layers and of ours."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    for shape in lstm_shapes:
-        print(compare(lstm_layers, shape, seconds), flush=True)
-    for shape in dropout_shapes:
-        print(compare(dropout_layers, shape, seconds), flush=True)
+    for case in cases:
+        print(compare(case, seconds), flush=True)
 
 
 if __name__ == "__main__":

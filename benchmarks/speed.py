@@ -3,9 +3,9 @@
     python benchmarks/speed.py --workload tiny --variant litert-int8 --threads 1
 
 Decoding goes from strings to strings (LiteRT: batch 1), the best hypothesis counted; training
-is `model.fit`, of ids (`fit`) or of strings through the input pipeline
-(`pipeline`). Lengths are forced: 25 tokens in, 25 out. A model is exported once into
-`--artefacts` and found there by the next process.
+is `model.fit`, of ids (`fit`) or of strings through the input pipeline (`pipeline`). Lengths
+are forced: 25 tokens in, 25 out. A model is exported once into `--artefacts` and found there
+by the next process.
 """
 
 import json
@@ -117,6 +117,7 @@ def trainer(workload: str, variant: str, batch: int):
     import tensorflow as tf
 
     from keras_seq2seq.data import training_data
+    from keras_seq2seq.data.dataset import untuned
     from keras_seq2seq.optimizers import FusedAdam
 
     model = build_model(workload, with_text=variant == "pipeline")
@@ -131,12 +132,8 @@ def trainer(workload: str, variant: str, batch: int):
     most = WORKLOADS[workload].vocabulary_size
     source, target = random.integers(4, most, (2, batch * STEPS, LENGTH), dtype=np.int32)
     inputs = {"encoder_token_ids": source, "decoder_token_ids": np.roll(target, 1, axis=1)}
-    # A pipeline that tunes itself can wait at its end until its tuner looks again, up to as
-    # long as the epoch took, as one of arrays does: not a part of a step.
-    untuned = tf.data.Options()
-    untuned.autotune.enabled = False
-    data = tf.data.Dataset.from_tensor_slices((inputs, target)).batch(batch)
-    data = data.with_options(untuned)
+    # Not of arrays: their pipeline tunes itself.
+    data = untuned(tf.data.Dataset.from_tensor_slices((inputs, target)).batch(batch))
 
     def run():
         model.fit(data, epochs=1, verbose=0)

@@ -193,9 +193,12 @@ def validation_data(
 
 def _packed(rows: tf.data.Dataset, pack: Callable[[Any], Any]) -> tf.data.Dataset:
     """Batches of the numbers of pairs -> batches of their tensors, made ahead."""
+    return untuned(rows.map(pack, num_parallel_calls=2, deterministic=True).prefetch(4))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """A pipeline that does not tune itself: one that does can wait at its end until its tuner
+    looks again, up to as long as the epoch took."""
     options = tf.data.Options()
-    # A pipeline that tunes itself can wait at its end until its tuner looks again, up to as
-    # long as the epoch took.
     options.autotune.enabled = False
-    packed = rows.map(pack, num_parallel_calls=2, deterministic=True).prefetch(4)
-    return packed.with_options(options)
+    return dataset.with_options(options)

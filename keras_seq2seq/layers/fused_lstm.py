@@ -15,7 +15,8 @@ class FusedLSTM(keras.layers.LSTM):
     is one product before the loop, and of the gradients only `dz_t` is computed step by step:
     `dX = dZ K'`, `dK = X' dZ`, `dR = H' dZ` and `db` are one product (or sum) each after the
     loop. Keras makes all of them step by step, and adds the weight gradients up.
-    How much faster depends on sizes and processor: 0.95 to 1.4 times (`benchmarks/layers.py`).
+    How much faster depends on sizes and processor: 0.95 to 1.27 times on an Intel Xeon
+    (`benchmarks/layers.py`).
 
     Arguments, inputs and outputs are those of `keras.layers.LSTM`; masks (of any shape, not
     padding alone), dropout and `go_backwards` are as there. Inference, other backends, half
