@@ -21,6 +21,7 @@ from keras_seq2seq.decoding.length import (
 )
 from keras_seq2seq.decoding.loop import (
     ALIGNMENT,
+    LINEAGE,
     Hypotheses,
     Search,
     Snapshot,
@@ -43,6 +44,7 @@ from keras_seq2seq.decoding.tree import Node, SearchTree
 
 __all__ = [
     "ALIGNMENT",
+    "LINEAGE",
     "AllowedTargets",
     "BeamSearch",
     "CoveragePenalty",

@@ -48,6 +48,8 @@ class BeamSearch:
         [Kasai et al., 2022](https://arxiv.org/abs/2204.05424), algorithm 1 (patience).
     """
 
+    competes = True
+
     def __init__(
         self,
         num_beams: int,

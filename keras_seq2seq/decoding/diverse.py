@@ -42,6 +42,8 @@ class DiverseBeamSearch:
         [Vijayakumar et al., 2016](https://arxiv.org/abs/1610.02424), algorithm 1.
     """
 
+    competes = True
+
     def __init__(
         self,
         num_beams: int,

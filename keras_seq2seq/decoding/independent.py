@@ -19,6 +19,7 @@ class GreedySearch:
     """
 
     num_beams = 1
+    competes = False
 
     def __init__(self, end_id: int):
         self.end_id = end_id

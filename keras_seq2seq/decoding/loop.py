@@ -20,6 +20,19 @@ Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 ALIGNMENT = "alignment"
 
 
+# The entry that a search adds to a state that holds what was at each position: `(families,
+# size, length)` int32, of each hypothesis of a family which one of each step so far it goes on
+# from, this step included; -1 where steps are still to come. A family has one row of these
+# entries, in which its hypotheses stand side by side at each position. Those of a source that
+# compete are a family: nothing is ever reordered, a step reads what the lineage says. Others
+# are families of one. All hypotheses are at the same step.
+LINEAGE = "lineage"
+
+# More hypotheses than this have rows of their own, reordered at every step: each reads the
+# entries of all, which costs more than the copy.
+MOST_SIDE_BY_SIDE = 16
+
+
 class Hypotheses(NamedTuple):
     """Generated sequences of a batch, the best first.
 
@@ -59,9 +72,15 @@ class Snapshot(NamedTuple):
 
 class Strategy(Protocol):
     """Chooses tokens. Holds settings only; what changes lives in the carry, a dictionary of
-    tensors of fixed shape, batch first."""
+    tensors of fixed shape, batch first.
+
+    Attributes:
+        num_beams: int. Live hypotheses a row.
+        competes: bool. Whether a hypothesis may go on from another one, as `advance` says.
+    """
 
     num_beams: int
+    competes: bool
 
     def start(self, tracks: Tracks) -> Carry:
         """The carry before the first token.
@@ -131,8 +150,11 @@ class Search:
         shared: Names of constant entries that keep one row a source, which the step reads for
             all beams of the source: `num_beams` rows of `token` in a run belong to one row of
             theirs. The others are repeated for the beams.
-        growing: Names of changing entries that `step` makes longer by one, with the axis of
-            their length: they begin with length 0, whatever `state` has room for.
+        positions: Names of changing entries that hold what was at each position, with the
+            axis of their length. `step` reads them as an entry `lineage` (`LINEAGE`) says.
+        fixed_shapes: bool. Whether the entries of `positions` keep the length that `state`
+            gives them. Defaults to `False`: they begin with length 0 and `step` makes them
+            longer.
     """
 
     step: Step
@@ -146,7 +168,8 @@ class Search:
     from_logits: bool = True
     changing: Sequence[str] | None = None
     shared: Sequence[str] = ()
-    growing: Mapping[str, int] = field(default_factory=dict)
+    positions: Mapping[str, int] = field(default_factory=dict)
+    fixed_shapes: bool = False
 
     def decode(self) -> Hypotheses:
         """Runs to the end, in the graph; call it inside a `tf.function`.
@@ -190,25 +213,20 @@ class Search:
         if limits is None:
             limits = tf.fill([batch_size], max_length)
         tracks = _empty_tracks(self.state, [batch_size, num_beams, max_length])
-        state = {
-            name: _empty_along(tensor, self.growing[name]) if name in self.growing else tensor
-            for name, tensor in self.state.items()
-        }
-        state = {
-            name: tensor if name in self.shared else _repeat_rows(tensor, num_beams)
-            for name, tensor in state.items()
-        }
+        state = self._first_state(batch_size)
         rows = batch_size * num_beams
         token = tf.fill([rows], tf.constant(self.start_id, tf.int32))
         changing = self.changing
         if changing is None:
-            changing = _changing_entries(step, token, state)
+            changing = _changing_entries(step, token, self._with_this_step(state, 0))
+        changing = [*changing, *({LINEAGE} & set(state))]
         constant = {name: tensor for name, tensor in state.items() if name not in changing}
 
         def go_on(time, token, state, carry):
             return (time < max_length) & ~tf.reduce_all(strategy.is_done(carry))
 
         def body(time, token, state, carry):
+            state = self._with_this_step(state, time)
             logits, changed = step(token, {**constant, **state})
             log_probs = tf.cast(logits, tf.float32)
             if self.from_logits:
@@ -226,12 +244,10 @@ class Search:
             tokens, parents, new_carry = strategy.advance(
                 time, limits, log_probs, observed, carry
             )
-            changed = {name: changed[name] for name in state}
+            state = {name: changed.get(name, tensor) for name, tensor in state.items()}
             if parents is not None:
-                first_row = tf.range(batch_size)[:, None] * num_beams
-                chosen = tf.reshape(parents + first_row, [-1])
-                changed = {name: tf.gather(tensor, chosen) for name, tensor in changed.items()}
-            new = time + 1, tf.reshape(tokens, [rows]), changed, new_carry
+                state = self._descended(state, parents)
+            new = time + 1, tf.reshape(tokens, [rows]), state, new_carry
             return tf.nest.map_structure(
                 lambda tensor, spec: tf.ensure_shape(tensor, spec.shape), new, specs
             )
@@ -241,11 +257,68 @@ class Search:
         specs = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), variables
         )
-        for name, axis in self.growing.items():
-            shape = first_state[name].shape.as_list()
-            shape[axis] = None
-            specs[2][name] = tf.TensorSpec(shape, first_state[name].dtype)
+        if not self.fixed_shapes:
+            for name, axis in self._lengths(state).items():
+                shape = first_state[name].shape.as_list()
+                shape[axis] = None
+                specs[2][name] = tf.TensorSpec(shape, first_state[name].dtype)
         return go_on, body, variables, specs
+
+    @property
+    def _family(self) -> int:
+        """How many hypotheses share a row of the entries of `positions`."""
+        num_beams = self.strategy.num_beams
+        return num_beams if self.strategy.competes and num_beams <= MOST_SIDE_BY_SIDE else 1
+
+    def _lengths(self, state: State) -> dict[str, int]:
+        """The entries with an axis of positions, and that axis."""
+        return {**self.positions, **({LINEAGE: 2} if LINEAGE in state else {})}
+
+    def _first_state(self, batch_size: int | tf.Tensor) -> State:
+        """The state with rows for all hypotheses."""
+        num_beams = self.strategy.num_beams
+        state = dict(self.state)
+        for name, tensor in state.items():
+            axis = self.positions.get(name)
+            if axis is not None and not self.fixed_shapes:
+                tensor = _empty_along(tensor, axis)
+            if axis is not None and self._family > 1:
+                tensor = _repeat_along(tensor, axis, self._family)
+            elif name not in self.shared:
+                tensor = _repeat_rows(tensor, num_beams)
+            state[name] = tensor
+        if self.positions:
+            # As long as the longest of the entries, which may differ in an ensemble.
+            lengths = (self.state[name].shape[axis] for name, axis in self.positions.items())
+            length = max(lengths) if self.fixed_shapes else 0
+            families = batch_size * (num_beams // self._family)
+            state[LINEAGE] = tf.fill([families, self._family, length], -1)
+        return state
+
+    def _with_this_step(self, state: State, time: tf.Tensor | int) -> State:
+        """In the step that is to come, a hypothesis goes on from itself."""
+        if LINEAGE not in state:
+            return state
+        lineage = state[LINEAGE]
+        itself = tf.range(self._family)[None, :, None]
+        if self.fixed_shapes:
+            is_here = tf.range(tf.shape(lineage)[2]) == time
+            return {**state, LINEAGE: tf.where(is_here, itself, lineage)}
+        itself = tf.tile(itself, [tf.shape(lineage)[0], 1, 1])
+        return {**state, LINEAGE: tf.concat([lineage, itself], 2)}
+
+    def _descended(self, state: State, parents: tf.Tensor) -> State:
+        """The state of the hypotheses that go on from the parents `(batch, num_beams)`."""
+        first_row = tf.range(tf.shape(parents)[0])[:, None] * self.strategy.num_beams
+        rows = tf.reshape(parents + first_row, [-1])
+        descended = {}
+        for name, tensor in state.items():
+            if self._family == 1 or name not in self._lengths(state):
+                tensor = tf.gather(tensor, rows)
+            elif name == LINEAGE:
+                tensor = tf.gather(tensor, parents, batch_dims=1)
+            descended[name] = tensor
+        return descended
 
 
 def _empty_tracks(state: State, shape: list) -> Tracks:
@@ -287,6 +360,11 @@ def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
         )
     # Attention is what a step shows, not what the next one reads.
     return sorted(set(changed) - {ALIGNMENT})
+
+
+def _repeat_along(tensor: tf.Tensor, axis: int, times: int) -> tf.Tensor:
+    """Of a tensor in which nothing is written yet: as many times as long."""
+    return tf.tile(tensor, [times if one == axis else 1 for one in range(len(tensor.shape))])
 
 
 def _repeat_rows(tensor: tf.Tensor, times: int) -> tf.Tensor:

@@ -15,7 +15,7 @@ from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention, SplitHeads
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.fused_lstm import FusedLSTM
-from keras_seq2seq.layers.key_value_cache import KeyValueCache
+from keras_seq2seq.layers.key_value_cache import KeyValueCache, lineage_mask
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
 from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
@@ -56,4 +56,5 @@ __all__ = [
     "SpecAugment",
     "SplitHeads",
     "TimeReduction",
+    "lineage_mask",
 ]

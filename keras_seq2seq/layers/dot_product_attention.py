@@ -89,7 +89,8 @@ class DotProductAttention(keras.layers.Layer):
         query: `(batch, target_length, dim)`.
         key: `(batch, source_length, dim)`, or from `SplitHeads(num_heads)`.
         value: `(batch, source_length, dim)`, or from `SplitHeads(num_heads)`.
-        mask: `(batch, source_length)`, bool, `True` means attend, optional.
+        mask: `(batch, source_length)`, or `(batch, target_length, source_length)`, bool,
+            `True` means attend, optional.
         bias: `(batch, num_heads, target_length, source_length)`, optional, added to the
             scores.
 
@@ -157,7 +158,8 @@ class DotProductAttention(keras.layers.Layer):
     def _hide(self, scores, mask):
         hidden = keras.ops.cast(HIDDEN, scores.dtype)
         if mask is not None:
-            scores = keras.ops.where(mask[:, None, None, :], scores, hidden)
+            mask = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
+            scores = keras.ops.where(mask, scores, hidden)
         if self.use_causal_mask:
             _, _, target_length, source_length = keras.ops.shape(scores)
             rows = keras.ops.arange(target_length)[:, None]

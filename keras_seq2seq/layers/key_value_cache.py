@@ -1,4 +1,4 @@
-"""What a decoder keeps of earlier positions."""
+"""What a decoder keeps of earlier positions, of one hypothesis or of several."""
 
 from typing import Any
 
@@ -15,18 +15,24 @@ class KeyValueCache(keras.layers.Layer):
     reads and copies is then as long as the target is so far. The size in the graph tells them
     apart, so that one step function does both.
 
+    The hypotheses of a source can share a cache: each position then has `num_beams` entries
+    side by side, one a hypothesis. The cache is only ever added to; which of its entries a
+    hypothesis descends from is for a mask to say (`lineage_mask`).
+
     Args:
         max_length: int. Positions at most.
 
     Call arguments:
-        cache: `(batch, heads, max_length, size)`, or `(batch, heads, position, size)` with a
-            length that is not `max_length`, or not known, when the graph is made.
-        new: `(batch, heads, 1, size)`.
-        position: `(batch, 1)`, int: where to write; read of a cache of full size alone.
+        cache: `(batch, heads, max_length * num_beams, size)`, or `(batch, heads, position *
+            num_beams, size)` with a length that is not the greatest, or not known, when the
+            graph is made.
+        new: `(batch, heads, num_beams, size)`.
+        position: `(batch, 1)`, int: where each row is written, or a scalar where all rows are
+            written at one position, which is quicker; read of a cache of full size alone.
 
     Returns:
-        Tuple of the cache with the new position, of the same length or one longer, and its
-        positions `(1, length)`, int32.
+        Tuple of the cache with the new position, of the same length or `num_beams` longer,
+        and the positions of its entries `(1, length)`, int32.
     """
 
     def __init__(self, max_length: int, **kwargs: Any):
@@ -34,17 +40,31 @@ class KeyValueCache(keras.layers.Layer):
         self.max_length = max_length
 
     def call(self, cache, new, position):
-        if cache.shape[2] == self.max_length:
-            places = ops.arange(self.max_length)[None]
-            is_here = ops.equal(places, position)
-            return ops.where(is_here[:, None, :, None], new, cache), places
+        num_beams = new.shape[2]
+        if cache.shape[2] == self.max_length * num_beams:
+            return self._written(cache, new, position), self._places(self.max_length, num_beams)
         cache = ops.concatenate([cache, new], axis=2)
-        return cache, ops.arange(ops.shape(cache)[2])[None]
+        return cache, self._places(ops.shape(cache)[2] // num_beams, num_beams)
+
+    def _written(self, cache, new, position):
+        if len(position.shape) == 0:
+            return ops.slice_update(cache, (0, 0, position * new.shape[2], 0), new)
+        is_here = ops.equal(ops.arange(self.max_length)[None], position)
+        if new.shape[2] == 1:
+            return ops.where(is_here[:, None, :, None], new, cache)
+        _, heads, length, size = cache.shape
+        by_position = ops.reshape(cache, (-1, heads, self.max_length, *new.shape[2:]))
+        written = ops.where(is_here[:, None, :, None, None], new[:, :, None], by_position)
+        return ops.reshape(written, (-1, heads, length, size))
+
+    def _places(self, count, num_beams):
+        places = ops.arange(count)
+        return (places if num_beams == 1 else ops.repeat(places, num_beams))[None]
 
     def compute_output_spec(self, cache, new, position):
-        length = cache.shape[2]
-        if length is not None and length != self.max_length:
-            length += 1
+        length, num_beams = cache.shape[2], new.shape[2]
+        if length is not None and length != self.max_length * num_beams:
+            length += num_beams
         batch, heads, _, size = cache.shape
         return (
             keras.KerasTensor((batch, heads, length, size), cache.dtype),
@@ -53,3 +73,18 @@ class KeyValueCache(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "max_length": self.max_length}
+
+
+def lineage_mask(lineage: Any) -> Any:
+    """Which entries of a shared `KeyValueCache` each hypothesis descends from.
+
+    Args:
+        lineage: `(batch, num_beams, length)`, int32: of each live hypothesis, which of the
+            hypotheses of each earlier step it goes on from; -1 where there was none.
+
+    Returns:
+        `(batch, num_beams, length * num_beams)`, bool.
+    """
+    num_beams = lineage.shape[1]
+    mask = ops.equal(lineage[..., None], ops.arange(num_beams))
+    return ops.reshape(mask, (-1, num_beams, ops.shape(lineage)[2] * num_beams))

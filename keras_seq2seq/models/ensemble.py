@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.decoding import ALIGNMENT
+from keras_seq2seq.decoding import ALIGNMENT, LINEAGE
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import State
@@ -86,8 +86,7 @@ class Ensemble(TextGeneration):
                 for name, tensor in state.items()
                 if name.startswith(prefix)
             }
-            if ALIGNMENT in state:
-                own[ALIGNMENT] = state[ALIGNMENT]
+            own |= {name: state[name] for name in (ALIGNMENT, LINEAGE) if name in state}
             model_logits, model_changed = model.step(token, own)
             logits.append(model_logits)
             if ALIGNMENT in state:
@@ -103,12 +102,12 @@ class Ensemble(TextGeneration):
         return all(model.compiles for model in self.models)
 
     @property
-    def growing_entries(self) -> dict[str, int]:
+    def position_entries(self) -> dict[str, int]:
         """Those of all models."""
         return {
             f"{index}_{name}": axis
             for index, model in enumerate(self.models)
-            for name, axis in model.growing_entries.items()
+            for name, axis in model.position_entries.items()
         }
 
     def memory_mask(self, state: State) -> Any:

@@ -73,9 +73,9 @@ class IdGeneration:
         return ()
 
     @property
-    def growing_entries(self) -> Mapping[str, int]:
-        """Names of the entries that may begin empty and that `step` then makes longer by one,
-        with the axis of their length."""
+    def position_entries(self) -> Mapping[str, int]:
+        """Names of the changing entries that hold what was at each position, with the axis of
+        their length."""
         return {}
 
     def memory_mask(self, state: State) -> Any:
@@ -153,7 +153,7 @@ class IdGeneration:
                 rules=rules,
                 changing=self.changing_entries,
                 shared=self.shared_entries,
-                growing=self.growing_entries,
+                positions=self.position_entries,
             )
             return search.decode()
 
@@ -187,7 +187,7 @@ class IdGeneration:
         with self._weights_read_once():
             search = self._search(inputs, settings, prefix_ids, request)
             if fixed_shapes:
-                search = replace(search, growing={})
+                search = replace(search, fixed_shapes=True)
             return search.decode()
 
     @property
@@ -272,7 +272,7 @@ class IdGeneration:
             from_logits=not settings.ctc_weight,
             changing=changing,
             shared=self.shared_entries,
-            growing=self.growing_entries,
+            positions=self.position_entries,
         )
 
     def length_range(

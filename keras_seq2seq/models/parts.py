@@ -156,9 +156,14 @@ class Decoder(Part):
         the beams of one source are."""
         return ()
 
-    def growing_entries(self, state: State) -> dict[str, int]:
-        """Names of the changing entries that `step` also takes without the room of positions
-        to come, and makes longer by one, each with the axis of its length."""
+    def position_entries(self, state: State) -> dict[str, int]:
+        """Names of the changing entries that hold what was at each position, each with the
+        axis of its length.
+
+        `step` also takes them without the room of positions to come, and makes them longer
+        by one. Where the state has a `lineage` (see `Search`), one row of theirs serves all
+        hypotheses of a source, which stand side by side at each position.
+        """
         return {}
 
     @abstractmethod

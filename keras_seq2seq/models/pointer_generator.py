@@ -54,8 +54,8 @@ class PointerGenerator(Decoder):
     def shared_entries(self, state: State) -> Sequence[str]:
         return self.decoder.shared_entries(self._without_source(state))
 
-    def growing_entries(self, state: State) -> dict[str, int]:
-        return self.decoder.growing_entries(self._without_source(state))
+    def position_entries(self, state: State) -> dict[str, int]:
+        return self.decoder.position_entries(self._without_source(state))
 
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         output = self.decoder(token_ids, self._without_source(state))

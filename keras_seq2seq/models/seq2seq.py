@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_seq2seq.data.preprocessor import Preprocessor
+from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.losses import SmoothedCrossentropy
@@ -113,7 +114,7 @@ class Seq2Seq(TextGeneration, keras.Model):
         self.ctc = ctc
 
         encoder_model = keras.Model(encoder_inputs, state, name="encoder")
-        growing = decoder.growing_entries(state)
+        growing = decoder.position_entries(state)
         step_state = {
             key: keras.Input(
                 [
@@ -174,10 +175,10 @@ class Seq2Seq(TextGeneration, keras.Model):
         return self.decoder.shared_entries(self.decoder_model.input)
 
     @property
-    def growing_entries(self) -> dict[str, int]:
-        """Names of the entries that may begin empty and grow by one each step, with the axis
-        of their length."""
-        return self.decoder.growing_entries(self.decoder_model.input)
+    def position_entries(self) -> dict[str, int]:
+        """Names of the changing entries that hold what was at each position, with the axis of
+        their length."""
+        return self.decoder.position_entries(self.decoder_model.input)
 
     @property
     def alignment_model(self) -> keras.Model | None:
@@ -248,12 +249,19 @@ class Seq2Seq(TextGeneration, keras.Model):
     def step(self, token: Any, state: State) -> tuple[Any, State]:
         """`(batch,)` token ids and state -> logits and the entries that changed.
 
-        Where the state has an entry `alignment`, the attention weights are among them.
+        Where the state has an entry `alignment`, the attention weights are among them. With a
+        `lineage` the hypotheses of a source share what `position_entries` names.
         """
         token = keras.ops.convert_to_tensor(token, "int32")
         state = dict(state)
         asks_for_alignment = state.pop(ALIGNMENT, None) is not None
-        outputs = dict(self.decoder_model({TOKEN: token, **state}, training=False))
+        lineage = state.pop(LINEAGE, None)
+        # In an ensemble it is there for the other models too. The functional model has none.
+        if lineage is not None and self.position_entries:
+            output = self.decoder.step(token, {**state, LINEAGE: lineage})
+            outputs = {LOGITS: output.logits, ALIGNMENT: output.alignment, **output.state}
+        else:
+            outputs = dict(self.decoder_model({TOKEN: token, **state}, training=False))
         if not asks_for_alignment:
             outputs.pop(ALIGNMENT, None)
         return outputs.pop(LOGITS), outputs

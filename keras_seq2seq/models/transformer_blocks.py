@@ -75,18 +75,39 @@ class AttentionProjections:
         vector: Tensor,
         key: Tensor,
         value: Tensor,
-        mask: Tensor,
+        mask: Tensor | None,
         positions: Tensor | None = None,
         bias: Tensor | None = None,
+        family: int = 1,
     ) -> tuple[Tensor, Tensor]:
-        """One step: output `(batch, dim)`, weights `(batch, source_length)`."""
+        """One step: output `(batch, dim)`, weights `(batch, source_length)`.
+
+        So many vectors in a run as a `family` has read one row of keys and values; the mask is
+        then `(batch / family, family, source_length)`.
+        """
         query = self._turned(self._query(vector), positions)
+        if family == 1:
+            output, weights = self._one(query, key, value, mask, bias)
+            return self._output(output[:, 0]), weights[:, 0]
+        query = keras.ops.reshape(query, (-1, family, query.shape[2]))
         output, weights = self._one(query, key, value, mask, bias)
-        return self._output(output[:, 0]), weights[:, 0]
+        output = keras.ops.reshape(output, (-1, query.shape[2]))
+        weights = keras.ops.reshape(weights, (-1, keras.ops.shape(weights)[2]))
+        return self._output(output), weights
 
     def _turned(self, projected: Tensor, positions: Tensor | None) -> Tensor:
         sequence = _as_sequence(projected)
         return sequence if self._rotary is None else self._rotary(sequence, positions)
+
+
+def side_by_side(heads: Tensor, family: int) -> Tensor:
+    """Keys or values of one step, `(batch, heads, 1, size)` -> `(batch / family, heads,
+    family, size)`."""
+    if family == 1:
+        return heads
+    _, num_heads, _, size = heads.shape
+    rows = keras.ops.reshape(heads, (-1, family, num_heads, size))
+    return keras.ops.transpose(rows, (0, 2, 1, 3))
 
 
 def _as_sequence(vectors: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """Transformer decoder; it keeps keys and values of fixed size."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import KeyValueCache
+from keras_seq2seq.decoding import LINEAGE
+from keras_seq2seq.layers import KeyValueCache, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -15,7 +15,50 @@ from keras_seq2seq.models.transformer_blocks import (
     Residual,
     TransformerSettings,
     count_positions,
+    side_by_side,
 )
+
+
+class _Place:
+    """Where one step of a decoder stands, and what it sees of its past.
+
+    Attributes:
+        positions: `(B, 1)`, int32: that of each hypothesis.
+        here: The same, or a scalar where all hypotheses are at one position.
+        family: int. Hypotheses that share a row of keys and values.
+    """
+
+    def __init__(
+        self,
+        positions: Tensor,
+        lineage: Tensor | None,
+        max_length: int,
+        relative_bias: Callable[[Tensor, Tensor], Tensor | None],
+    ):
+        self.positions = self.here = positions
+        self.family = 1
+        self._relative_bias = relative_bias
+        self._sees_all, self._descent = False, None
+        if lineage is not None:
+            self.family = lineage.shape[1]
+            self.here = keras.ops.max(positions)
+            # What grows holds nothing but the past, and that of one hypothesis is all its own.
+            self._sees_all = self.family == 1 and lineage.shape[2] is None
+            # One that several models share may be longer than the caches of this one.
+            self._descent = lineage_mask(lineage[:, :, :max_length])
+
+    def seen(self, positions: Tensor) -> Tensor | None:
+        """What the step attends to of a cache with entries of these positions `(1, length)`."""
+        if self._sees_all:
+            return None
+        if self._descent is not None:
+            return self._descent
+        return keras.ops.less_equal(positions, self.positions)
+
+    def bias(self, positions: Tensor) -> Tensor | None:
+        """Relative positions of the same, `(B, heads, 1, length)`."""
+        here = keras.ops.reshape(self.here, (1, 1)) if len(self.here.shape) == 0 else self.here
+        return self._relative_bias(here, positions)
 
 
 class _DecoderBlock:
@@ -52,15 +95,16 @@ class _DecoderBlock:
         vector: Tensor,
         keys: Tensor,
         values: Tensor,
-        position: Tensor,
-        bias_of: Callable[[Tensor], Tensor | None],
+        place: "_Place",
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Self-attention of one step `(B, D)`; also the keys and values with it."""
         read, own = self._own_residual.enter(vector), self._own
-        keys, places = self._keys(keys, own.key(read, position), position)
-        values, _ = self._values(values, own.value(read), position)
-        seen = keras.ops.less_equal(places, position)
-        output, _ = own.step(read, keys, values, seen, position, bias_of(places))
+        key = side_by_side(own.key(read, place.positions), place.family)
+        value = side_by_side(own.value(read), place.family)
+        keys, positions = self._keys(keys, key, place.here)
+        values, _ = self._values(values, value, place.here)
+        seen, bias = place.seen(positions), place.bias(positions)
+        output, _ = own.step(read, keys, values, seen, place.positions, bias, place.family)
         return self._own_residual.leave(vector, output), keys, values
 
     def attend(
@@ -99,7 +143,8 @@ class TransformerDecoder(TransformerSettings, Decoder):
     `_value`, which a step changes, and `{name}_{layer}_memory_key` and `_memory_value`. Keys
     and values are `(batch, num_heads, length, hidden_dim / num_heads)`, the length
     `max_length` or that of the source; `memory_mask` `(batch, source_length)`. Those that a
-    step changes may also begin with length 0: they grow then (`KeyValueCache`).
+    step changes may also begin with length 0: they grow then (`KeyValueCache`). With a
+    `lineage` `(batch, num_beams, length)` they are shared by the hypotheses of a source.
 
     Raises:
         ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
@@ -170,7 +215,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
         ends = ("memory_mask", "_memory_key", "_memory_value")
         return [name for name in state if name.endswith(ends)]
 
-    def growing_entries(self, state: State) -> dict[str, int]:
+    def position_entries(self, state: State) -> dict[str, int]:
         ends = tuple(
             f"{block.name}_{kind}" for block in self._blocks for kind in ("key", "value")
         )
@@ -194,12 +239,13 @@ class TransformerDecoder(TransformerSettings, Decoder):
         embedded = self.embedding.embed(keras.ops.expand_dims(token, 1))
         # Without an axis for the length from here on: products of matrices, not of stacks.
         vector = self._begin(embedded, here)[:, 0]
+        place = _Place(here, state.get(LINEAGE), self.max_length, self._relative_bias)
         changed: State = {f"{self.name}_position": position + 1}
         weights = None
         for block in self._blocks:
             key, value = f"{block.name}_key", f"{block.name}_value"
             vector, changed[key], changed[value] = block.step(
-                vector, state[key], state[value], here, partial(self._relative_bias, here)
+                vector, state[key], state[value], place
             )
             vector, weights = self._attend(block, vector, state)
         vector = self._end(vector)

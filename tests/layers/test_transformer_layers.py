@@ -4,11 +4,13 @@ import pytest
 
 from keras_seq2seq.layers import (
     DotProductAttention,
+    KeyValueCache,
     LearnedPositions,
     RelativePositions,
     RotaryPositions,
     SinusoidalPositions,
     SplitHeads,
+    lineage_mask,
 )
 
 RNG = np.random.default_rng(0)
@@ -160,3 +162,46 @@ def test_queries_that_share_a_key_get_what_repeated_keys_give():
         shared, DotProductAttention(2)(queries, *repeated), strict=True
     ):
         np.testing.assert_allclose(received, expected, atol=1e-6)
+
+
+def test_a_mask_of_each_query_is_a_mask_of_one_query_at_a_time():
+    masks = RNG.random((2, 3, 5)) < 0.6
+    masks[:, :, 0] = True
+    output, weights = DotProductAttention(2)(QUERY, KEY, VALUE, masks)
+    for place in range(3):
+        one = slice(place, place + 1)
+        alone = DotProductAttention(2)(QUERY[:, one], KEY, VALUE, masks[:, place])
+        np.testing.assert_allclose(output[:, one], alone[0], atol=1e-6)
+        np.testing.assert_allclose(weights[:, one], alone[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("family", [1, 3])
+def test_a_cache_with_room_is_the_one_that_grows(family):
+    cache = KeyValueCache(max_length=4)
+    news = RNG.normal(size=(4, 2, 5, family, 6)).astype("float32")
+    grown = np.zeros((2, 5, 0, 6), "float32")
+    rows = whole = np.zeros((2, 5, 4 * family, 6), "float32")
+    for position, new in enumerate(news):
+        grown, places = cache(grown, new, position=np.full((2, 1), position))
+        rows, _ = cache(rows, new, position=np.full((2, 1), position))
+        whole, all_places = cache(whole, new, position=np.int32(position))
+        written = (position + 1) * family
+        np.testing.assert_array_equal(grown, np.concatenate(news[: position + 1], 2))
+        np.testing.assert_array_equal(rows, whole)
+        np.testing.assert_array_equal(rows[:, :, :written], grown)
+        np.testing.assert_array_equal(rows[:, :, written:], 0)
+        np.testing.assert_array_equal(places[0], np.repeat(range(position + 1), family))
+    np.testing.assert_array_equal(all_places[0], np.repeat(range(4), family))
+
+
+def test_rows_at_different_positions_are_written_where_they_are():
+    new = np.ones((2, 1, 1, 3), "float32")
+    cache, _ = KeyValueCache(4)(np.zeros((2, 1, 4, 3), "float32"), new, np.array([[1], [3]]))
+    np.testing.assert_array_equal(np.asarray(cache)[:, 0, :, 0], [[0, 1, 0, 0], [0, 0, 0, 1]])
+
+
+def test_a_lineage_says_which_entries_are_ancestors():
+    # Both hypotheses go on from the second one of the first step; a third is to come.
+    lineage = np.array([[[1, 0, -1], [1, 1, -1]]], "int32")
+    expected = [[[0, 1, 1, 0, 0, 0], [0, 1, 0, 1, 0, 0]]]
+    np.testing.assert_array_equal(lineage_mask(lineage), np.array(expected, bool))

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_seq2seq.data import TextPreprocessor
-from keras_seq2seq.models import Ensemble, lstm
+from keras_seq2seq.models import Ensemble, Seq2Seq, lstm, transformer
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 
@@ -27,6 +28,27 @@ def test_probabilities_are_averaged(text_model, transformer_model, pairs):
     result = ensemble.search(sources, num_beams=2)
     scores = ensemble.score(sources, [row[0] for row in ensemble.texts(result)])
     np.testing.assert_allclose(scores, result.log_probs[:, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_models_of_different_room_and_kind_generate_together(
+    text_model, preprocessor, pairs, jit_compile
+):
+    """Caches of two lengths and a recurrent state, searched by one lineage."""
+    models = [text_model]
+    for room in (13, 20):
+        keras.utils.set_random_seed(room)
+        model = transformer(preprocessor, hidden_dim=8, num_heads=2, num_layers=1)
+        config = model.get_config()
+        config["decoder"]["config"]["max_length"] = room
+        models.append(Seq2Seq.from_config(config))
+    ensemble = Ensemble(models)
+    sources = pairs.sources[:6]
+    result = ensemble.search(sources, num_beams=3, jit_compile=jit_compile)
+    texts = [row[0] for row in ensemble.texts(result)]
+    np.testing.assert_allclose(
+        ensemble.score(sources, texts), result.log_probs[:, 0], atol=1e-4
+    )
 
 
 def test_vocabularies_must_be_the_same(text_model):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_seq2seq.data import training_data
-from keras_seq2seq.decoding import BeamSearch, GreedySearch
+from keras_seq2seq.decoding import BeamSearch, GreedySearch, loop
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import LuongAttention, ScheduledSampling
 from keras_seq2seq.models import (
@@ -57,7 +57,7 @@ def stepped(model, source=SOURCE, target=TARGET, growing=False):
     if growing:
         state |= {
             name: keras.ops.take(state[name], np.array([], "int32"), axis=axis)
-            for name, axis in model.growing_entries.items()
+            for name, axis in model.position_entries.items()
         }
     logits = []
     for time in range(target.shape[1]):
@@ -81,21 +81,21 @@ GROWING = [
 @pytest.mark.parametrize("name", GROWING)
 def test_entries_without_room_for_later_steps_grow_and_change_nothing(name):
     model = build(name)
-    assert model.growing_entries
+    assert model.position_entries
     np.testing.assert_allclose(stepped(model, growing=True), stepped(model), atol=1e-5)
 
 
 def test_what_grows_has_the_size_of_the_target_so_far():
     model = build("transformer")
     names = [f"decoder_{layer}_{kind}" for layer in (0, 1) for kind in ("key", "value")]
-    assert sorted(model.growing_entries) == names
+    assert sorted(model.position_entries) == names
     state = model.encode({"encoder_token_ids": SOURCE})
-    full = [state[name].shape[axis] for name, axis in model.growing_entries.items()]
+    full = [state[name].shape[axis] for name, axis in model.position_entries.items()]
     assert full == [model.decoder.max_length] * 4
-    state |= {name: state[name][:, :, :0] for name in model.growing_entries}
+    state |= {name: state[name][:, :, :0] for name in model.position_entries}
     for length in (1, 2, 3):
         state |= model.step(tf.constant([4, 5]), state)[1]
-        grown = [state[name].shape[axis] for name, axis in model.growing_entries.items()]
+        grown = [state[name].shape[axis] for name, axis in model.position_entries.items()]
         assert grown == [length] * 4
 
 
@@ -108,6 +108,37 @@ def test_a_search_of_fixed_shapes_finds_the_same(name, num_beams):
     fixed = model.generate_ids(inputs, settings, fixed_shapes=True)
     np.testing.assert_array_equal(growing.token_ids, fixed.token_ids)
     np.testing.assert_allclose(growing.token_log_probs, fixed.token_log_probs, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+@pytest.mark.parametrize("num_beam_groups", [1, 2])
+def test_hypotheses_side_by_side_are_those_with_rows_of_their_own(
+    name, fixed_shapes, num_beam_groups, monkeypatch
+):
+    model = build(name)
+    for weight in model.weights:  # Sure enough that hypotheses drop out.
+        weight.assign(weight * 3)
+    settings = GenerationSettings(num_beams=4, num_beam_groups=num_beam_groups, max_length=8)
+    sources = np.random.default_rng(0).integers(4, 11, (5, 6)).astype("int32")
+    inputs = {"encoder_token_ids": tf.constant(sources)}
+    side_by_side = model.generate_ids(inputs, settings, fixed_shapes=fixed_shapes)
+    monkeypatch.setattr(loop, "MOST_SIDE_BY_SIDE", 0)
+    own_rows = model.generate_ids(inputs, settings, fixed_shapes=fixed_shapes)
+    np.testing.assert_array_equal(side_by_side.token_ids, own_rows.token_ids)
+    np.testing.assert_allclose(side_by_side.scores, own_rows.scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+def test_in_a_graph_an_empty_batch_has_no_hypotheses(fixed_shapes):
+    model, settings = build("transformer"), GenerationSettings(num_beams=3, max_length=5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 5], tf.int32)])
+    def generate(token_ids):
+        inputs = {"encoder_token_ids": token_ids}
+        return model.generate_ids(inputs, settings, fixed_shapes=fixed_shapes).token_ids
+
+    assert generate(tf.zeros([0, 5], tf.int32)).shape == (0, 1, 6)
 
 
 @pytest.fixture
