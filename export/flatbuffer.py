@@ -30,7 +30,7 @@ class Operation:
     Attributes:
         name: Such as `"FULLY_CONNECTED"`, or the name of a custom operation (`"FlexRelu"`).
         is_builtin: Whether every LiteRT runtime has it.
-        place: Name of the tensor that it makes, which tells the layer.
+        place: Name of the tensor that it makes, which tells the layer; none after `compact`.
         in_loop: Whether it is part of a loop.
     """
 
@@ -129,14 +129,24 @@ def compact(content: bytes) -> bytes:
     The converter gives each tensor its own name, shape, scales and zero points (8 bytes for
     each channel, all 0 for weights), and each signature has tensors of its own for the shared
     weights; and each tensor without data has an empty buffer. Here tables refer to one copy
-    of what is equal, and tensors without data to buffer 0, which the schema keeps empty. No
-    tensor or operation is changed.
+    of what is equal, and tensors without data to buffer 0, which the schema keeps empty. What
+    goes from one operation to the next loses its name, which no runtime reads; inputs,
+    outputs and weights keep theirs. No value or operation is changed.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    for tensor in tensors:
-        if model.buffers[tensor.buffer].data is None:
-            tensor.buffer = 0
+    named = {
+        (signature.subgraphIndex, tensor.tensorIndex)
+        for signature in model.signatureDefs or []
+        for tensor in (*signature.inputs, *signature.outputs)
+    }
+    tensors = []
+    for graph_index, graph in enumerate(model.subgraphs):
+        for index, tensor in enumerate(graph.tensors):
+            tensors.append(tensor)
+            if model.buffers[tensor.buffer].data is None:
+                tensor.buffer = 0
+                if (graph_index, index) not in named:
+                    tensor.name = None
     users = tensors + (model.metadata or [])
     kept = sorted({0, *(user.buffer for user in users)})
     moved = {old: new for new, old in enumerate(kept)}

@@ -104,8 +104,8 @@ class MinLength(BiasRule):
         self.end_id = end_id
 
     def bias(self, time, vocabulary_size):
-        is_end = tf.one_hot(self.end_id, vocabulary_size, IMPOSSIBLE, 0.0)
-        return tf.where(_by_row(time < self.min_length), is_end, 0.0)
+        too_early = _by_row(time < self.min_length) & _is(self.end_id, vocabulary_size)
+        return tf.where(too_early, IMPOSSIBLE, 0.0)
 
 
 class MaxLength(BiasRule):
@@ -123,8 +123,8 @@ class MaxLength(BiasRule):
         self.end_id = end_id
 
     def bias(self, time, vocabulary_size):
-        others = tf.one_hot(self.end_id, vocabulary_size, 0.0, IMPOSSIBLE)
-        return tf.where(_by_row(time >= self.max_length), others, 0.0)
+        too_late = _by_row(time >= self.max_length) & ~_is(self.end_id, vocabulary_size)
+        return tf.where(too_late, IMPOSSIBLE, 0.0)
 
 
 class RepetitionPenalty:
@@ -219,6 +219,11 @@ class ForcedPrefix:
         is_forced = tf.one_hot(token, log_probs.shape[-1], on_value=True, off_value=False)
         forced = tf.where(is_forced[:, None], log_probs, IMPOSSIBLE)
         return tf.where((time < self.lengths)[:, None, None], forced, free)
+
+
+def _is(token_id: int, vocabulary_size: int) -> tf.Tensor:
+    """Of each token whether it is this one: bools are the smallest in an exported graph."""
+    return tf.constant(np.arange(vocabulary_size) == token_id)
 
 
 def _by_row(flags: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ class KeyValueCache(keras.layers.Layer):
     reads and copies is then as long as the target is so far. The size in the graph tells them
     apart, so that one step function does both.
 
-    The hypotheses of a source can share a cache: each position then has `num_beams` entries
+    The hypotheses of a source can share a cache: each position then has `family` entries
     side by side, one a hypothesis. The cache is only ever added to; which of its entries a
     hypothesis descends from is for a mask to say (`lineage_mask`).
 
@@ -23,15 +23,15 @@ class KeyValueCache(keras.layers.Layer):
         max_length: int. Positions at most.
 
     Call arguments:
-        cache: `(batch, heads, max_length * num_beams, size)`, or `(batch, heads, position *
-            num_beams, size)` with a length that is not the greatest, or not known, when the
+        cache: `(batch, heads, max_length * family, size)`, or `(batch, heads, position *
+            family, size)` with a length that is not the greatest, or not known, when the
             graph is made.
-        new: `(batch, heads, num_beams, size)`.
+        new: `(batch, heads, family, size)`.
         position: `(batch, 1)`, int: where each row is written, or a scalar where all rows are
             written at one position, which is quicker; read of a cache of full size alone.
 
     Returns:
-        Tuple of the cache with the new position, of the same length or `num_beams` longer,
+        Tuple of the cache with the new position, of the same length or `family` longer,
         and the positions of its entries `(1, length)`, int32.
     """
 
@@ -40,11 +40,11 @@ class KeyValueCache(keras.layers.Layer):
         self.max_length = max_length
 
     def call(self, cache, new, position):
-        num_beams = new.shape[2]
-        if cache.shape[2] == self.max_length * num_beams:
-            return self._written(cache, new, position), self._places(self.max_length, num_beams)
+        family = new.shape[2]
+        if cache.shape[2] == self.max_length * family:
+            return self._written(cache, new, position), self._places(self.max_length, family)
         cache = ops.concatenate([cache, new], axis=2)
-        return cache, self._places(ops.shape(cache)[2] // num_beams, num_beams)
+        return cache, self._places(ops.shape(cache)[2] // family, family)
 
     def _written(self, cache, new, position):
         if len(position.shape) == 0:
@@ -57,14 +57,14 @@ class KeyValueCache(keras.layers.Layer):
         written = ops.where(is_here[:, None, :, None, None], new[:, :, None], by_position)
         return ops.reshape(written, (-1, heads, length, size))
 
-    def _places(self, count, num_beams):
+    def _places(self, count, family):
         places = ops.arange(count)
-        return (places if num_beams == 1 else ops.repeat(places, num_beams))[None]
+        return (places if family == 1 else ops.repeat(places, family))[None]
 
     def compute_output_spec(self, cache, new, position):
-        length, num_beams = cache.shape[2], new.shape[2]
-        if length is not None and length != self.max_length * num_beams:
-            length += num_beams
+        length, family = cache.shape[2], new.shape[2]
+        if length is not None and length != self.max_length * family:
+            length += family
         batch, heads, _, size = cache.shape
         return (
             keras.KerasTensor((batch, heads, length, size), cache.dtype),
@@ -79,12 +79,12 @@ def lineage_mask(lineage: Any) -> Any:
     """Which entries of a shared `KeyValueCache` each hypothesis descends from.
 
     Args:
-        lineage: `(batch, num_beams, length)`, int32: of each live hypothesis, which of the
+        lineage: `(batch, family, length)`, int32: of each live hypothesis, which of the
             hypotheses of each earlier step it goes on from; -1 where there was none.
 
     Returns:
-        `(batch, num_beams, length * num_beams)`, bool.
+        `(batch, family, length * family)`, bool.
     """
-    num_beams = lineage.shape[1]
-    mask = ops.equal(lineage[..., None], ops.arange(num_beams))
-    return ops.reshape(mask, (-1, num_beams, ops.shape(lineage)[2] * num_beams))
+    family = lineage.shape[1]
+    mask = ops.equal(lineage[..., None], ops.arange(family))
+    return ops.reshape(mask, (-1, family, ops.shape(lineage)[2] * family))

@@ -122,7 +122,7 @@ def test_a_compact_file_has_the_same_tables(text_model, monkeypatch):
     monkeypatch.setattr(tflite, "compact", lambda content: content)
     content = convert(text_model, quantization="int8")
     smaller = compact(content)
-    assert _tables(smaller) == _tables(content)
+    assert _tables(smaller) == _without_inner_names(_tables(content))
     assert len(smaller) < len(content)
     model = schema.Model.GetRootAsModel(smaller, 0)
     start = np.frombuffer(smaller, np.uint8).ctypes.data
@@ -141,6 +141,21 @@ def _tables(content):
     ] + model.metadata:
         user.buffer = buffers[user.buffer].data
     return _plain(model)
+
+
+def _without_inner_names(tables):
+    """Only what has a value, and what goes in and out, keeps its name."""
+    for graph, subgraph in enumerate(tables["subgraphs"]):
+        outer = [
+            one["tensorIndex"]
+            for signature in tables["signatureDefs"]
+            if signature["subgraphIndex"] == graph
+            for one in signature["inputs"] + signature["outputs"]
+        ]
+        for index, tensor in enumerate(subgraph["tensors"]):
+            if tensor["buffer"] is None and index not in outer:
+                tensor["name"] = None
+    return tables
 
 
 def _plain(value):
@@ -271,7 +286,8 @@ def test_a_convolution_in_a_loop_is_refused():
 
 
 def test_a_builtin_operation_has_its_place():
-    content = lite_file(keras.layers.Dense(3, name="my_layer"))
+    supported = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    content = lite_file(keras.layers.Dense(3, name="my_layer"), supported)
     places = [o.place for o in read_operations(content) if o.name == "FULLY_CONNECTED"]
     assert len(places) == 3 and any("my_layer" in place for place in places)
     assert all(isinstance(o, Operation) and o.is_builtin for o in read_operations(content))
