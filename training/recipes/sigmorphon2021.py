@@ -40,6 +40,8 @@ CONFIG = TrainingConfig(
     architecture="recurrent",
     # It knows where it looked last: phones come in the order of their letters.
     attention="location",
+    input_feeding="context",
+    encoder_layers=2,
     embedding_dim=128,
     hidden_dim=256,
     dropout=0.3,
