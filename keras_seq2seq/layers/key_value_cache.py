@@ -48,7 +48,7 @@ class KeyValueCache(keras.layers.Layer):
 
     def _written(self, cache, new, position):
         if len(position.shape) == 0:
-            return ops.slice_update(cache, (0, 0, position * new.shape[2], 0), new)
+            return self._written_by_all(cache, new, position * new.shape[2])
         is_here = ops.equal(ops.arange(self.max_length)[None], position)
         if new.shape[2] == 1:
             return ops.where(is_here[:, None, :, None], new, cache)
@@ -56,6 +56,18 @@ class KeyValueCache(keras.layers.Layer):
         by_position = ops.reshape(cache, (-1, heads, self.max_length, *new.shape[2:]))
         written = ops.where(is_here[:, None, :, None, None], new[:, :, None], by_position)
         return ops.reshape(written, (-1, heads, length, size))
+
+    def _written_by_all(self, cache, new, begin):
+        """Written in place by XLA and LiteRT, whatever the length of the cache."""
+        if new.shape[0] is not None:
+            return ops.slice_update(cache, (0, 0, begin, 0), new)
+        # TensorFlow Serving lacks that operation, LiteRT this one.
+        _, heads, family, size = new.shape
+        axes = ops.arange(ops.shape(new)[0]), ops.arange(heads), begin + ops.arange(family)
+        indices = ops.stack(ops.meshgrid(*axes, indexing="ij"), axis=-1)
+        return ops.scatter_update(
+            cache, ops.reshape(indices, (-1, 3)), ops.reshape(new, (-1, size))
+        )
 
     def _places(self, count, family):
         places = ops.arange(count)
