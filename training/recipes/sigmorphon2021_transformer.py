@@ -12,6 +12,8 @@ keras-seq2seq evaluate runs/dut --beam-size 5 --patience 4
 Published, words wrong on test: a single Transformer (fairseq, 4 + 4 layers of 256, beam 5) 8.9
 (arm_e), 16.9 (dut), 10.2 (fre), 0.1 (geo), 1.9 (hun), 8.5 (jpn_hira), 6.0 (vie_hanoi), mean
 7.50 (Ashby et al. 2021).
+
+Not yet trained in full.
 """
 
 from .sigmorphon2021 import CONFIG as RECURRENT
