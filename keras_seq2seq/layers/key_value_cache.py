@@ -27,8 +27,9 @@ class KeyValueCache(keras.layers.Layer):
             family, size)` with a length that is not the greatest, or not known, when the
             graph is made.
         new: `(batch, heads, family, size)`.
-        position: `(batch, 1)`, int: where each row is written, or a scalar where all rows are
-            written at one position, which is quicker; read of a cache of full size alone.
+        position: `(batch, 1)`, int: where each row is written, if a position has one entry;
+            or a scalar where all rows are written at one position, which is quicker. Read of
+            a cache of full size alone.
 
     Returns:
         Tuple of the cache with the new position, of the same length or `family` longer,
@@ -50,15 +51,10 @@ class KeyValueCache(keras.layers.Layer):
         if len(position.shape) == 0:
             return self._written_by_all(cache, new, position * new.shape[2])
         is_here = ops.equal(ops.arange(self.max_length)[None], position)
-        if new.shape[2] == 1:
-            return ops.where(is_here[:, None, :, None], new, cache)
-        _, heads, length, size = cache.shape
-        by_position = ops.reshape(cache, (-1, heads, self.max_length, *new.shape[2:]))
-        written = ops.where(is_here[:, None, :, None, None], new[:, :, None], by_position)
-        return ops.reshape(written, (-1, heads, length, size))
+        return ops.where(is_here[:, None, :, None], new, cache)
 
     def _written_by_all(self, cache, new, begin):
-        """Written in place by XLA and LiteRT, whatever the length of the cache."""
+        """XLA writes in place, whatever the length of the cache."""
         if new.shape[0] is not None:
             return ops.slice_update(cache, (0, 0, begin, 0), new)
         # TensorFlow Serving lacks that operation, LiteRT this one.
