@@ -74,6 +74,14 @@ def histnorm(folder):
     return folder / "made"
 
 
+def sigmorphon2021_transformer(folder):
+    for part, count in (("train", 80), ("dev", 20), ("test", 20)):
+        words = random.Random(count).choices(NOUNS, k=count)
+        rows = [f"{word}\t{' '.join(word)}\n" for word in words]
+        (folder / f"made_{part}.tsv").write_text("".join(rows), "utf-8")
+    return folder / "made"
+
+
 SMALL = {
     "hidden_dim": 16,
     "epochs": 1,
@@ -96,7 +104,18 @@ CHANGES = {
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("make", [multi30k, multi30k_rnn, debian_synopsis, babi, dna, histnorm])
+@pytest.mark.parametrize(
+    "make",
+    [
+        multi30k,
+        multi30k_rnn,
+        debian_synopsis,
+        babi,
+        dna,
+        histnorm,
+        sigmorphon2021_transformer,
+    ],
+)
 def test_a_recipe_runs_from_raw_data_to_an_artefact_that_agrees(make, tmp_path):
     from export import export_formats, print_parity
 
