@@ -28,11 +28,12 @@ import random
 import re
 import tarfile
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_seq2seq.data import Pairs, Signal, Splits
+from keras_seq2seq.data import Pairs, Signal, Splits, change_speed
 from keras_seq2seq.errors import InputError
 
 from ..config import TrainingConfig
@@ -41,6 +42,8 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 TEST_SPEAKER = "lucas"
 OFFICIAL_TEST = 5
 SAMPLE_RATE = 8000
+# In percent, of the strings to train on: voices that the speakers do not have.
+SPEEDS = (80, 90, 100, 110, 120)
 STRINGS = {"train": 3000, "validation": 300, "test": 500}
 
 DATA = "recordings.tar.gz"
@@ -93,7 +96,9 @@ def load(data: Path) -> Splits:
     others = {name: recordings[name] for name in recordings if name != TEST_SPEAKER}
     test = {TEST_SPEAKER: recordings[TEST_SPEAKER]}
     return Splits(
-        join_digits(_where(others, lambda i: i >= OFFICIAL_TEST), STRINGS["train"], "train"),
+        join_digits(
+            _where(others, lambda i: i >= OFFICIAL_TEST), STRINGS["train"], "train", SPEEDS
+        ),
         join_digits(
             _where(others, lambda i: i < OFFICIAL_TEST), STRINGS["validation"], "validation"
         ),
@@ -101,8 +106,11 @@ def load(data: Path) -> Splits:
     )
 
 
-def join_digits(recordings: Recordings, count: int, part: str) -> Pairs:
-    """`count` strings of 3 to 7 digits, each of one speaker; `part` is the seed."""
+def join_digits(
+    recordings: Recordings, count: int, part: str, speeds: Sequence[int] = (100,)
+) -> Pairs:
+    """`count` strings of 3 to 7 digits, each of one speaker at one of the speeds (in percent);
+    `part` is the seed."""
     generator = random.Random(part)
     pairs = Pairs([], [])
     for number in range(count):
@@ -114,7 +122,8 @@ def join_digits(recordings: Recordings, count: int, part: str) -> Pairs:
             pieces.append(of_digit[generator.choice(sorted(of_digit))])
             pieces.append(np.zeros(generator.randint(0, SAMPLE_RATE // 10), np.int16))
         name = f"{part}_{number}_{speaker}_{''.join(map(str, digits))}"
-        pairs.sources.append(Signal(name, np.concatenate(pieces[:-1])))
+        samples = change_speed(np.concatenate(pieces[:-1]), generator.choice(speeds))
+        pairs.sources.append(Signal(name, samples))
         pairs.targets.append(" ".join(WORDS[digit] for digit in digits))
     return pairs
 
