@@ -5,9 +5,10 @@
 
 `lstm` is `FusedLSTM` beside `keras.layers.LSTM`, its shape batch, steps, size of the inputs and
 units; rows are padded to different lengths. `dropout` is `ByteDropout` beside
-`keras.layers.Dropout`, its shape that of the values. Medians of the process's own time with one
-thread, which other work on the machine disturbs little; the gradients are those of all weights
-and of the inputs.
+`keras.layers.Dropout`, `norm` is `LeanLayerNormalization` beside
+`keras.layers.LayerNormalization`, their shape that of the values. Medians of the process's own
+time with one thread, which other work on the machine disturbs little; the gradients are those of
+all weights and of the inputs.
 """
 
 import os
@@ -48,7 +49,16 @@ def dropout_layers(shape: list[int]) -> Layers:
     return [kind(0.1) for kind in (keras.layers.Dropout, ByteDropout)], shape, {}
 
 
-LAYERS = {"lstm": lstm_layers, "dropout": dropout_layers}
+def norm_layers(shape: list[int]) -> Layers:
+    import keras
+
+    from keras_seq2seq.layers import LeanLayerNormalization
+
+    kinds = keras.layers.LayerNormalization, LeanLayerNormalization
+    return [kind(epsilon=1e-6) for kind in kinds], shape, {}
+
+
+LAYERS = {"lstm": lstm_layers, "dropout": dropout_layers, "norm": norm_layers}
 CASES = (
     "lstm:32,10,128,256",
     "lstm:64,25,256,512",
@@ -56,6 +66,8 @@ CASES = (
     "dropout:1600,128",
     "dropout:64,4,25,25",
     "dropout:1600,2048",
+    "norm:64,25,128",
+    "norm:64,25,512",
 )
 
 

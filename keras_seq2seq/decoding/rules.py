@@ -104,8 +104,7 @@ class MinLength(BiasRule):
         self.end_id = end_id
 
     def bias(self, time, vocabulary_size):
-        too_early = _by_row(time < self.min_length) & _is(self.end_id, vocabulary_size)
-        return tf.where(too_early, IMPOSSIBLE, 0.0)
+        return _if(time < self.min_length) * _is(self.end_id, vocabulary_size)
 
 
 class MaxLength(BiasRule):
@@ -123,8 +122,8 @@ class MaxLength(BiasRule):
         self.end_id = end_id
 
     def bias(self, time, vocabulary_size):
-        too_late = _by_row(time >= self.max_length) & ~_is(self.end_id, vocabulary_size)
-        return tf.where(too_late, IMPOSSIBLE, 0.0)
+        too_late = _if(time >= self.max_length)
+        return too_late - too_late * _is(self.end_id, vocabulary_size)
 
 
 class RepetitionPenalty:
@@ -222,13 +221,18 @@ class ForcedPrefix:
 
 
 def _is(token_id: int, vocabulary_size: int) -> tf.Tensor:
-    """Of each token whether it is this one: bools are the smallest in an exported graph."""
-    return tf.constant(np.arange(vocabulary_size) == token_id)
+    """1 for this token, 0 for the others."""
+    return tf.one_hot(token_id, vocabulary_size)
 
 
-def _by_row(flags: tf.Tensor) -> tf.Tensor:
-    """A scalar as it is, `(batch,)` as `(batch, 1, 1)`."""
-    return flags[:, None, None] if flags.shape.rank else flags
+def _if(flags: tf.Tensor) -> tf.Tensor:
+    """`IMPOSSIBLE` or 0: of a scalar a scalar, of `(batch,)` `(batch, 1, 1)`.
+
+    It is multiplied with what `_is` says: LiteRT's choice between values for every token is
+    about ten times slower than its products.
+    """
+    flags = flags[:, None, None] if flags.shape.rank else flags
+    return tf.where(flags, IMPOSSIBLE, 0.0)
 
 
 def _mark(token_ids: tf.Tensor, chosen: tf.Tensor, log_probs: tf.Tensor) -> tf.Tensor:

@@ -26,6 +26,14 @@ def _rows(tensor: Any) -> int:
     return tensor.shape[0] or -1
 
 
+def _hiding(mask: Any, scores: Any) -> Any:
+    """What is added to the scores: 0 where the mask allows, else so little that the score
+    beside it is lost."""
+    is_half = keras.backend.standardize_dtype(scores.dtype) == "float16"
+    hidden = keras.ops.cast(HIDDEN if is_half else -1e9, scores.dtype)
+    return keras.ops.where(mask, keras.ops.zeros_like(hidden), hidden)
+
+
 def _product_with_transposed(left: Any, right: Any) -> Any:
     """`(..., n, d)` and `(..., m, d)` -> `(..., n, m)`."""
     if keras.backend.backend() == "tensorflow":
@@ -156,15 +164,15 @@ class DotProductAttention(keras.layers.Layer):
         return keras.ops.reshape(output, (rows, length, dim)), weights
 
     def _hide(self, scores, mask):
-        hidden = keras.ops.cast(HIDDEN, scores.dtype)
+        """A sum, which has no gradient to choose and which LiteRT does without a break."""
         if mask is not None:
             mask = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
-            scores = keras.ops.where(mask, scores, hidden)
+            scores = scores + _hiding(mask, scores)
         if self.use_causal_mask:
             _, _, target_length, source_length = keras.ops.shape(scores)
             rows = keras.ops.arange(target_length)[:, None]
             earlier = keras.ops.arange(source_length)[None] <= rows
-            scores = keras.ops.where(earlier[None, None], scores, hidden)
+            scores = scores + _hiding(earlier[None, None], scores)
         return scores
 
     def compute_output_shape(self, query_shape, key_shape, *other_shapes):

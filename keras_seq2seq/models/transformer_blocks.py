@@ -8,6 +8,7 @@ import keras
 from keras_seq2seq.layers import (
     ByteDropout,
     DotProductAttention,
+    LeanLayerNormalization,
     LearnedPositions,
     RelativePositions,
     RotaryPositions,
@@ -86,14 +87,13 @@ class AttentionProjections:
         then `(batch / family, family, source_length)`.
         """
         query = self._turned(self._query(vector), positions)
-        if family == 1:
-            output, weights = self._one(query, key, value, mask, bias)
-            return self._output(output[:, 0]), weights[:, 0]
-        query = keras.ops.reshape(query, (-1, family, query.shape[2]))
+        if family > 1:
+            query = keras.ops.reshape(query, (-1, family, query.shape[2]))
         output, weights = self._one(query, key, value, mask, bias)
-        output = keras.ops.reshape(output, (-1, query.shape[2]))
-        weights = keras.ops.reshape(weights, (-1, keras.ops.shape(weights)[2]))
-        return self._output(output), weights
+        output = self._output(keras.ops.reshape(output, (-1, query.shape[2])))
+        if family == 1:
+            return output, weights[:, 0]
+        return output, keras.ops.reshape(weights, (-1, keras.ops.shape(weights)[2]))
 
     def _turned(self, projected: Tensor, positions: Tensor | None) -> Tensor:
         sequence = _as_sequence(projected)
@@ -122,7 +122,7 @@ class Residual:
 
     def __init__(self, normalize_first: bool, dropout: float, name: str):
         self._normalize_first = normalize_first
-        self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._norm = LeanLayerNormalization(epsilon=1e-6, name=f"{name}_norm")
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
 
     def enter(self, sequence: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class TransformerSettings:
         self.name = name
         embedding.build(name)
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
-        self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._norm = LeanLayerNormalization(epsilon=1e-6, name=f"{name}_norm")
         self._positions: Any = None
         if positions == "sinusoidal":
             self._positions = SinusoidalPositions(name=f"{name}_positions")
