@@ -7,8 +7,8 @@
 units; rows are padded to different lengths. `dropout` is `ByteDropout` beside
 `keras.layers.Dropout`, `norm` is `LeanLayerNormalization` beside
 `keras.layers.LayerNormalization`, their shape that of the values. Medians of the process's own
-time with one thread, which other work on the machine disturbs little; the gradients are those of
-all weights and of the inputs.
+time with one thread, which other work on the machine disturbs little; the gradients are those
+of all weights and of the inputs.
 """
 
 import os
