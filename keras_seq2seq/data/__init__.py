@@ -13,7 +13,7 @@ from keras_seq2seq.data.preprocessor import Preprocessor, TextPreprocessor
 from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel
 from keras_seq2seq.data.records import overlap, read_dataset, read_folder, read_records
 from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
-from keras_seq2seq.data.signals import Signal, change_speed
+from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.data.splits import Splits, split_by_source
 from keras_seq2seq.data.tfrecords import read_tfrecords
 
@@ -27,7 +27,6 @@ __all__ = [
     "TextPreprocessor",
     "TrainingData",
     "WaveformPreprocessor",
-    "change_speed",
     "make_buckets",
     "overlap",
     "read_dataset",

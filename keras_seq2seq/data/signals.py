@@ -114,28 +114,6 @@ def pad_signals(arrays: Sequence[np.ndarray], length: int = -1) -> np.ndarray:
     return padded
 
 
-def change_speed(samples: np.ndarray, percent: int) -> np.ndarray:
-    """A waveform played faster or slower: shorter and higher, or longer and deeper.
-
-    Speech at several speeds trains a model for voices that it has not (Ko et al. 2015, Audio
-    Augmentation for Speech Recognition, with 90, 100 and 110 %).
-
-    Args:
-        samples: `(samples,)`, float or int16.
-        percent: int. The speed; 100 leaves the samples as they are.
-
-    Returns:
-        `(ceil(samples * 100 / percent),)` of the same dtype.
-    """
-    if percent < 1:
-        raise ValueError(f"`percent` must be at least 1. Received: percent={percent}.")
-    changed = _resample(samples.astype(np.float32), percent, 100)
-    if np.issubdtype(samples.dtype, np.integer):
-        limits = np.iinfo(samples.dtype)
-        changed = np.clip(np.round(changed), limits.min, limits.max)
-    return changed.astype(samples.dtype)
-
-
 def _existing(path: Path, sample_rate: int | None) -> Path:
     known = (ARRAY_SUFFIX, *(SOUND_SUFFIXES if sample_rate else ()))
     if path.suffix.lower() not in known:
@@ -169,8 +147,8 @@ def _resample(samples: np.ndarray, rate: int, wanted: int | None) -> np.ndarray:
         from scipy.signal import resample_poly
     except ImportError as error:
         raise InputError(
-            f"Resampling from {rate} to {wanted} needs scipy: `pip install "
-            "keras-seq2seq[audio]`."
+            f"A sound file of {rate} Hz where {wanted} Hz are needed: `pip install "
+            "keras-seq2seq[audio]` resamples."
         ) from error
     divisor = math.gcd(rate, wanted)
     return resample_poly(samples, wanted // divisor, rate // divisor).astype(np.float32)

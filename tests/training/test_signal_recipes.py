@@ -182,16 +182,6 @@ def test_the_test_speaker_of_fsdd_is_unseen_and_recordings_are_in_one_part(tmp_p
         assert source.array.dtype == np.int16 and len(source.array) >= 300 * len(digits)
 
 
-def test_strings_of_fsdd_at_several_speeds_are_the_same_strings():
-    recordings = {"jackson": {4: {5: np.arange(400, dtype=np.int16)}}}
-    (pairs, faster) = (
-        fsdd.join_digits(recordings, 5, "train", speeds) for speeds in [(100,), (200,)]
-    )
-    assert pairs == faster
-    for source, half in zip(pairs.sources, faster.sources, strict=True):
-        assert len(half.array) == -(-len(source.array) // 2)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
