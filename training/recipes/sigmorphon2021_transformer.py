@@ -14,8 +14,8 @@ Published, words wrong on test: a single Transformer (fairseq, 4 + 4 layers of 2
 7.50 (Ashby et al. 2021).
 
 Words wrong on test, beam 5, patience 4, seed 1 (1.4 million parameters, 40 epochs in 17 to 29
-minutes on one thread of a busy machine, Intel Xeon), in the same order: 9.6, 17.6, 9.1, 0.0, 1.9, 5.9, 3.0;
-mean 6.73. The recurrent model of `sigmorphon2021` makes fewer mistakes, 5.93.
+minutes on one thread of a busy machine, Intel Xeon), in the same order: 9.6, 17.6, 9.1, 0.0,
+1.9, 5.9, 3.0; mean 6.73. The recurrent model of `sigmorphon2021` makes fewer mistakes, 5.93.
 """
 
 from .sigmorphon2021 import CONFIG as RECURRENT
