@@ -21,7 +21,9 @@ other (smaller shapes and half the scenes, 56 % of the test captions right).
 
 Reached: 91.5 % of the test captions right, greedy, seed 1, 28 minutes on one thread of a busy
 machine (AMD EPYC). The 51 wrong ones confuse a form, circle and square above all, and two a
-size too; no colour, direction or speed is wrong.
+size too; no colour, direction or speed is wrong. 20,000 scenes and ten epochs, of which the
+sixth was best, gave 92.3 %: of the 46 wrong ones 27 have one kind, a small green square that
+moves down quickly, told as a circle or a triangle.
 """
 
 import itertools
