@@ -5,7 +5,7 @@
 
 `lstm` is `FusedLSTM` beside `keras.layers.LSTM`, its shape batch, steps, size of the inputs and
 units; rows are padded to different lengths. `dropout` is `ByteDropout` beside
-`keras.layers.Dropout`, `norm` is `LeanLayerNormalization` beside
+`keras.layers.Dropout`, `norm` is `LayerNormalization` beside
 `keras.layers.LayerNormalization`, their shape that of the values. Medians of the process's own
 time with one thread, which other work on the machine disturbs little; the gradients are those
 of all weights and of the inputs.
@@ -52,9 +52,9 @@ def dropout_layers(shape: list[int]) -> Layers:
 def norm_layers(shape: list[int]) -> Layers:
     import keras
 
-    from keras_seq2seq.layers import LeanLayerNormalization
+    from keras_seq2seq.layers import LayerNormalization
 
-    kinds = keras.layers.LayerNormalization, LeanLayerNormalization
+    kinds = keras.layers.LayerNormalization, LayerNormalization
     return [kind(epsilon=1e-6) for kind in kinds], shape, {}
 
 

@@ -16,7 +16,7 @@ from keras_seq2seq.layers.dot_product_attention import DotProductAttention, Spli
 from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
 from keras_seq2seq.layers.fused_lstm import FusedLSTM
 from keras_seq2seq.layers.key_value_cache import KeyValueCache, lineage_mask
-from keras_seq2seq.layers.lean_layer_normalization import LeanLayerNormalization
+from keras_seq2seq.layers.layer_normalization import LayerNormalization
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
 from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
@@ -41,7 +41,7 @@ __all__ = [
     "FrameNormalization",
     "FusedLSTM",
     "KeyValueCache",
-    "LeanLayerNormalization",
+    "LayerNormalization",
     "LearnedPositions",
     "LocationSensitiveAttention",
     "LogMelSpectrogram",

@@ -8,7 +8,7 @@ import keras
 from keras_seq2seq.layers import (
     ByteDropout,
     DotProductAttention,
-    LeanLayerNormalization,
+    LayerNormalization,
     LearnedPositions,
     RelativePositions,
     RotaryPositions,
@@ -122,7 +122,7 @@ class Residual:
 
     def __init__(self, normalize_first: bool, dropout: float, name: str):
         self._normalize_first = normalize_first
-        self._norm = LeanLayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._norm = LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
 
     def enter(self, sequence: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class TransformerSettings:
         self.name = name
         embedding.build(name)
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
-        self._norm = LeanLayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._norm = LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
         self._positions: Any = None
         if positions == "sinusoidal":
             self._positions = SinusoidalPositions(name=f"{name}_positions")

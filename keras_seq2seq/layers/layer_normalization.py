@@ -8,7 +8,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class LeanLayerNormalization(keras.layers.LayerNormalization):
+class LayerNormalization(keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` in fewer operations, with the same values and
     gradients.
 
@@ -20,7 +20,8 @@ class LeanLayerNormalization(keras.layers.LayerNormalization):
     fast on a CPU (`benchmarks/layers.py`).
 
     Arguments, inputs and outputs are those of `keras.layers.LayerNormalization`; another axis
-    than the last, `rms_scaling`, and what has no scale or no center take Keras' own path.
+    than the last, `rms_scaling`, and what has no scale or no center take Keras' own path. The
+    name is Keras' too: a `.keras` file finds weights by it, so either layer reads the other's.
 
     Reference:
         [Ba et al., 2016](https://arxiv.org/abs/1607.06450), equation 4.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_seq2seq.layers import LeanLayerNormalization
+from keras_seq2seq.layers import LayerNormalization
 
 RANDOM = np.random.default_rng(0)
 
@@ -14,7 +14,7 @@ def pair(shape, **settings):
     """Ours and Keras' own, with the same weights."""
     layers = [
         kind(epsilon=1e-6, **settings)
-        for kind in (LeanLayerNormalization, keras.layers.LayerNormalization)
+        for kind in (LayerNormalization, keras.layers.LayerNormalization)
     ]
     for layer in layers:
         layer.build(shape)
@@ -29,7 +29,7 @@ def run(layer, inputs, training):
     inputs = tf.constant(inputs, layer.compute_dtype)
     weights = np.random.default_rng(1).normal(size=inputs.shape).astype("float32")
     # Keras' layer has no such argument.
-    arguments = {"training": training} if isinstance(layer, LeanLayerNormalization) else {}
+    arguments = {"training": training} if isinstance(layer, LayerNormalization) else {}
 
     @tf.function
     def step():
@@ -85,7 +85,20 @@ def test_equal_values_become_beta():
 
 
 def test_round_trip():
-    layer = LeanLayerNormalization(epsilon=1e-6, name="norm")
+    layer = LayerNormalization(epsilon=1e-6, name="norm")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert type(again) is LeanLayerNormalization
+    assert type(again) is LayerNormalization
     assert again.get_config() == layer.get_config()
+
+
+def test_weights_saved_with_the_layer_of_keras_load(tmp_path):
+    models = []
+    for kind in (keras.layers.LayerNormalization, LayerNormalization):
+        inputs = keras.Input((6,))
+        models.append(keras.Model(inputs, kind(name="norm")(inputs)))
+    saved, loaded = models
+    saved.set_weights([RANDOM.normal(size=6), RANDOM.normal(size=6)])
+    saved.save_weights(tmp_path / "norm.weights.h5")
+    loaded.load_weights(tmp_path / "norm.weights.h5")
+    inputs = RANDOM.normal(size=(3, 6)).astype("float32")
+    np.testing.assert_allclose(loaded(inputs), saved(inputs), rtol=1e-5, atol=1e-5)
