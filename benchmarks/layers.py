@@ -5,7 +5,7 @@
 
 `lstm` is `FusedLSTM` beside `keras.layers.LSTM`, its shape batch, steps, size of the inputs and
 units; rows are padded to different lengths. `dropout` is `ByteDropout` beside
-`keras.layers.Dropout`, `norm` is `LayerNormalization` beside
+`keras.layers.Dropout`, `norm` is our `LayerNormalization` beside
 `keras.layers.LayerNormalization`, their shape that of the values. Medians of the process's own
 time with one thread, which other work on the machine disturbs little; the gradients are those
 of all weights and of the inputs.

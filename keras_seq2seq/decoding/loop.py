@@ -277,7 +277,7 @@ class Search:
     def _log_softmax(self, logits: tf.Tensor) -> tf.Tensor:
         if not self.fixed_shapes:
             return tf.nn.log_softmax(logits)
-        # LiteRT's own takes five times as long, and would be chosen for `(x - max) - log`.
+        # LiteRT's own is slower, and would be chosen for `(x - max) - log`.
         largest = tf.reduce_max(logits, -1, keepdims=True)
         total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
         return logits - (largest + tf.math.log(total))

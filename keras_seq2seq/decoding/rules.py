@@ -228,8 +228,8 @@ def _is(token_id: int, vocabulary_size: int) -> tf.Tensor:
 def _if(flags: tf.Tensor) -> tf.Tensor:
     """`IMPOSSIBLE` or 0: of a scalar a scalar, of `(batch,)` `(batch, 1, 1)`.
 
-    It is multiplied with what `_is` says: LiteRT's choice between values for every token is
-    about ten times slower than its products.
+    To be multiplied with what `_is` says: LiteRT chooses between values for every token more
+    slowly than it multiplies.
     """
     flags = flags[:, None, None] if flags.shape.rank else flags
     return tf.where(flags, IMPOSSIBLE, 0.0)

@@ -66,20 +66,20 @@ def dna(folder):
     return folder
 
 
-def histnorm(folder):
+def words(folder, file_name, line):
+    """The three parts of a recipe of words, a line each."""
     for part, count in (("train", 80), ("dev", 20), ("test", 20)):
-        words = random.Random(count).choices(NOUNS, k=count)
-        rows = [f"{word.replace('s', 'ſ')}e\t{word}\n" for word in words]
-        (folder / f"made.{part}.txt").write_text("".join(rows), "utf-8")
+        rows = map(line, random.Random(count).choices(NOUNS, k=count))
+        (folder / file_name.format(part)).write_text("".join(rows), "utf-8")
     return folder / "made"
+
+
+def histnorm(folder):
+    return words(folder, "made.{}.txt", lambda word: f"{word.replace('s', 'ſ')}e\t{word}\n")
 
 
 def sigmorphon2021_transformer(folder):
-    for part, count in (("train", 80), ("dev", 20), ("test", 20)):
-        words = random.Random(count).choices(NOUNS, k=count)
-        rows = [f"{word}\t{' '.join(word)}\n" for word in words]
-        (folder / f"made_{part}.tsv").write_text("".join(rows), "utf-8")
-    return folder / "made"
+    return words(folder, "made_{}.tsv", lambda word: f"{word}\t{' '.join(word)}\n")
 
 
 SMALL = {
