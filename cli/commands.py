@@ -157,12 +157,20 @@ def train(
         splits = read_splits(files, validation_file, test_file, config, strict, columns)
         if config.minutes and config.source == "text":
             config = _chosen(config, splits, changed)
+    from keras_seq2seq.training.checks import generates
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
     run = RunDirectory(run_dir)
     train_run(config, splits, run, console)
-    if not run.report_file.exists():
+    if not generates():
+        console.print(
+            "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "
+            f"{run.path}` without KERAS_BACKEND.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif not run.report_file.exists():
         from keras_seq2seq.training.report import write_report
 
         with printed_warnings(), console.status("writing the report"):

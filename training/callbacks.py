@@ -154,8 +154,11 @@ class AveragedWeights(keras.callbacks.Callback):
     def _show(self) -> None:
         if self._raw is None:
             variables = self.model.trainable_variables
-            self._raw = [keras.ops.convert_to_numpy(v) for v in variables]
+            self._raw = [np.array(v) for v in variables]
             self.model.optimizer.finalize_variable_values(variables)
+            for variable in variables:
+                # Not the array of the average: JAX overwrites the model's in the next step.
+                variable.assign(np.array(variable))
 
     def _hide(self) -> None:
         if self._raw is not None:

@@ -2,13 +2,42 @@
 
 from typing import Any
 
+import keras
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.errors import InputError
 
+from .config import TrainingConfig
+
 # A vocabulary that misses more of the held-out sources than this was built on other text.
 LARGEST_UNKNOWN_SHARE = 0.5
+
+
+def generates() -> bool:
+    """Whether the backend of Keras generates; the others train and save alone."""
+    return keras.backend.backend() == "tensorflow"
+
+
+def check_backend(config: TrainingConfig) -> None:
+    """Raises `InputError` for settings that the backend of Keras cannot follow."""
+    if generates():
+        return
+    backend = keras.backend.backend()
+    if config.monitor != "loss":
+        raise InputError(
+            f"With KERAS_BACKEND={backend} no validation pairs are decoded: only --monitor loss "
+            f"is known. Received: --monitor {config.monitor}."
+        )
+    for name, refused in (
+        ("--minutes", config.minutes != 0),
+        ("--schedule plateau", config.schedule == "plateau"),
+    ):
+        if refused:
+            raise InputError(
+                f"{name} changes the learning rate between steps, which Keras cannot do with "
+                f"KERAS_BACKEND={backend}. Use another --schedule and --epochs."
+            )
 
 
 def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:

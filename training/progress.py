@@ -73,7 +73,13 @@ class ProgressBar(keras.callbacks.Callback):
         left = (time.perf_counter() - self.begin) / done * (epochs - epoch - 1)
         if self.budget:
             left = min(left, max(0.0, self.budget.seconds - self.budget.spent))
-        token, sequence = self.labels
+        rates = "".join(
+            f"{label} error rate {100 * logs[name]:.2f} %  "
+            for label, name in zip(
+                self.labels, (TOKEN_ERROR_RATE, SEQUENCE_ERROR_RATE), strict=True
+            )
+            if name in logs
+        )
         scores = "".join(
             f"{name.replace('_', ' ')} {logs[f'val_{name}']:.2f}  "
             for name in SCORE_NAMES
@@ -82,9 +88,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.console.print(
             f"  {self._epoch(epoch)}  loss {logs['loss']:.3f}  "
             f"validation loss {logs['val_loss']:.3f}  "
-            f"{token} error rate {100 * logs[TOKEN_ERROR_RATE]:.2f} %  "
-            f"{sequence} error rate {100 * logs[SEQUENCE_ERROR_RATE]:.2f} %  "
-            f"{scores}left at most {format_seconds(left)}",
+            f"{rates}{scores}left at most {format_seconds(left)}",
             highlight=False,
             soft_wrap=True,
         )

@@ -166,8 +166,10 @@ def _curves(
         (TOKEN_ERROR_RATE, settings["token_name"], "#d98324"),
         (SEQUENCE_ERROR_RATE, settings["sequence_name"], "#b3261e"),
     ):
-        values = [100 * row[name] for row in history]
-        rates.plot(epochs, values, "s--", ms=3, color=color, label=f"{what} errors")
+        # A run on another backend than TensorFlow decoded nothing.
+        decoded = [(row["epoch"], 100 * row[name]) for row in history if name in row]
+        if decoded:
+            rates.plot(*zip(*decoded), "s--", ms=3, color=color, label=f"{what} errors")
     rates.set_ylabel("validation errors (%)")
     rates.set_ylim(0)
     axes.axvline(metrics["best_epoch"], color="#5d6b7a", lw=1, ls=":", label="model kept")

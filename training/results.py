@@ -85,10 +85,15 @@ def _training(run: RunDirectory) -> dict[str, str]:
 
 def _machine(run: RunDirectory) -> str:
     machine: dict[str, Any] = run.read_json(run.metrics_file)["machine"]
-    return (
-        f"{machine['processor']}, {machine['cores']} cores, TensorFlow "
-        f"{machine['tensorflow']}, Keras {machine['keras']}, Python {machine['python']}"
-    )
+    parts = [
+        machine["processor"],
+        f"{machine['cores']} cores",
+        machine.get("accelerator", ""),
+        f"TensorFlow {machine['tensorflow']}",
+        f"Keras {machine['keras']}",
+        f"Python {machine['python']}",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _cell(text: str) -> str:

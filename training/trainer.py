@@ -40,7 +40,7 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import fitting, report_overlap, report_unknown
+from .checks import check_backend, fitting, generates, report_overlap, report_unknown
 from .config import MODEL_SETTINGS, SCORES, TrainingConfig, cost, mode_of
 from .evaluation import SCORE_NAMES, evaluate
 from .optimization import build_optimizer, plateau_callbacks, precision
@@ -126,6 +126,7 @@ def train(
     Raises:
         InputError: If data, settings and folder do not fit, or the loss is not a number.
     """
+    check_backend(config)
     run.begin(config, splits.train, splits.validation)
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
@@ -164,16 +165,18 @@ def train(
     )
     if config.r_drop:
         data = data.twice()
-    # Compiling the whole step for every bucket's shape costs more than it saves on a CPU.
+    # Compiling the whole step for every bucket's shape costs more than it saves on a CPU;
+    # JAX has no other way to run more than an operation at a time.
     model.compile(
         build_optimizer(config, config.epochs * data.steps),
         build_loss(config),
-        jit_compile=False,
+        jit_compile=not generates(),
     )
     model.optimizer.build(model.trainable_variables)
     _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)
 
     decoded = _head(validation, config.validation_decoded)
+    error_rates = DecodedErrorRates(decoded, None, config.metric, config.references)
     held_out = validation_data(preprocessor, validation.sources, validation.targets)
     early_stopping = keras.callbacks.EarlyStopping(
         monitor, patience=config.patience, mode=mode_of(monitor)
@@ -185,7 +188,7 @@ def train(
         *([average] if average else []),
         SeedEveryEpoch(config.seed),
         StopOnInvalidLoss(),
-        DecodedErrorRates(decoded, None, config.metric, config.references),
+        *([error_rates] if generates() else []),
         early_stopping,
         *plateau,
         *([budget] if budget else []),
@@ -214,18 +217,11 @@ def train(
             progress.on_train_end()
     seconds = time.perf_counter() - begin
     best = state.history[state.best_epoch]
-    validation_scores = {
-        name.replace("val_", "validation_"): best[name]
-        for name in map("val_{}".format, SCORE_NAMES)
-        if name in best
-    }
     epochs_run = len(state.history) - initial_epoch
     summary = {
         "best_epoch": best["epoch"],
         "epochs": len(state.history),
-        "validation_token_error_rate": best[TOKEN_ERROR_RATE],
-        "validation_sequence_error_rate": best[SEQUENCE_ERROR_RATE],
-        **validation_scores,
+        **_validation(best),
         "parameters": model.count_params(),
         "training_pairs": len(train_pairs),
         "dropped_pairs": len(splits.train) - len(train_pairs),
@@ -244,8 +240,7 @@ def train(
         averaged["kept"] = cost(monitor, averaged[monitor]) < cost(monitor, best[monitor])
         if averaged["kept"]:
             write_atomically(run.model_file, model.save)
-            summary["validation_token_error_rate"] = averaged[TOKEN_ERROR_RATE]
-            summary["validation_sequence_error_rate"] = averaged[SEQUENCE_ERROR_RATE]
+            summary |= _validation(averaged)
         summary["average"] = averaged
     run.write_json(run.metrics_file, summary)
     state.finish()
@@ -267,8 +262,21 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
+        "accelerator": _accelerator_name(),
         "keras_seq2seq": version("keras-seq2seq"),
     }
+
+
+def _accelerator_name() -> str:
+    """The first accelerator that the backend uses; empty for the processor alone."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return "" if device.platform == "cpu" else f"{device.device_kind}, JAX {jax.__version__}"
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return details.get("device_name", "GPU" if gpus else "")
 
 
 def _processor_name() -> str:
@@ -327,17 +335,28 @@ def _measure(
     config: TrainingConfig, model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset
 ) -> dict[str, float]:
     """The validation metrics that an epoch has."""
+    loss = {"val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"]}
+    if not generates():
+        return loss
     values = evaluate(model, decoded, None, config.metric, config.references).values
+    return {**loss, **{f"val_{name}": value for name, value in values.items()}}
+
+
+def _validation(metrics: dict[str, float]) -> dict[str, float]:
+    """What was decoded in an epoch, by the names of a summary."""
+    names = [TOKEN_ERROR_RATE, SEQUENCE_ERROR_RATE, *map("val_{}".format, SCORE_NAMES)]
     return {
-        "val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"],
-        **{f"val_{name}": value for name, value in values.items()},
+        name.replace("val_", "validation_"): metrics[name] for name in names if name in metrics
     }
 
 
 def _describe(config: TrainingConfig, metrics: dict[str, float]) -> str:
-    """The score that is monitored, else the error rate of whole targets."""
+    """The score that is monitored, else the error rate of whole targets, if they were
+    decoded."""
     if config.monitor in SCORES:
         return f"{config.monitor.replace('_', ' ')} {metrics[f'val_{config.monitor}']:.2f}"
+    if SEQUENCE_ERROR_RATE not in metrics:
+        return f"loss {metrics['val_loss']:.3f}"
     return f"{config.sequence_name} error rate {100 * metrics[SEQUENCE_ERROR_RATE]:.2f} %"
 
 
