@@ -42,14 +42,14 @@ def settings(beam: int) -> Any:
 
 def artefact(workload: str, variant: str, beam: int, folder: Path) -> Path:
     """The exported model; exports it where it is not there yet."""
-    from export import export_saved_model, export_tflite
-    from keras_seq2seq.decoding import num_threads
-
     kind = LITERT.get(variant)
     is_compiled = variant == "saved_model-xla"
     engine = kind or ("saved_model-xla" if is_compiled else "saved_model")
     path = folder / f"{workload}-beam{beam}-{engine}"
     if not path.exists():
+        from export import export_saved_model, export_tflite
+        from keras_seq2seq.decoding import num_threads
+
         model = build_model(workload, with_text=True)
         if kind is None:
             threads = num_threads() if is_compiled else 0
@@ -171,10 +171,11 @@ def main(
     """Time one workload on one engine."""
     if variant not in (TRAIN if mode == "train" else DECODE):
         raise click.UsageError(f"--mode {mode} has no --variant {variant}.")
-    import tensorflow as tf
+    if variant not in LITERT:  # Needs no TensorFlow, unless its file has to be made first.
+        import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     with tempfile.TemporaryDirectory() as scratch:
         if mode == "train":
             run, extra = trainer(workload, variant, batch)

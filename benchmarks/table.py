@@ -14,6 +14,7 @@ the bound of `benchmarks/limits.py`.
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,22 @@ COMPARED = ("best peer", "ratio", "of the bound")
 OURS = "keras_seq2seq"
 
 
+def names(row: Job) -> tuple[str, str]:
+    """Of the workload and of the engine."""
+    ours = row.get("peer", OURS) == OURS
+    return (
+        row["workload"] + (", training" if row["mode"] == "train" else ""),
+        row["variant"] if ours else f"{row['peer']} {row['variant']}",
+    )
+
+
 def cells(row: Job, peers: list[Job], rates: dict[int, dict[str, float]]) -> list[str]:
     """One line of the table; a peer's own line has no ratio."""
-    name = row["workload"] + (", training" if row["mode"] == "train" else "")
-    is_ours = row.get("peer", OURS) == OURS
-    engine = row["variant"] if is_ours else f"{row['peer']} {row['variant']}"
-    start = [name, engine, *(str(row[key]) for key in ("batch", "beam", "threads"))]
+    start = [*names(row), *(str(row[key]) for key in ("batch", "beam", "threads"))]
     if "error" in row:
         return [*start, "failed", row["error"][:60], "", "", ""]
     start += [f"{rate(row):,.0f}", _spread(row)]
-    if not is_ours:
+    if row.get("peer", OURS) != OURS:
         return [*start, "", "", ""]
     peer = best_peer(row, peers)
     share = f"{100 * share_of_bound(row, rates):.0f} %"
@@ -141,18 +148,45 @@ def _spread(row: Job) -> str:
     return f"{median / low * rate(row):,.0f} to {median / high * rate(row):,.0f}"
 
 
-def draw(lines: list[list[str]]) -> Table:
-    table = Table(title="Tokens a second, 25 in, 25 out, random weights")
-    for index, name in enumerate((*COLUMNS, *COMPARED)):
+# Of a process: seconds until it is ready, MB.
+COSTS = {
+    "load s": ("load_s",),
+    "first call s": ("first_s",),
+    "MB on disk": ("size_mb",),
+    "MB before it": ("before_mb",),
+    "MB at most": ("peak_mb", "maxrss_mb"),
+}
+
+
+def costs(rows: list[Job]) -> list[list[str]]:
+    """What a start and the memory of each engine cost: a line for its smallest batch."""
+    lines: dict[tuple, list[str]] = {}
+    for row in sorted(filter(_ok, rows), key=lambda row: (row["batch"], row["beam"])):
+        found = [
+            next((row[key] for key in keys if key in row), None) for keys in COSTS.values()
+        ]
+        texts = [_short(value) for value in found]
+        lines.setdefault(names(row), [*names(row), str(row["batch"]), *texts])
+    return list(lines.values())
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def draw(header: Sequence[str], lines: list[list[str]], title: str) -> Table:
+    table = Table(title=title)
+    for index, name in enumerate(header):
         table.add_column(name, justify="left" if index < 2 else "right")
     for line in lines:
         table.add_row(*line)
     return table
 
 
-def markdown(lines: list[list[str]]) -> str:
+def markdown(header: Sequence[str], lines: list[list[str]]) -> str:
     """The same table for the documents."""
-    header = [*COLUMNS, *COMPARED]
     rule = ["---", "---", *["--:"] * (len(header) - 2)]
     return "".join("| " + " | ".join(line) + " |\n" for line in (header, rule, *lines))
 
@@ -216,8 +250,15 @@ def main(
     else:
         artefacts.mkdir(parents=True, exist_ok=True)
         rows = _measured(jobs(which), artefacts, seconds, json_file, console)
-    lines = [cells(row, others, rates) for row in rows]
-    console.print(draw(lines))
+    tables = {
+        "Tokens a second, 25 in, 25 out, random weights": (
+            (*COLUMNS, *COMPARED),
+            [cells(row, others, rates) for row in rows],
+        ),
+        "Start and memory": (("workload", "engine", "batch", *COSTS), costs(rows)),
+    }
+    for title, (header, lines) in tables.items():
+        console.print(draw(header, lines, title))
     notes = [
         "One thread: time of the process. More: time of the clock, median of the calls.",
         f"Bounds: {'; '.join(_rates(threads, rates[threads]) for threads in rates)}.",
@@ -225,7 +266,8 @@ def main(
     ]
     console.print("\n".join(notes), highlight=False)
     if markdown_file:
-        markdown_file.write_text(markdown(lines) + "\n" + "\n".join(notes) + "\n", "utf-8")
+        parts = [markdown(header, lines) for header, lines in tables.values()]
+        markdown_file.write_text("\n".join([*parts, *notes]) + "\n", "utf-8")
 
 
 def _read(path: Path) -> list[Job]:

@@ -21,11 +21,13 @@ def measure(
         most: float. Seconds after which it stops whatever else holds.
 
     Returns:
-        `first_s` of the first call; `wall_s` and `cpu_s`, medians of a call in wall time and
-        in time of this process on all its cores; `wall_p10_s`, `wall_p90_s`; `calls`; `busy`,
-        the share of the machine that others used meanwhile (Linux, else NaN). With one
-        thread `cpu_s` tells the speed on a busy machine too.
+        `first_s` of the first call, and `before_mb`, the peak of memory before it; `wall_s`
+        and `cpu_s`, medians of a call in wall time and in time of this process on all its
+        cores; `wall_p10_s`, `wall_p90_s`; `calls`; `busy`, the share of the machine that
+        others used meanwhile (Linux, else NaN). With one thread `cpu_s` tells the speed on a
+        busy machine too.
     """
+    before = peak_mb()
     begin = time.perf_counter()
     function()
     first = time.perf_counter() - begin
@@ -44,6 +46,7 @@ def measure(
     others = _busy_seconds() - total_busy - (time.process_time() - own_begin)
     walls.sort()
     return {
+        "before_mb": before,
         "first_s": first,
         "wall_s": statistics.median(walls),
         "wall_p10_s": walls[len(walls) // 10],

@@ -1,12 +1,16 @@
 """Artefacts that run without this package, one file a format, and the check that they agree."""
 
-from .formats import export_formats
-from .litert_runner import LiteRTRunner
-from .parity import compare, print_parity
-from .saved_model import export_saved_model
-from .serving import export_serving
-from .tflite import export_tflite
-from .web import export_web
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .formats import export_formats
+    from .litert_runner import LiteRTRunner
+    from .parity import compare, print_parity
+    from .saved_model import export_saved_model
+    from .serving import export_serving
+    from .tflite import export_tflite
+    from .web import export_web
 
 __all__ = [
     "LiteRTRunner",
@@ -18,3 +22,25 @@ __all__ = [
     "export_web",
     "print_parity",
 ]
+
+# Loaded when first used: `LiteRTRunner` imports no TensorFlow.
+_MODULES = {
+    "LiteRTRunner": "litert_runner",
+    "compare": "parity",
+    "export_formats": "formats",
+    "export_saved_model": "saved_model",
+    "export_serving": "serving",
+    "export_tflite": "tflite",
+    "export_web": "web",
+    "print_parity": "parity",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -26,8 +26,8 @@ def check_backend(config: TrainingConfig) -> None:
     backend = keras.backend.backend()
     if config.monitor != "loss":
         raise InputError(
-            f"With KERAS_BACKEND={backend} no validation pairs are decoded: only --monitor loss "
-            f"is known. Received: --monitor {config.monitor}."
+            f"With KERAS_BACKEND={backend} no validation pairs are decoded: only --monitor "
+            f"loss is known. Received: --monitor {config.monitor}."
         )
     for name, refused in (
         ("--minutes", config.minutes != 0),

@@ -167,9 +167,11 @@ def _curves(
         (SEQUENCE_ERROR_RATE, settings["sequence_name"], "#b3261e"),
     ):
         # A run on another backend than TensorFlow decoded nothing.
-        decoded = [(row["epoch"], 100 * row[name]) for row in history if name in row]
+        decoded = [row for row in history if name in row]
         if decoded:
-            rates.plot(*zip(*decoded), "s--", ms=3, color=color, label=f"{what} errors")
+            values = [100 * row[name] for row in decoded]
+            numbers = [row["epoch"] for row in decoded]
+            rates.plot(numbers, values, "s--", ms=3, color=color, label=f"{what} errors")
     rates.set_ylabel("validation errors (%)")
     rates.set_ylim(0)
     axes.axvline(metrics["best_epoch"], color="#5d6b7a", lw=1, ls=":", label="model kept")

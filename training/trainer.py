@@ -273,7 +273,8 @@ def _accelerator_name() -> str:
         import jax
 
         device = jax.devices()[0]
-        return "" if device.platform == "cpu" else f"{device.device_kind}, JAX {jax.__version__}"
+        name = f"{device.device_kind}, JAX {jax.__version__}"
+        return "" if device.platform == "cpu" else name
     gpus = tf.config.list_physical_devices("GPU")
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
     return details.get("device_name", "GPU" if gpus else "")

@@ -15,13 +15,14 @@ class PictureConvolutions(keras.layers.Layer):
     others 3 x 3 places.
 
     A convolution that sees neighbouring pictures tells what moves where: the motion of each
-    shape is found at the place of that shape, so that two shapes are not confused.
+    shape is found at the place of that shape, so that two shapes are not confused. One that
+    sees a picture alone tells what a thing looks like, however it moves.
 
     Args:
         picture_shape: Height, width and channels of a picture.
         filters: ints, one a convolution.
-        temporal_kernel_size: int, odd. Pictures that each convolution sees, the one of its
-            place in the middle; 1 for that one alone. Defaults to 1.
+        temporal_kernel_size: int, odd, or one for each convolution. Pictures that it sees,
+            the one of its place in the middle; 1 for that one alone. Defaults to 1.
 
     Call arguments:
         frames: `(batch, length, height * width * channels)`.
@@ -32,29 +33,40 @@ class PictureConvolutions(keras.layers.Layer):
         width, rounded up: what is seen, and where.
 
     Raises:
-        ValueError: If a size is below 1, or `temporal_kernel_size` is even.
+        ValueError: If a size is below 1, a `temporal_kernel_size` is even, or their number is
+            not that of `filters`.
     """
 
     def __init__(
         self,
         picture_shape: Sequence[int],
         filters: Sequence[int],
-        temporal_kernel_size: int = 1,
+        temporal_kernel_size: int | Sequence[int] = 1,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.picture_shape = tuple(picture_shape)
         self.filters = tuple(filters)
-        self.temporal_kernel_size = temporal_kernel_size
+        self.temporal_kernel_sizes = (
+            (temporal_kernel_size,) * len(self.filters)
+            if isinstance(temporal_kernel_size, int)
+            else tuple(temporal_kernel_size)
+        )
         if len(self.picture_shape) != 3 or min(*self.picture_shape, *self.filters) < 1:
             raise ValueError(
                 "`picture_shape` must be height, width and channels, and all sizes at least "
                 f"1. Received: picture_shape={self.picture_shape}, filters={self.filters}."
             )
-        if temporal_kernel_size < 1 or temporal_kernel_size % 2 == 0:
+        if any(size < 1 or size % 2 == 0 for size in self.temporal_kernel_sizes):
             raise ValueError(
                 "`temporal_kernel_size` must be odd and at least 1. Received: "
                 f"{temporal_kernel_size}."
+            )
+        if len(self.temporal_kernel_sizes) != len(self.filters):
+            raise ValueError(
+                "`temporal_kernel_size` must be one number, or one for each of `filters`. "
+                f"Received: temporal_kernel_size={temporal_kernel_size}, "
+                f"filters={self.filters}."
             )
         self.convolutions = [
             keras.layers.Conv2D(
@@ -76,8 +88,10 @@ class PictureConvolutions(keras.layers.Layer):
 
     def build(self, frames_shape, mask_shape=None):
         height, width, channels = self.picture_shape
-        for convolution in self.convolutions:
-            shape = (None, height, width, self.temporal_kernel_size * channels)
+        for convolution, seen in zip(
+            self.convolutions, self.temporal_kernel_sizes, strict=True
+        ):
+            shape = (None, height, width, seen * channels)
             convolution.build(shape)
             _, height, width, channels = convolution.compute_output_shape(shape)
         self.built = True
@@ -86,17 +100,19 @@ class PictureConvolutions(keras.layers.Layer):
         batch, length, _ = ops.shape(frames)
         real = ops.cast(mask, frames.dtype)[:, :, None]
         shape = self.picture_shape
-        for convolution in self.convolutions:
-            pictures = convolution(self._with_neighbours(frames * real, shape))
+        for convolution, seen in zip(
+            self.convolutions, self.temporal_kernel_sizes, strict=True
+        ):
+            pictures = convolution(self._with_neighbours(frames * real, shape, seen))
             shape = pictures.shape[1:]
             frames = ops.reshape(pictures, (batch, length, math.prod(shape)))
         return frames
 
-    def _with_neighbours(self, frames, shape):
-        """`(batch * length, height, width, temporal_kernel_size * channels)`."""
-        length, reach = ops.shape(frames)[1], self.temporal_kernel_size // 2
+    def _with_neighbours(self, frames, shape, seen):
+        """`(batch * length, height, width, seen * channels)`."""
+        length, reach = ops.shape(frames)[1], seen // 2
         padded = ops.pad(frames, [(0, 0), (reach, reach), (0, 0)]) if reach else frames
-        shifted = [padded[:, n : n + length] for n in range(self.temporal_kernel_size)]
+        shifted = [padded[:, n : n + length] for n in range(seen)]
         return ops.concatenate([ops.reshape(one, (-1, *shape)) for one in shifted], axis=-1)
 
     def compute_output_spec(self, frames, mask):
@@ -112,5 +128,5 @@ class PictureConvolutions(keras.layers.Layer):
             **super().get_config(),
             "picture_shape": self.picture_shape,
             "filters": self.filters,
-            "temporal_kernel_size": self.temporal_kernel_size,
+            "temporal_kernel_size": self.temporal_kernel_sizes,
         }

@@ -150,8 +150,9 @@ class PictureEmbedding(_FrameSource):
         picture_shape: Height, width and channels of a frame.
         embedding_dim: int. Size of a vector.
         filters: ints. Defaults to `(24, 48, 64)`.
-        temporal_kernel_size: int, odd. Frames that each convolution sees; 1 for none but its
-            own. Defaults to 3.
+        temporal_kernel_size: int, odd, or one for each convolution. Frames that it sees; 1 for
+            none but its own. Defaults to 1 for the first, which sees what a thing looks like,
+            however it moves, and 3 for the others, which see what moves where.
         cells: bool. `False` for one vector a frame; `True` for one a place of the last
             convolution (each frame is divided by 2 a convolution, rounded up, both ways), row
             by row, frame after frame: attention then chooses what to look at within a
@@ -172,7 +173,7 @@ class PictureEmbedding(_FrameSource):
         picture_shape: Sequence[int],
         embedding_dim: int,
         filters: Sequence[int] = (24, 48, 64),
-        temporal_kernel_size: int = 3,
+        temporal_kernel_size: int | Sequence[int] | None = None,
         cells: bool = False,
     ):
         height, width, channels = picture_shape
@@ -185,6 +186,8 @@ class PictureEmbedding(_FrameSource):
         self.shape = (self.feature_dim,)
         self.embedding_dim = embedding_dim
         self.filters = tuple(filters)
+        if temporal_kernel_size is None:
+            temporal_kernel_size = (1, *[3] * (len(self.filters) - 1))[: len(self.filters)]
         self.temporal_kernel_size = temporal_kernel_size
         self.cells = cells
         self.layers = []

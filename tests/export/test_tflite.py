@@ -1,5 +1,8 @@
 """The `.tflite` file in ai-edge-litert gives what the Keras model gives."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -291,3 +294,11 @@ def test_a_builtin_operation_has_its_place(monkeypatch):
     places = [o.place for o in read_operations(content) if o.name == "FULLY_CONNECTED"]
     assert len(places) == 3 and any("my_layer" in place for place in places)
     assert all(isinstance(o, Operation) and o.is_builtin for o in read_operations(content))
+
+
+def test_the_runner_imports_no_tensorflow():
+    code = (
+        "import sys; from keras_seq2seq.export import LiteRTRunner\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,77 @@
+"""Runs on the JAX backend: trained and chosen by loss there, evaluated under TensorFlow."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+from click.testing import CliRunner
+
+from keras_seq2seq.cli import main
+from keras_seq2seq.errors import InputError
+from tests.conftest import spelled_pairs
+from training.checks import check_backend
+from training.config import TrainingConfig
+from training.run_directory import RunDirectory
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "only --monitor loss is known. Received: --monitor sequence_error_rate"),
+        ({"monitor": "loss", "schedule": "plateau"}, "--schedule plateau changes the"),
+        ({"monitor": "loss", "minutes": 1.0}, "--minutes changes the learning rate"),
+    ],
+)
+def test_what_another_backend_cannot_follow_is_refused(monkeypatch, settings, message):
+    config = TrainingConfig(**settings)
+    check_backend(config)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(InputError, match=message):
+        check_backend(config)
+    check_backend(TrainingConfig(monitor="loss"))
+
+
+@pytest.mark.large
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_a_run_on_jax_is_evaluated_under_tensorflow(tmp_path):
+    pairs = spelled_pairs(120)
+    rows = zip(pairs.sources, pairs.targets, strict=True)
+    file, path = tmp_path / "pairs.tsv", tmp_path / "run"
+    file.write_text("".join(f"{source}\t{target}\n" for source, target in rows), "utf-8")
+    settings = (
+        "--architecture transformer --hidden-dim 16 --num-layers 1 --num-heads 2 --epochs 3 "
+        "--monitor loss --ema 0.9 --average 2 --num-buckets 1 --warmup-steps 2"
+    )
+    command = ["train", str(file), "--run-dir", str(path), *settings.split()]
+
+    def train(*options):
+        return subprocess.run(
+            [sys.executable, "-m", "keras_seq2seq", *command, *options],
+            env={**os.environ, "KERAS_BACKEND": "jax"},
+            capture_output=True,
+            text=True,
+        )
+
+    refused = train("--monitor", "token_error_rate")
+    assert refused.returncode == 2 and "Received: --monitor token_error_rate" in refused.stderr
+    assert not path.exists()
+
+    done = train()
+    assert done.returncode == 0, done.stderr
+    assert "give `keras-seq2seq evaluate" in done.stdout
+    run = RunDirectory(path)
+    losses = [epoch["val_loss"] for epoch in run.history]
+    assert losses[2] < losses[0]
+    assert set(run.history[0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
+    summary = run.read_json(run.metrics_file)
+    assert summary["average"]["epochs"] == [2, 3]
+    assert not any(name.startswith("validation_") for name in summary)
+
+    for command in ("evaluate", "report"):
+        result = CliRunner().invoke(main, [command, str(path)])
+        assert result.exit_code == 0, result.output
+    assert 0 < run.read_json(run.evaluation_file)["token_error_rate"]
+    assert run.report_file.exists()
