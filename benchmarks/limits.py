@@ -3,7 +3,7 @@
     python benchmarks/limits.py --threads 1
 
 The bound of a step is the longer of two times: its products at the measured rate, and its
-weights read at the measured bandwidth, from memory or, where they fit, from the cache.
+weights read at the bandwidth of one thread that was measured with as many bytes.
 """
 
 import json
@@ -21,15 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.workloads import WORKLOADS  # noqa: E402
 
-MEMORY_BYTES = 256 << 20  # More than a cache of the last level holds.
-CACHE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
-
-
-def cache_bytes() -> int:
-    """Size of the cache of the last level; 8 MiB where the machine does not say."""
-    if not CACHE_FILE.exists():
-        return 8 << 20
-    return int(CACHE_FILE.read_text().strip().removesuffix("K")) << 10
+MOST_BYTES = 256 << 20  # Read in one measurement, at least.
 
 
 def product_rate(threads: int) -> float:
@@ -46,7 +38,7 @@ def product_rate(threads: int) -> float:
 def bandwidth(size: int) -> float:
     """Bytes a second read by one thread from an array of so many bytes, the best of ten."""
     array = np.ones(size // 4, np.float32)
-    repeats = max(1, MEMORY_BYTES // size)
+    repeats = max(1, MOST_BYTES // size)
 
     def read():
         for _ in range(repeats):
@@ -64,8 +56,12 @@ def bound(
     operations = 2 * rows * (parts["decoder"] + parts["logits"])
     operations += 2 * batch * parts["encoder"]  # As many source tokens as steps.
     weights = byte_size * parts["weights"]
-    speed = rates["cache_bytes_s" if weights < cache_bytes() else "memory_bytes_s"]
-    return batch / max(operations / rates["flop_s"], weights / speed)
+    return batch / max(operations / rates["flop_s"], weights / rates[_reading(weights)])
+
+
+def _reading(weights: float) -> str:
+    """The rate at which so many bytes are read; a cache, shared or not, keeps some of them."""
+    return f"read_{max(1, round(weights / 2**20))}_mb_s"
 
 
 def training_bound(name: str, rates: dict[str, float]) -> float:
@@ -76,10 +72,13 @@ def training_bound(name: str, rates: dict[str, float]) -> float:
 
 
 def measure_rates(threads: int) -> dict[str, float]:
+    """`flop_s`, and `read_26_mb_s` and so on: bytes a second, for the weights of each workload
+    in 1, 2 and 4 bytes."""
+    weights = [one.multiply_adds()["weights"] for one in WORKLOADS.values()]
+    sizes = sorted({size * each for each in weights for size in (1, 2, 4)})
     return {
         "flop_s": product_rate(threads),
-        "memory_bytes_s": bandwidth(MEMORY_BYTES),
-        "cache_bytes_s": bandwidth(cache_bytes() // 4),
+        **{_reading(size): bandwidth(int(size)) for size in sizes},
     }
 
 
