@@ -51,7 +51,7 @@ FORMS = ("circle", "square", "triangle")
 # Pixels are counted downwards.
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slowly": 0.5, "quickly": 1.4}
-SCENES = {"train": 12_000, "validation": 300, "test": 600}
+SCENES = {"train": 20_000, "validation": 300, "test": 600}
 
 # `(size, colour, form, direction, speed)`.
 Kind = tuple[str, str, str, str, str]
@@ -67,7 +67,9 @@ CONFIG = TrainingConfig(
     num_heads=4,
     picture_cells=True,
     dropout=0.15,
-    epochs=9,
+    weight_decay=0.05,
+    epochs=8,
+    average=4,
     batch_size=32,
     num_buckets=4,
     learning_rate=1.5e-3,
