@@ -24,6 +24,8 @@ def check_backend(config: TrainingConfig) -> None:
     if generates():
         return
     backend = keras.backend.backend()
+    if backend != "jax":
+        raise InputError(f"KERAS_BACKEND must be tensorflow or jax. Received: {backend}.")
     if config.monitor != "loss":
         raise InputError(
             f"With KERAS_BACKEND={backend} no validation pairs are decoded: only --monitor "

@@ -32,6 +32,9 @@ def test_what_another_backend_cannot_follow_is_refused(monkeypatch, settings, me
     with pytest.raises(InputError, match=message):
         check_backend(config)
     check_backend(TrainingConfig(monitor="loss"))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(InputError, match="must be tensorflow or jax. Received: torch"):
+        check_backend(TrainingConfig(monitor="loss"))
 
 
 @pytest.mark.large
