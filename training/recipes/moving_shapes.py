@@ -19,11 +19,11 @@ combination that was never seen. Every place of every frame is a position that a
 choose (`picture_cells`): with one vector a frame, what one of two shapes does was told of the
 other (smaller shapes and half the scenes, 56 % of the test captions right).
 
-Reached: 91.5 % of the test captions right, greedy, seed 1, 28 minutes on one thread of a busy
-machine (AMD EPYC). The 51 wrong ones confuse a form, circle and square above all, and two a
-size too; no colour, direction or speed is wrong. 20,000 scenes and ten epochs, of which the
-sixth was best, gave 92.3 %: of the 46 wrong ones 27 have one kind, a small green square that
-moves down quickly, told as a circle or a triangle.
+Reached: 99.7 % of the test captions right (598 of 600), greedy, seed 1, 42 minutes on one
+thread of a busy machine (Intel Xeon), in which it stood still for about 17. Both wrong ones
+take a small green circle for a square. With a first convolution that saw three pictures, and
+no weight decay, it was 91.5 %: forms of combinations never seen were taken for others, since
+the look of a form was learned together with its motion.
 """
 
 import itertools
@@ -51,7 +51,7 @@ FORMS = ("circle", "square", "triangle")
 # Pixels are counted downwards.
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slowly": 0.5, "quickly": 1.4}
-SCENES = {"train": 20_000, "validation": 300, "test": 600}
+SCENES = {"train": 12_000, "validation": 300, "test": 600}
 
 # `(size, colour, form, direction, speed)`.
 Kind = tuple[str, str, str, str, str]
@@ -68,8 +68,7 @@ CONFIG = TrainingConfig(
     picture_cells=True,
     dropout=0.15,
     weight_decay=0.05,
-    epochs=8,
-    average=4,
+    epochs=9,
     batch_size=32,
     num_buckets=4,
     learning_rate=1.5e-3,
