@@ -154,17 +154,21 @@ class AveragedWeights(keras.callbacks.Callback):
     def _show(self) -> None:
         if self._raw is None:
             variables = self.model.trainable_variables
-            self._raw = [np.array(v) for v in variables]
+            self._raw = [_copied(variable) for variable in variables]
             self.model.optimizer.finalize_variable_values(variables)
             for variable in variables:
                 # Not the array of the average: JAX overwrites the model's in the next step.
-                variable.assign(np.array(variable))
+                variable.assign(_copied(variable))
 
     def _hide(self) -> None:
         if self._raw is not None:
             for variable, raw in zip(self.model.trainable_variables, self._raw, strict=True):
                 variable.assign(raw)
             self._raw = None
+
+
+def _copied(variable: keras.Variable) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 class Warmup(keras.callbacks.Callback):

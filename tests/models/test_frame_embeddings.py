@@ -160,7 +160,7 @@ def test_pictures_alone_have_cells(kind):
 
 
 def test_a_cell_shows_what_is_at_its_place_and_near_it_in_time():
-    embedding = PictureEmbedding((8, 8, 1), 3, (2,), cells=True)
+    embedding = PictureEmbedding((8, 8, 1), 3, (2,), temporal_kernel_size=3, cells=True)
     encoder = RecurrentEncoder(embedding, 2)
     Seq2Seq(encoder, RecurrentDecoder(TokenEmbedding(9, 2), 2, attention=LuongAttention(2)))
     inputs = embedding.inputs()
