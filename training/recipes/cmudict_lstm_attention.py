@@ -10,7 +10,8 @@ rate counts against the nearest.
 Published (phoneme / word error rate): Yao & Zweig 2015, bidirectional LSTM, 5.45 / 23.55;
 Toshniwal & Livescu 2016, attention ensemble, 4.69 / 20.24.
 
-Reached: greedy 6.38 / 27.21, beam 5 6.30 / 26.93; 64 minutes on two shared cores.
+Reached, seed 1: greedy 6.31 / 27.09, beam 5 6.23 / 26.77; about 70 minutes on one thread of a
+busy machine (Intel Xeon), in which stops are not counted.
 """
 
 from pathlib import Path
