@@ -28,7 +28,7 @@ unit: $(VENV)/test.installed
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 benchmark: $(VENV)/demo.installed
-	@$(BIN)/python benchmarks/table.py --json runs/benchmark.jsonl
+	@$(BIN)/python benchmarks/table.py --json runs/benchmark.jsonl $(PEERS)
 
 $(VENV)/%.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \

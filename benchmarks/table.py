@@ -1,19 +1,25 @@
 """Times a set of workloads, each in a process of its own, and prints one table with ratios.
 
     python benchmarks/table.py --set short --json runs/benchmark.jsonl
+    python benchmarks/table.py --set short --peer "OTHER/bin/python time_other.py"
     python benchmarks/table.py --set short --peers peers.jsonl
     python benchmarks/table.py --rows rows.jsonl --markdown table.md
 
 Peers are lines of JSON with the same keys (`peer`, `version`, `workload`, `mode`, `variant`,
 `batch`, `beam`, `threads`, `tok_s`, and `tok_cpu_s` where one thread was timed), measured on
-the same machine. `--rows` measures nothing but draws lines of both kinds, which a script may
-have timed in turn. A process that fails is a row that says so. `of the bound` is the share of
-the bound of `benchmarks/limits.py`.
+the same machine. A command of `--peer` takes `--workload`, `--mode`, `--batch`, `--beam`,
+`--threads` and `--out`, the file to which it adds such a line; it is run next to our rows of
+that size, and where it adds none, that is said. `--rows` measures nothing but draws lines of
+both kinds, which a script may have timed in turn. A process that fails is a row that says so.
+`of the bound` is the share of the bound of `benchmarks/limits.py`.
 """
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +35,8 @@ from benchmarks.limits import bound, training_bound  # noqa: E402
 from benchmarks.speed import LITERT  # noqa: E402
 
 Job = dict[str, Any]
+# What makes rows comparable.
+SIZE = ("mode", "workload", "threads", "batch", "beam")
 
 
 def jobs(which: str) -> list[Job]:
@@ -92,10 +100,20 @@ def rate(row: Job) -> float:
     return row["tok_cpu_s"] if row["threads"] == 1 and "tok_cpu_s" in row else row["tok_s"]
 
 
+def run_peer(command: str, job: Job) -> Job | None:
+    """The line that another toolkit's command adds for a row; none where it adds none."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "row.jsonl"
+        options = [f"--{name}={job[name]}" for name in SIZE]
+        subprocess.run(
+            [*shlex.split(command), *options, f"--out={out}"], capture_output=True, check=False
+        )
+        return _read(out)[-1] if out.exists() else None
+
+
 def best_peer(row: Job, peers: list[Job]) -> Job | None:
     """The fastest row of another toolkit on the same workload."""
-    same = ("workload", "mode", "batch", "beam", "threads")
-    fitting = [peer for peer in peers if all(peer.get(key) == row[key] for key in same)]
+    fitting = [peer for peer in peers if all(peer.get(key) == row[key] for key in SIZE)]
     return max(fitting, key=rate, default=None)
 
 
@@ -200,7 +218,7 @@ def ordered(rows: list[Job]) -> list[Job]:
 
 
 def _place(row: Job) -> tuple:
-    return tuple(row[key] for key in ("mode", "workload", "threads", "batch", "beam"))
+    return tuple(row[key] for key in SIZE)
 
 
 def _ok(row: Job) -> bool:
@@ -220,6 +238,7 @@ def versions(rows: list[Job]) -> str:
 @click.command()
 @click.option("--set", "which", type=click.Choice(["short", "full"]), default="short")
 @click.option("--seconds", default=3.0, show_default=True, help="Of timed calls, a row.")
+@click.option("--peer", "commands", multiple=True, help="Command that times another toolkit.")
 @click.option("--peers", type=click.Path(exists=True, path_type=Path), help="JSON lines.")
 @click.option("--rows", "rows_file", type=click.Path(exists=True, path_type=Path))
 @click.option("--markdown", "markdown_file", type=click.Path(path_type=Path))
@@ -233,6 +252,7 @@ def versions(rows: list[Job]) -> str:
 def main(
     which: str,
     seconds: float,
+    commands: tuple[str, ...],
     peers: Path | None,
     rows_file: Path | None,
     markdown_file: Path | None,
@@ -240,6 +260,9 @@ def main(
     artefacts: Path,
 ) -> None:
     """Time this package, beside peers where their results are given."""
+    for command in commands:
+        if not command.strip() or shutil.which(shlex.split(command)[0]) is None:
+            raise click.UsageError(f"--peer must be a command. Received: {command!r}.")
     console = Console()
     others = _read(peers) if peers else []
     rates = {threads: measure_rates(threads) for threads in (1, 2)}
@@ -249,7 +272,10 @@ def main(
         rows = ordered(rows)
     else:
         artefacts.mkdir(parents=True, exist_ok=True)
-        rows = _measured(jobs(which), artefacts, seconds, json_file, console)
+        rows = _measured(jobs(which), commands, artefacts, seconds, json_file, console)
+        timed = [row for row in rows if row.get("peer", OURS) != OURS]
+        others += timed
+        rows = ordered(rows) if timed else rows
     tables = {
         "Tokens a second, 25 in, 25 out, random weights": (
             (*COLUMNS, *COMPARED),
@@ -275,16 +301,30 @@ def _read(path: Path) -> list[Job]:
 
 
 def _measured(
-    todo: list[Job], artefacts: Path, seconds: float, json_file: Path | None, console: Console
+    todo: list[Job],
+    commands: Sequence[str],
+    artefacts: Path,
+    seconds: float,
+    json_file: Path | None,
+    console: Console,
 ) -> list[Job]:
     rows = []
     for number, job in enumerate(todo, 1):
         console.print(f"{number}/{len(todo)}", *job.values(), highlight=False)
-        rows.append(run(job, artefacts, seconds))
+        found = [run(job, artefacts, seconds)]
+        # After the last of our rows of a size.
+        if number == len(todo) or _place(todo[number]) != _place(job):
+            for command in commands:
+                row = run_peer(command, job)
+                if row is None:
+                    console.print(f"no row of {command}", highlight=False)
+                else:
+                    found.append(row)
+        rows += found
         if json_file:
             json_file.parent.mkdir(parents=True, exist_ok=True)
             with json_file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+                file.writelines(json.dumps(row) + "\n" for row in found)
     return rows
 
 
