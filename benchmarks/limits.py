@@ -72,7 +72,7 @@ def training_bound(name: str, rates: dict[str, float]) -> float:
 
 
 def measure_rates(threads: int) -> dict[str, float]:
-    """`flop_s`, and `read_26_mb_s` and so on: bytes a second, for the weights of each workload
+    """`flop_s`, and `read_25_mb_s` and so on: bytes a second, for the weights of each workload
     in 1, 2 and 4 bytes."""
     weights = [one.multiply_adds()["weights"] for one in WORKLOADS.values()]
     sizes = sorted({size * each for each in weights for size in (1, 2, 4)})

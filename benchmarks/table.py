@@ -157,11 +157,13 @@ def cells(row: Job, peers: list[Job], rates: dict[int, dict[str, float]]) -> lis
 
 
 def _spread(row: Job) -> str:
-    """Tokens a second of the slowest and the fastest tenth of the calls."""
+    """Tokens a second of the slowest and the fastest tenth of the calls, if known."""
     median, low, high = (
         row.get(f"wall_{part}s", row.get(f"{part}s" if part else "median_s"))
         for part in ("", "p90_", "p10_")
     )
+    if None in (median, low, high):
+        return ""
     # Shares of the median's rate: with one thread that is of the process's own time.
     return f"{median / low * rate(row):,.0f} to {median / high * rate(row):,.0f}"
 

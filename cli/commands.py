@@ -157,13 +157,13 @@ def train(
         splits = read_splits(files, validation_file, test_file, config, strict, columns)
         if config.minutes and config.source == "text":
             config = _chosen(config, splits, changed)
-    from keras_seq2seq.training.checks import generates
+    from keras_seq2seq.models import backend_generates
     from keras_seq2seq.training.run_directory import RunDirectory
     from keras_seq2seq.training.trainer import train as train_run
 
     run = RunDirectory(run_dir)
     train_run(config, splits, run, console)
-    if not generates():
+    if not backend_generates():
         console.print(
             "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "
             f"{run.path}` without KERAS_BACKEND.",

@@ -4,24 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .formats import export_formats
-    from .litert_runner import LiteRTRunner
-    from .parity import compare, print_parity
-    from .saved_model import export_saved_model
-    from .serving import export_serving
-    from .tflite import export_tflite
-    from .web import export_web
-
-__all__ = [
-    "LiteRTRunner",
-    "compare",
-    "export_formats",
-    "export_saved_model",
-    "export_serving",
-    "export_tflite",
-    "export_web",
-    "print_parity",
-]
+    from .formats import export_formats as export_formats
+    from .litert_runner import LiteRTRunner as LiteRTRunner
+    from .parity import compare as compare
+    from .parity import print_parity as print_parity
+    from .saved_model import export_saved_model as export_saved_model
+    from .serving import export_serving as export_serving
+    from .tflite import export_tflite as export_tflite
+    from .web import export_web as export_web
 
 # Loaded when first used: `LiteRTRunner` imports no TensorFlow.
 _MODULES = {
@@ -34,6 +24,8 @@ _MODULES = {
     "export_web": "web",
     "print_parity": "parity",
 }
+
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:

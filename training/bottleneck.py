@@ -19,9 +19,10 @@ from keras_seq2seq.metrics import error_rates
 
 from .config import TrainingConfig
 from .evaluation import evaluate
+from .machine import describe_machine
 from .recipes.cmudict_demo import package_file
 from .run_directory import RunDirectory
-from .trainer import describe_machine, train
+from .trainer import train
 
 # Lengths with fewer test sources are measured and not drawn.
 FEWEST_DRAWN = 10

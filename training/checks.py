@@ -7,6 +7,7 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import backend_generates
 
 from .config import TrainingConfig
 
@@ -14,14 +15,9 @@ from .config import TrainingConfig
 LARGEST_UNKNOWN_SHARE = 0.5
 
 
-def generates() -> bool:
-    """Whether the backend of Keras generates; the others train and save alone."""
-    return keras.backend.backend() == "tensorflow"
-
-
 def check_backend(config: TrainingConfig) -> None:
     """Raises `InputError` for settings that the backend of Keras cannot follow."""
-    if generates():
+    if backend_generates():
         return
     backend = keras.backend.backend()
     if backend != "jax":

@@ -1,36 +1,17 @@
 """One training run: data to best model, resumable at every epoch."""
 
-import inspect
-import os
-import platform
-import sys
 import time
-from importlib.metadata import version
 from typing import Any
 
 import keras
 import tensorflow as tf
 from rich.console import Console
 
-from keras_seq2seq.data import (
-    FramePreprocessor,
-    Pairs,
-    Preprocessor,
-    Splits,
-    TextPreprocessor,
-    WaveformPreprocessor,
-    training_data,
-    validation_data,
-)
-from keras_seq2seq.data.preprocessor import longest_of
-from keras_seq2seq.data.signals import sample_rate_of
-from keras_seq2seq.errors import InputError
-from keras_seq2seq.layers import ScheduledSampling
-from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
-from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
-from keras_seq2seq.settings import option_name
+from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
+from keras_seq2seq.models import Seq2Seq, backend_generates
 
 from .averaging import average_models, epochs_to_average
+from .building import build_loss, build_model, build_preprocessor
 from .callbacks import (
     SEQUENCE_ERROR_RATE,
     TOKEN_ERROR_RATE,
@@ -40,73 +21,14 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import check_backend, fitting, generates, report_overlap, report_unknown
-from .config import MODEL_SETTINGS, SCORES, TrainingConfig, cost, mode_of
+from .checks import check_backend, fitting, report_overlap, report_unknown
+from .config import SCORES, TrainingConfig, cost, mode_of
 from .evaluation import SCORE_NAMES, evaluate
+from .machine import describe_machine, set_threads
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar, format_seconds
 from .run_directory import RunDirectory, write_atomically
 from .time_budget import SECONDS, TimeBudget
-from .vocabularies import Vocabulary, text_tokenizers
-
-
-def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
-    """Tokenizers and maximum lengths from the training pairs."""
-    if config.source == "text":
-        source, target = text_tokenizers(config, train)
-        return TextPreprocessor(
-            source,
-            target,
-            config.max_source_length or longest_of(source, train.sources),
-            config.max_target_length or longest_of(target, train.targets),
-        )
-    shared: dict[str, Any] = {
-        "max_source_length": config.max_source_length or None,
-        "max_target_length": config.max_target_length or None,
-        "min_count": config.min_count,
-    }
-    if config.joint_vocabulary:
-        raise InputError(
-            f"--joint-vocabulary needs sources of text. Received: --source {config.source}."
-        )
-    vocabulary: Any = Vocabulary(config, "target")
-    if config.source == "features":
-        return FramePreprocessor.from_pairs(train.sources, train.targets, vocabulary, **shared)
-    rate = config.sample_rate or sample_rate_of(train.sources[0])
-    return WaveformPreprocessor.from_pairs(
-        train.sources, train.targets, vocabulary, sample_rate=rate, **shared
-    )
-
-
-def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
-    """The model of a configuration, new weights."""
-    build = ARCHITECTURES[config.architecture]
-    settings = config.to_dict()
-    arguments = inspect.signature(build).parameters
-    defaults = TrainingConfig().to_dict()
-    for name in MODEL_SETTINGS:
-        if name not in arguments and settings[name] != defaults[name]:
-            raise InputError(
-                f"{option_name(name)} does not apply to --architecture {config.architecture}. "
-                f"Received: {settings[name]!r}. (--architecture recurrent has all settings of "
-                "recurrent models.)"
-            )
-    try:
-        model = build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    if config.scheduled_sampling != "none":
-        model.scheduled_sampling = ScheduledSampling(
-            config.scheduled_sampling, config.sampling_steps, config.sampling_floor, config.seed
-        )
-    return model
-
-
-def build_loss(config: TrainingConfig) -> Any:
-    """The loss of a configuration, for `compile`."""
-    if config.r_drop:
-        return RDropCrossentropy(config.r_drop, config.label_smoothing)
-    return SmoothedCrossentropy(config.label_smoothing)
 
 
 def train(
@@ -131,7 +53,7 @@ def train(
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
-    _set_threads(config.intra_op_threads, console)
+    set_threads(config.intra_op_threads, console)
     keras.utils.set_random_seed(config.seed)
     preprocessor = build_preprocessor(config, splits.train)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
@@ -170,7 +92,7 @@ def train(
     model.compile(
         build_optimizer(config, config.epochs * data.steps),
         build_loss(config),
-        jit_compile=not generates(),
+        jit_compile=not backend_generates(),
     )
     model.optimizer.build(model.trainable_variables)
     _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)
@@ -188,7 +110,7 @@ def train(
         *([average] if average else []),
         SeedEveryEpoch(config.seed),
         StopOnInvalidLoss(),
-        *([error_rates] if generates() else []),
+        *([error_rates] if backend_generates() else []),
         early_stopping,
         *plateau,
         *([budget] if budget else []),
@@ -231,17 +153,14 @@ def train(
         "machine": describe_machine(),
     }
     if config.average:
-        paths = [run.epoch_file(epoch) for epoch in to_average(state.history)]
-        model.set_weights(average_models(paths).get_weights())
-        averaged: dict[str, Any] = {
-            "epochs": to_average(state.history),
-            **_measure(config, model, decoded, held_out),
-        }
-        averaged["kept"] = cost(monitor, averaged[monitor]) < cost(monitor, best[monitor])
-        if averaged["kept"]:
+        epochs = to_average(state.history)
+        model.set_weights(average_models([*map(run.epoch_file, epochs)]).get_weights())
+        averaged = _measure(config, model, decoded, held_out)
+        kept = cost(monitor, averaged[monitor]) < cost(monitor, best[monitor])
+        if kept:
             write_atomically(run.model_file, model.save)
             summary |= _validation(averaged)
-        summary["average"] = averaged
+        summary["average"] = {"epochs": epochs, **averaged, "kept": kept}
     run.write_json(run.metrics_file, summary)
     state.finish()
     console.print(
@@ -252,50 +171,6 @@ def train(
         soft_wrap=True,
     )
     return summary
-
-
-def describe_machine() -> dict[str, Any]:
-    """What the numbers of a run were measured on."""
-    return {
-        "processor": _processor_name(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "accelerator": _accelerator_name(),
-        "keras_seq2seq": version("keras-seq2seq"),
-    }
-
-
-def _accelerator_name() -> str:
-    """The first accelerator that the backend uses; empty for the processor alone."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        device = jax.devices()[0]
-        name = f"{device.device_kind}, JAX {jax.__version__}"
-        return "" if device.platform == "cpu" else name
-    gpus = tf.config.list_physical_devices("GPU")
-    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
-    return details.get("device_name", "GPU" if gpus else "")
-
-
-def _processor_name() -> str:
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _set_threads(intra_op_threads: int, console: Console) -> None:
-    if not intra_op_threads:
-        return
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
-    except RuntimeError:  # Only possible before the first operation of the process.
-        console.print("TensorFlow runs already: --intra-op-threads has no effect.")
 
 
 def _head(pairs: Pairs, num_sources: int) -> Pairs:
@@ -337,7 +212,7 @@ def _measure(
 ) -> dict[str, float]:
     """The validation metrics that an epoch has."""
     loss = {"val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"]}
-    if not generates():
+    if not backend_generates():
         return loss
     values = evaluate(model, decoded, None, config.metric, config.references).values
     return {**loss, **{f"val_{name}": value for name, value in values.items()}}

@@ -26,6 +26,7 @@ from keras_seq2seq.models.frame_embeddings import (
     PictureEmbedding,
     WaveformEmbedding,
 )
+from keras_seq2seq.models.id_generation import backend_generates
 from keras_seq2seq.models.mean_encoder import MeanEncoder
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.pointer_generator import PointerGenerator
@@ -63,6 +64,7 @@ __all__ = [
     "WaveformEmbedding",
     "ZeroBridge",
     "load_model",
+    "backend_generates",
     "lstm",
     "lstm_attention",
     "recurrent",

@@ -187,7 +187,7 @@ class PictureEmbedding(_FrameSource):
         self.embedding_dim = embedding_dim
         self.filters = tuple(filters)
         if temporal_kernel_size is None:
-            temporal_kernel_size = (1, *[3] * (len(self.filters) - 1))[: len(self.filters)]
+            temporal_kernel_size = [3 if index else 1 for index in range(len(self.filters))]
         self.temporal_kernel_size = temporal_kernel_size
         self.cells = cells
         self.layers = []

@@ -43,6 +43,11 @@ from keras_seq2seq.settings import GenerationSettings, option_name
 from keras_seq2seq.special_tokens import END_ID, PAD_ID, START_ID, UNKNOWN_ID
 
 
+def backend_generates() -> bool:
+    """Whether the backend of Keras generates; JAX trains and saves alone."""
+    return keras.backend.backend() == "tensorflow"
+
+
 class IdGeneration:
     """What a model with the attributes below gains: from encoder inputs to hypotheses."""
 
@@ -298,7 +303,7 @@ class IdGeneration:
         Raises:
             InputError: If the settings do not fit this model.
         """
-        if keras.backend.backend() != "tensorflow":
+        if not backend_generates():
             raise InputError(
                 "Generation needs the TensorFlow backend of Keras. Received: "
                 f"{keras.backend.backend()}. Save the model, and load it in a process with "

@@ -20,8 +20,8 @@ from keras_seq2seq.data import Pairs, TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import ARCHITECTURES, load_model
 from keras_seq2seq.settings import GenerationSettings
+from training.building import build_preprocessor
 from training.config import TrainingConfig
-from training.trainer import build_preprocessor
 from training.vocabularies import text_tokenizers
 
 PAIRS = Pairs(

@@ -68,7 +68,7 @@ def test_sizes_that_do_not_fit(filters, sizes, message):
         PictureConvolutions(SHAPE, filters, sizes)
 
 
-@pytest.mark.parametrize(("filters", "sizes"), [((), ()), ((8,), (1,)), ((8, 8, 8), (1, 3, 3))])
+@pytest.mark.parametrize(("filters", "sizes"), [((), []), ((8,), [1]), ((8, 8, 8), [1, 3, 3])])
 def test_an_embedding_looks_first_and_then_compares(filters, sizes):
     embedding = PictureEmbedding(SHAPE, 4, filters)
     assert embedding.temporal_kernel_size == sizes

@@ -16,7 +16,7 @@ from training.bottleneck import (
     reversal_pairs,
     reversal_splits,
 )
-from training.trainer import build_model, build_preprocessor
+from training.building import build_model, build_preprocessor
 
 
 def test_targets_are_their_sources_backwards():

@@ -1,19 +1,26 @@
 """Runs on the JAX backend: trained and chosen by loss there, evaluated under TensorFlow."""
 
+import base64
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
+from keras_seq2seq.data import read_pairs, validation_data
 from keras_seq2seq.errors import InputError
 from tests.conftest import spelled_pairs
+from training.building import build_loss
 from training.checks import check_backend
 from training.config import TrainingConfig
+from training.machine import describe_machine
 from training.run_directory import RunDirectory
 
 
@@ -73,8 +80,38 @@ def test_a_run_on_jax_is_evaluated_under_tensorflow(tmp_path):
     assert summary["average"]["epochs"] == [2, 3]
     assert not any(name.startswith("validation_") for name in summary)
 
+    # What JAX measured is what TensorFlow measures.
+    model, held_out = run.load_model(), read_pairs(run.validation_file)
+    data = validation_data(model.preprocessor, held_out.sources, held_out.targets)
+    average = summary["average"]
+    kept = average["val_loss"] if average["kept"] else min(losses)
+    model.compile(loss=build_loss(TrainingConfig()), jit_compile=False)
+    loss = model.evaluate(data, verbose=0, return_dict=True)["loss"]
+    np.testing.assert_allclose(loss, kept, rtol=1e-4)
+
     for command in ("evaluate", "report"):
         result = CliRunner().invoke(main, [command, str(path)])
         assert result.exit_code == 0, result.output
-    assert 0 < run.read_json(run.evaluation_file)["token_error_rate"]
-    assert run.report_file.exists()
+    rates = run.read_json(run.evaluation_file)
+    assert rates["sequences"] == len(held_out.references())
+    assert "validation loss" in base64_text(run.report_file)
+
+
+def base64_text(report):
+    """The drawings of a report as text."""
+    pictures = re.findall('svg.xml;base64,([^"]+)', report.read_text("utf-8"))
+    return " ".join(base64.b64decode(picture).decode() for picture in pictures)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+@pytest.mark.parametrize(
+    ("platform", "name"), [("cpu", ""), ("gpu", "NVIDIA H200, JAX ")], ids=["cpu", "gpu"]
+)
+def test_the_accelerator_of_a_run_is_named(monkeypatch, platform, name):
+    import jax
+
+    device = SimpleNamespace(platform=platform, device_kind="NVIDIA H200")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    version = jax.__version__ if name else ""
+    assert describe_machine()["accelerator"] == name + version

@@ -12,9 +12,9 @@ from keras_seq2seq.errors import InputError
 from training.comparison import counts_of
 from training.config import TrainingConfig
 from training.evaluation import evaluate_run
+from training.machine import describe_machine
 from training.report import write_report
 from training.run_directory import RunDirectory
-from training.trainer import describe_machine
 
 
 @pytest.fixture(scope="module")
