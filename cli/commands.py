@@ -10,8 +10,8 @@ import click
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.training.config import TrainingConfig
 from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
+from keras_seq2seq.training.settings import TrainingConfig
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
@@ -158,8 +158,8 @@ def train(
         if config.minutes and config.source == "text":
             config = _chosen(config, splits, changed)
     from keras_seq2seq.models import backend_generates
+    from keras_seq2seq.training.run.trainer import train as train_run
     from keras_seq2seq.training.run_directory import RunDirectory
-    from keras_seq2seq.training.trainer import train as train_run
 
     run = RunDirectory(run_dir)
     train_run(config, splits, run, console)
@@ -179,7 +179,7 @@ def train(
 
 def _chosen(config: TrainingConfig, splits: Any, changed: dict[str, Any]) -> TrainingConfig:
     """The configuration with what the data suggests; what was given stays."""
-    from keras_seq2seq.training.defaults import choose_settings
+    from keras_seq2seq.training.settings.suggestions import choose_settings
 
     settings, reasons = choose_settings(splits.train, config.minutes)
     for reason in reasons:
@@ -280,9 +280,9 @@ def demo(run_dir: Path) -> None:
     from keras_seq2seq.export import export_formats, print_parity
     from keras_seq2seq.pictures import draw_attention
     from keras_seq2seq.training.evaluation import evaluate_run, results_table
-    from keras_seq2seq.training.progress import Steps
+    from keras_seq2seq.training.run.progress import Steps
+    from keras_seq2seq.training.run.trainer import train as train_run
     from keras_seq2seq.training.run_directory import RunDirectory
-    from keras_seq2seq.training.trainer import train as train_run
 
     recipe = load_recipe("cmudict_demo")
     steps = Steps(

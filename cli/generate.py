@@ -229,7 +229,7 @@ def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> Non
     Example:
       keras-seq2seq tree runs/demo hello tree.svg --beam-size 3
     """
-    from keras_seq2seq.tree_picture import draw_search_tree
+    from keras_seq2seq.pictures import draw_search_tree
 
     settings = GenerationSettings(**{"num_beams": 4, **given(options)})
     with printed_warnings():

@@ -38,7 +38,7 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
       keras-seq2seq compare runs/a runs/b
     """
     load_tensorflow()
-    from keras_seq2seq.training.comparison import compare_runs, comparison_rows
+    from keras_seq2seq.training.evaluation.comparison import compare_runs, comparison_rows
     from keras_seq2seq.training.run_directory import RunDirectory
 
     found = compare_runs(RunDirectory(first), RunDirectory(second), samples=samples, seed=seed)
@@ -69,7 +69,7 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
       keras-seq2seq results runs/cmudict runs/demo
     """
     load_tensorflow()
-    from keras_seq2seq.training.results import results_markdown
+    from keras_seq2seq.training.evaluation.results import results_markdown
     from keras_seq2seq.training.run_directory import RunDirectory
 
     text = results_markdown([RunDirectory(path) for path in runs])

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.client import SIGNALS, Client
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.serving.client import SIGNALS, Client
 
 
 @click.command()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from keras_seq2seq.client import AS_EXPORTED
+from keras_seq2seq.serving.client import AS_EXPORTED
 from keras_seq2seq.settings import GenerationSettings
 
 # Inputs of the signature `generate` that are numbers.

@@ -34,10 +34,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.client import AS_EXPORTED
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import TOKEN
+from keras_seq2seq.serving.client import AS_EXPORTED
 from keras_seq2seq.settings import GenerationSettings
 
 from .request_options import DTYPES, resolve

@@ -7,18 +7,17 @@ __version__ = "0.1.0"
 
 # Loaded when first used: `keras_seq2seq --help` imports no TensorFlow.
 _SUBPACKAGES = (
-    "client",
+    "converters",
     "data",
     "decoding",
-    "kerashub",
     "layers",
     "losses",
-    "lstm_example",
     "metrics",
     "models",
     "optimizers",
     "pictures",
     "schedules",
+    "serving",
     "settings",
     "token_accuracy",
     "tokenizers",

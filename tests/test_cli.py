@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
-from training.config import TrainingConfig
 from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
 
 SMALL = ["--epochs", "1", "--hidden-dim", "8", "--embedding-dim", "4"]
 

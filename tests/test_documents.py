@@ -13,7 +13,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from export.serving import COMPOSE, MONITORING, _batching_parameters
 from keras_seq2seq.cli import main
-from keras_seq2seq.client import AS_EXPORTED
+from keras_seq2seq.serving.client import AS_EXPORTED
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

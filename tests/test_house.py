@@ -22,7 +22,13 @@ ALLOWED = {
     "layers": set(),
     "decoding": set(),
     "models": {"layers", "decoding", "data"},
+    "pictures": {"decoding", "data"},
+    "converters": {"models", "decoding", "data", "tokenizers", "layers"},
+    "serving": {"data"},
 }
+
+# The rooms of `training/` from the ground up: each may import those before it.
+TRAINING = ("settings", "durations", "run_directory", "evaluation", "report", "run", "recipes")
 
 
 def python_files(*folders):
@@ -71,6 +77,18 @@ def test_training_and_export_import_siblings_relatively_and_never_each_other(pat
     assert not rooms_among(imported_modules(path))
 
 
+@pytest.mark.parametrize("path", python_files("training"), ids=name_of)
+def test_rooms_of_training_import_downwards(path):
+    room, *inside = path.relative_to(ROOT / "training").with_suffix("").parts
+    if room not in TRAINING:
+        return  # The top floor: whole experiments.
+    for module in imported_modules(path):
+        dots = len(module) - len(module.lstrip("."))
+        if dots == len(inside) + 1:
+            other = module.lstrip(".").split(".")[0]
+            assert other in TRAINING[: TRAINING.index(room)], module
+
+
 @pytest.mark.parametrize("path", python_files("cli"), ids=name_of)
 def test_the_command_line_opens_every_room_and_imports_siblings_relatively(path):
     rooms = rooms_among(imported_modules(path))
@@ -113,8 +131,8 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     tops = {path.name for path in (tmp_path / "site").iterdir() if path.suffix != ".dist-info"}
     assert tops == {"keras_seq2seq"}
     code = (
-        "import keras_seq2seq.cli, keras_seq2seq.training.trainer, keras_seq2seq.export as e;"
-        "print(e.__file__)"
+        "import keras_seq2seq.cli, keras_seq2seq.training.run.trainer;"
+        "import keras_seq2seq.export as export; print(export.__file__)"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(

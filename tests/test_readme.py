@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.results import results_markdown
+from training.evaluation.results import results_markdown
 from training.run_directory import RunDirectory
 
 README = Path(__file__).parent.parent / "README.md"

@@ -14,15 +14,15 @@ from typing import Any
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, read_lexicon, split_by_source
-from keras_seq2seq.length_picture import plot_accuracy_by_length
 from keras_seq2seq.metrics import error_rates
+from keras_seq2seq.pictures import plot_accuracy_by_length
 
-from .config import TrainingConfig
-from .evaluation import evaluate
-from .machine import describe_machine
+from .evaluation.evaluation import evaluate
 from .recipes.cmudict_demo import package_file
+from .run.machine import describe_machine
+from .run.trainer import train
 from .run_directory import RunDirectory
-from .trainer import train
+from .settings import TrainingConfig
 
 # Lengths with fewer test sources are measured and not drawn.
 FEWEST_DRAWN = 10

@@ -32,7 +32,7 @@ from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
 
-from .config import TrainingConfig
+from .settings import TrainingConfig
 
 
 def write_atomically(path: Path, write: Any) -> None:

@@ -11,8 +11,8 @@ from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM
-from training.config import TrainingConfig
 from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
 
 FORMATS = ["saved_model", "tflite", "tflite_float16", "tflite_int8"]
 

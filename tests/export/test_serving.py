@@ -18,8 +18,8 @@ from tensorflow_serving.config import model_server_config_pb2
 from export import export_serving
 from export.serving import WARM_UP_FILE, replay_warm_up
 from keras_seq2seq.cli import main
-from keras_seq2seq.client import Client
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.serving import Client
 from keras_seq2seq.settings import GenerationSettings
 from tests.servers import PredictionService, grpc_server, rest_server
 

@@ -22,10 +22,10 @@ from export import (
 )
 from export.request_options import AS_EXPORTED, DTYPES
 from keras_seq2seq.cli import main
-from keras_seq2seq.client import Client
 from keras_seq2seq.data import FramePreprocessor, WaveformPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import recurrent, transformer
+from keras_seq2seq.serving import Client
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer
 from tests.cpp import assert_program_gives

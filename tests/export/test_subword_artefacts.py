@@ -20,9 +20,9 @@ from keras_seq2seq.data import Pairs, TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import ARCHITECTURES, load_model
 from keras_seq2seq.settings import GenerationSettings
-from training.building import build_preprocessor
-from training.config import TrainingConfig
-from training.vocabularies import text_tokenizers
+from training.run.building import build_preprocessor
+from training.run.vocabularies import text_tokenizers
+from training.settings import TrainingConfig
 
 PAIRS = Pairs(
     ["the black cat sat, on the mat.", "a cat sees the dog", "the dog sat on a cat!"] * 4,

@@ -3,7 +3,7 @@ import pytest
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model, lstm
-from training.averaging import average_models, epochs_to_average
+from training.run.averaging import average_models, epochs_to_average
 
 HISTORY = [{"val_loss": loss} for loss in (3.0, 1.0, 2.0, 1.0, 4.0)]
 

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.length_picture import plot_accuracy_by_length
 from keras_seq2seq.models import load_model
+from keras_seq2seq.pictures import plot_accuracy_by_length
 from training.bottleneck import (
     MODELS,
     accuracy_by_length,
@@ -16,7 +16,7 @@ from training.bottleneck import (
     reversal_pairs,
     reversal_splits,
 )
-from training.building import build_model, build_preprocessor
+from training.run.building import build_model, build_preprocessor
 
 
 def test_targets_are_their_sources_backwards():

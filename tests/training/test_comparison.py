@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates, text_scores
-from training.comparison import compare_runs
-from training.config import TrainingConfig
-from training.results import results_markdown
+from training.evaluation.comparison import compare_runs
+from training.evaluation.results import results_markdown
 from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
 
 
 def evaluated(path, outputs, metric="none"):

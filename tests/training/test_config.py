@@ -7,7 +7,10 @@ import sys
 import pytest
 
 from keras_seq2seq.errors import InputError
-from training.config import TrainingConfig, cost, mode_of, option_name, plural
+from keras_seq2seq.settings import option_name
+from training.evaluation import plural
+from training.settings import TrainingConfig
+from training.settings.monitors import cost, mode_of
 
 LOWEST = {
     "embedding_dim": 1,
@@ -141,7 +144,7 @@ def test_option_names_have_hyphens():
 
 
 def test_the_configuration_imports_no_tensorflow(pytestconfig):
-    code = "import sys, training.config; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, training.settings.config; sys.exit('tensorflow' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=pytestconfig.rootpath).returncode == 0
     )

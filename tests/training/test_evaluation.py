@@ -4,8 +4,8 @@ import pytest
 import sacrebleu
 
 from keras_seq2seq.data import Pairs
-from training.callbacks import DecodedErrorRates
 from training.evaluation import evaluate, parts_table, results_table
+from training.run.callbacks import DecodedErrorRates
 
 SOURCES = ["cab", "fee", "cab", "a" * 30]
 

@@ -17,11 +17,11 @@ from keras_seq2seq.cli import main
 from keras_seq2seq.data import read_pairs, validation_data
 from keras_seq2seq.errors import InputError
 from tests.conftest import spelled_pairs
-from training.building import build_loss
-from training.checks import check_backend
-from training.config import TrainingConfig
-from training.machine import describe_machine
+from training.run.building import build_loss
+from training.run.checks import check_backend
+from training.run.machine import describe_machine
 from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
 
 
 @pytest.mark.parametrize(

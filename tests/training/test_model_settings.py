@@ -5,8 +5,8 @@ import pytest
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import BahdanauAttention, MonotonicAttention
 from keras_seq2seq.models import PRESETS
-from keras_seq2seq.training.building import build_model
-from keras_seq2seq.training.config import TrainingConfig
+from keras_seq2seq.training.run.building import build_model
+from keras_seq2seq.training.settings import TrainingConfig
 
 SMALL = {"embedding_dim": 4, "hidden_dim": 8, "num_layers": 1, "num_heads": 2}
 

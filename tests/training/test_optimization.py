@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from training.callbacks import Warmup
-from training.config import TrainingConfig
-from training.optimization import (
+from training.run.callbacks import Warmup
+from training.run.optimization import (
     build_learning_rate,
     build_optimizer,
     plateau_callbacks,
     precision,
 )
+from training.settings import TrainingConfig
 
 
 def rate(learning_rate, step):

@@ -10,8 +10,8 @@ from keras_seq2seq.settings import GenerationSettings
 from tests.training.test_text_recipes import genes
 from training.evaluation import evaluate_run
 from training.recipes import load_recipe
+from training.run.trainer import train
 from training.run_directory import RunDirectory
-from training.trainer import train
 
 NOUNS = ["cat", "dog", "horse", "car", "house", "tree", "bird", "ball"]
 GERMAN = ["Katze", "Hund", "Pferd", "Auto", "Haus", "Baum", "Vogel", "Ball"]

@@ -6,8 +6,8 @@ import pytest
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
-from training.config import TrainingConfig
 from training.recipes import check_data, cmudict_demo, load_recipe, recipe_names
+from training.settings import TrainingConfig
 
 PARTS = {
     "train-dev-20-21": "CAB  K AE1 B\nACE  EY1 S\n",

@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
-from training.comparison import counts_of
-from training.config import TrainingConfig
 from training.evaluation import evaluate_run
-from training.machine import describe_machine
+from training.evaluation.comparison import counts_of
 from training.report import write_report
+from training.run.machine import describe_machine
 from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
 
 
 @pytest.fixture(scope="module")

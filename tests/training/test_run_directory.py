@@ -9,8 +9,8 @@ from keras_seq2seq.data import Pairs, Signal, TextPreprocessor, read_lines, read
 from keras_seq2seq.data.signals import read_signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
-from training.config import TrainingConfig
 from training.run_directory import RunDirectory, fingerprint, write_atomically
+from training.settings import TrainingConfig
 
 CONFIG = TrainingConfig(hidden_dim=8, learning_rate=0.003)
 TRAIN = Pairs(["cab", "ace"], ["K AE B", "EY S"])

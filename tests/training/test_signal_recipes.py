@@ -15,8 +15,8 @@ from export import compare, export_saved_model, export_tflite
 from keras_seq2seq.errors import InputError
 from training.evaluation import evaluate_run
 from training.recipes import an4, fsdd, load_recipe, moving_shapes
+from training.run.trainer import train
 from training.run_directory import RunDirectory
-from training.trainer import train
 
 RNG = np.random.default_rng(0)
 SMALL = {

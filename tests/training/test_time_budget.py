@@ -12,9 +12,9 @@ from keras_seq2seq.cli import main
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from tests.conftest import spelled_pairs
-from training.config import TrainingConfig
-from training.defaults import choose_settings
-from training.time_budget import TimeBudget
+from training.run.time_budget import TimeBudget
+from training.settings import TrainingConfig
+from training.settings.suggestions import choose_settings
 
 
 class Clock:

@@ -16,12 +16,12 @@ from keras_seq2seq.data import Pairs, read_pairs, split_by_source, validation_da
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
-from training.callbacks import RunState
-from training.checks import fitting, report_unknown
-from training.config import TrainingConfig
 from training.evaluation import evaluate_run
+from training.run.callbacks import RunState
+from training.run.checks import fitting, report_unknown
+from training.run.trainer import train
 from training.run_directory import RunDirectory
-from training.trainer import train
+from training.settings import TrainingConfig
 
 CONFIG = TrainingConfig(
     embedding_dim=16,
@@ -53,7 +53,7 @@ def assert_same_weights(path, other):
 
 def interrupt_before(monkeypatch, stop):
     """Ends a run as Ctrl-C does, when the epoch `stop` (from 0) begins."""
-    import training.trainer as trainer
+    import training.run.trainer as trainer
 
     class Stop(trainer.StopOnInvalidLoss):
         def on_epoch_begin(self, epoch, logs=None):
@@ -171,7 +171,7 @@ def test_a_run_killed_in_the_middle_resumes_and_ends_alike(finished, splits, tmp
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_model(
     splits, tmp_path, monkeypatch
 ):
-    import training.trainer as trainer
+    import training.run.trainer as trainer
 
     class Poison(trainer.StopOnInvalidLoss):
         """Makes a weight invalid in the second epoch."""

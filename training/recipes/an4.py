@@ -39,7 +39,7 @@ from keras_seq2seq.data import Pairs, Signal, Splits
 from keras_seq2seq.data.readers import decode_lines
 from keras_seq2seq.errors import InputError
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 
 CEPSTRA = 13
 HELD_OUT_SPEAKERS = 8

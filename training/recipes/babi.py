@@ -41,8 +41,8 @@ from keras_seq2seq.data import Pairs, Splits, read_lines
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
-from .. import evaluation
-from ..config import TrainingConfig
+from ..evaluation import evaluate as evaluate_model
+from ..settings import TrainingConfig
 from . import file_or_gz, names_in
 
 DATA = "FOLDER"
@@ -153,6 +153,6 @@ def evaluate(model: Any, data: Path, settings: GenerationSettings) -> dict[str, 
     accuracies = {}
     for name in tasks(data):
         test = questions([read_stories(part(data, name, "test"))])
-        found = evaluation.evaluate(model, test, settings, references="pair")
+        found = evaluate_model(model, test, settings, references="pair")
         accuracies[name] = 1 - found.rates.sequence_error_rate
     return accuracies | {"mean": sum(accuracies.values()) / len(accuracies)}

@@ -12,7 +12,7 @@ from pathlib import Path
 from keras_seq2seq.data import Splits, read_lexicon, split_by_source
 from keras_seq2seq.errors import InputError
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 
 CONFIG = TrainingConfig(
     architecture="lstm_attention",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from keras_seq2seq.data import Splits, read_lexicon
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 from . import file_or_gz
 
 DATA = "FOLDER"

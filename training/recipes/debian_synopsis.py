@@ -35,7 +35,7 @@ from pathlib import Path
 from keras_seq2seq.data import Pairs, Splits, read_lines, split_by_source
 from keras_seq2seq.errors import InputError
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 from . import file_or_gz
 
 WORDS = 50

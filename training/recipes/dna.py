@@ -42,7 +42,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.settings import GenerationSettings
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 from . import file_or_gz
 
 WINDOW = 32

@@ -37,7 +37,7 @@ import numpy as np
 from keras_seq2seq.data import Pairs, Signal, Splits
 from keras_seq2seq.errors import InputError
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEST_SPEAKER = "lucas"

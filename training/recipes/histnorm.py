@@ -29,7 +29,7 @@ from pathlib import Path
 from keras_seq2seq.data import Pairs, Splits, read_lines
 from keras_seq2seq.errors import InputError
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 from . import file_or_gz, names_in
 
 DATA = "FOLDER/NAME"

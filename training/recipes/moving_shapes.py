@@ -36,7 +36,7 @@ import numpy as np
 from keras_seq2seq.data import Pairs, Signal, Splits
 from keras_seq2seq.errors import InputError
 
-from ..config import TrainingConfig
+from ..settings import TrainingConfig
 
 SIZE = 28
 FRAMES = (8, 9, 10)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from export import export_saved_model
+from keras_seq2seq.converters import import_lstm_example
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.lstm_example import import_lstm_example
 from keras_seq2seq.models import load_model
 from keras_seq2seq.settings import GenerationSettings
 

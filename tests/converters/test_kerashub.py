@@ -18,9 +18,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.serving import export_serving
 from export.tflite import convert_signatures
+from keras_seq2seq.converters import Seq2SeqLMGeneration
 from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.kerashub import Seq2SeqLMGeneration
 from keras_seq2seq.settings import GenerationSettings
 
 DOC = Path(__file__).parent.parent / "docs" / "kerashub.md"

@@ -17,12 +17,12 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.pictures import plot_attention
 from keras_seq2seq.settings import GenerationSettings
 
-from .callbacks import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
-from .comparison import counts_of
-from .config import TrainingConfig, plural
-from .evaluation import SCORE_NAMES, evaluate
-from .progress import format_seconds
-from .run_directory import RunDirectory, write_atomically
+from ..durations import format_seconds
+from ..evaluation import SCORE_NAMES, evaluate, plural
+from ..evaluation.comparison import counts_of
+from ..run_directory import RunDirectory, write_atomically
+from ..settings import TrainingConfig
+from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 
 PAGE = Template((Path(__file__).parent / "report.html").read_text("utf-8"))
 # Decoded for a report where nothing was evaluated yet.

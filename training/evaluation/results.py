@@ -5,10 +5,9 @@ from typing import Any
 
 from keras_seq2seq.errors import InputError
 
-from .config import plural
-from .evaluation import SCORE_NAMES
-from .progress import format_seconds
-from .run_directory import RunDirectory
+from ..durations import format_seconds
+from ..run_directory import RunDirectory
+from .evaluation import SCORE_NAMES, plural
 
 
 def results_markdown(runs: Sequence[RunDirectory]) -> str:

@@ -12,8 +12,7 @@ from keras_seq2seq.data import Pairs
 from keras_seq2seq.metrics import ErrorRates, TextScores, error_rates, text_scores
 from keras_seq2seq.settings import GenerationSettings
 
-from .config import plural
-from .run_directory import RunDirectory
+from ..run_directory import RunDirectory
 
 # What a text metric can add to the error rates, in per cent.
 SCORE_NAMES = ("bleu", "bleu_lowercase", "chrf", "rouge_1", "rouge_2", "rouge_l", "wer")
@@ -179,3 +178,13 @@ def parts_table(parts: dict[str, float]) -> Table:
     for name, share in parts.items():
         table.add_row(name, f"{100 * share:.2f} %")
     return table
+
+
+def plural(name: str) -> str:
+    """Of a `sequence_name`: `word` -> `words`, `synopsis` -> `synopses`, `summary` ->
+    `summaries`."""
+    if name.endswith("is"):
+        return f"{name.removesuffix('is')}es"
+    if name.endswith("y") and not name.endswith(("ay", "ey", "oy")):
+        return f"{name.removesuffix('y')}ies"
+    return f"{name}s"

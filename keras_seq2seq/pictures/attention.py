@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_seq2seq.data.signals import signal_name
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.fonts import families_for
+from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
 
 FORMATS = (".png", ".svg")

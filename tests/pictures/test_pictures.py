@@ -9,10 +9,14 @@ import pytest
 
 from keras_seq2seq.decoding import Node, SearchTree
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.fonts import families_for
-from keras_seq2seq.pictures import draw_attention, plot_attention
+from keras_seq2seq.pictures import (
+    draw_attention,
+    draw_search_tree,
+    plot_attention,
+    plot_search_tree,
+)
+from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tree_picture import draw_search_tree, plot_search_tree
 
 
 @pytest.mark.parametrize("suffix, start", [(".png", b"\x89PNG"), (".svg", b"<?xml")])
@@ -31,7 +35,7 @@ def test_a_picture_of_a_generated_target(text_model, tmp_path):
 def test_a_picture_shows_where_the_search_looked(text_model, tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(
-        "keras_seq2seq.pictures.plot_attention",
+        "keras_seq2seq.pictures.attention.plot_attention",
         lambda weights, sources, targets, path, title: drawn.update(
             weights=weights, sources=sources, targets=targets
         ),

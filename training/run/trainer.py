@@ -10,11 +10,14 @@ from rich.console import Console
 from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
 from keras_seq2seq.models import Seq2Seq, backend_generates
 
+from ..durations import format_seconds
+from ..evaluation import SCORE_NAMES, evaluate
+from ..run_directory import RunDirectory, write_atomically
+from ..settings import TrainingConfig
+from ..settings.monitors import SCORES, SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE, cost, mode_of
 from .averaging import average_models, epochs_to_average
 from .building import build_loss, build_model, build_preprocessor
 from .callbacks import (
-    SEQUENCE_ERROR_RATE,
-    TOKEN_ERROR_RATE,
     AveragedWeights,
     DecodedErrorRates,
     RunState,
@@ -22,12 +25,9 @@ from .callbacks import (
     StopOnInvalidLoss,
 )
 from .checks import check_backend, fitting, report_overlap, report_unknown
-from .config import SCORES, TrainingConfig, cost, mode_of
-from .evaluation import SCORE_NAMES, evaluate
 from .machine import describe_machine, set_threads
 from .optimization import build_optimizer, plateau_callbacks, precision
-from .progress import ProgressBar, format_seconds
-from .run_directory import RunDirectory, write_atomically
+from .progress import ProgressBar
 from .time_budget import SECONDS, TimeBudget
 
 

@@ -14,12 +14,9 @@ from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
-from .config import rank
-from .evaluation import evaluate
-from .run_directory import RunDirectory, write_atomically
-
-TOKEN_ERROR_RATE = "val_token_error_rate"
-SEQUENCE_ERROR_RATE = "val_sequence_error_rate"
+from ..evaluation import evaluate
+from ..run_directory import RunDirectory, write_atomically
+from ..settings.monitors import SEQUENCE_ERROR_RATE, rank
 
 
 class DecodedErrorRates(keras.callbacks.Callback):

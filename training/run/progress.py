@@ -7,8 +7,9 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .callbacks import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
-from .evaluation import SCORE_NAMES
+from ..durations import format_seconds
+from ..evaluation import SCORE_NAMES
+from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 from .time_budget import TimeBudget
 
 
@@ -95,15 +96,6 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.progress.stop()
-
-
-def format_seconds(seconds: float) -> str:
-    """75 -> "1 min 15 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Steps:

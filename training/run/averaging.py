@@ -9,7 +9,7 @@ import numpy as np
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 
-from .config import rank
+from ..settings.monitors import rank
 
 
 def average_models(paths: Sequence[str | Path]) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates, text_scores, word_edits
 
-from .run_directory import RunDirectory
+from ..run_directory import RunDirectory
 
 
 @dataclass(frozen=True)

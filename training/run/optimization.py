@@ -9,8 +9,9 @@ import keras
 from keras_seq2seq.optimizers import FusedAdam
 from keras_seq2seq.schedules import InverseSquareRoot, LinearWarmup
 
+from ..settings import TrainingConfig
+from ..settings.monitors import mode_of
 from .callbacks import Warmup
-from .config import TrainingConfig, mode_of
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import backend_generates
 
-from .config import TrainingConfig
+from ..settings import TrainingConfig
 
 # A vocabulary that misses more of the held-out sources than this was built on other text.
 LARGEST_UNKNOWN_SHARE = 0.5

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.decoding.tree import SearchTree
-from keras_seq2seq.fonts import families_for
-from keras_seq2seq.pictures import check_format
+from keras_seq2seq.pictures.attention import check_format
+from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
 
 BEST, RESULT, OTHER = "#0b5394", "#6fa8dc", "#b7b7b7"

@@ -7,6 +7,8 @@ from typing import Any
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import check_choices, option_name, setting
 
+from .monitors import SCORES
+
 TOKENIZERS = ("characters", "symbols", "words", "sentencepiece", "bpe", "wordpiece")
 
 
@@ -257,44 +259,6 @@ class TrainingConfig:
     def replace(self, **changes: Any) -> "TrainingConfig":
         """A copy with some settings changed."""
         return dataclasses.replace(self, **changes)
-
-
-# What can be monitored that is better when it is higher -> the metric that has it.
-SCORES = {
-    "bleu": "bleu",
-    "bleu_lowercase": "bleu_lowercase",
-    "chrf": "chrf",
-    "rouge_l": "rouge",
-}
-
-
-def plural(name: str) -> str:
-    """Of a `sequence_name`: `word` -> `words`, `synopsis` -> `synopses`, `summary` ->
-    `summaries`."""
-    if name.endswith("is"):
-        return f"{name.removesuffix('is')}es"
-    if name.endswith("y") and not name.endswith(("ay", "ey", "oy")):
-        return f"{name.removesuffix('y')}ies"
-    return f"{name}s"
-
-
-def cost(monitor: str, value: float) -> float:
-    """The value of a monitored metric as a number that is better when it is lower."""
-    return -value if monitor.removeprefix("val_") in SCORES else value
-
-
-def rank(monitor: str, metrics: dict[str, float]) -> tuple[float, float]:
-    """What orders epochs, the best lowest: the monitored metric, of equals the loss.
-
-    On an easy validation part many epochs have no error; the first of them may still be far
-    from sure of what it says, which a beam search needs.
-    """
-    return cost(monitor, metrics[monitor]), metrics.get("val_loss", 0.0)
-
-
-def mode_of(monitor: str) -> str:
-    """What Keras calls the direction of a monitored metric: `"min"` or `"max"`."""
-    return "min" if cost(monitor, 1.0) > 0 else "max"
 
 
 # Fields that only some architectures have; another one refuses them.

@@ -17,7 +17,7 @@ from keras_seq2seq.tokenizers import (
     WordTokenizer,
 )
 
-from .config import TrainingConfig
+from ..settings import TrainingConfig
 
 PLAIN: dict[str, type[TableTokenizer]] = {
     "characters": CharacterTokenizer,

@@ -18,7 +18,7 @@ from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 from keras_seq2seq.settings import option_name
 
-from .config import MODEL_SETTINGS, TrainingConfig
+from ..settings.config import MODEL_SETTINGS, TrainingConfig
 from .vocabularies import Vocabulary, text_tokenizers
 
 

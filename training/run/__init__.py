@@ -1,0 +1,1 @@
+"""One training run: data to best model, resumable at every epoch."""
