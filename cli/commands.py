@@ -25,11 +25,11 @@ from .options import (
     print_error,
     print_written,
     printed_warnings,
-    run_argument,
 )
 from .pairs import data_options, read_data, read_splits
 from .reports import compare, report, results
 from .request import request
+from .runs import import_option, imported_modules, run_argument
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -108,6 +108,7 @@ for command in (
     help="Test pairs for `evaluate`.",
 )
 @data_options
+@import_option
 @options_of(TrainingConfig)
 def train(
     files: tuple[Path, ...],
@@ -139,6 +140,7 @@ def train(
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
       keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
       keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
+      keras-seq2seq train pairs.tsv --import own_parts --run-dir runs/own
     """
     load_tensorflow()
     changed = {**_preset_settings(preset), **given(settings)}
@@ -158,11 +160,12 @@ def train(
         if config.minutes and config.source == "text":
             config = _chosen(config, splits, changed)
     from keras_seq2seq.models import backend_generates
+    from keras_seq2seq.training.run.own_parts import OwnParts
     from keras_seq2seq.training.run.trainer import train as train_run
     from keras_seq2seq.training.run_directory import RunDirectory
 
     run = RunDirectory(run_dir)
-    train_run(config, splits, run, console)
+    train_run(config, splits, run, console, OwnParts(imported_modules()))
     if not backend_generates():
         console.print(
             "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.other_names import refuses_other_names
 
 
 def setting(
@@ -87,6 +88,7 @@ def _number(text: str, whole: str) -> float:
         ) from None
 
 
+@refuses_other_names
 @dataclass(frozen=True)
 class GenerationSettings:
     """How targets are generated: the same for `generate`, the command line and an export.
@@ -95,7 +97,7 @@ class GenerationSettings:
     the biases; words must be single tokens of the target vocabulary.
 
     Raises:
-        InputError: If a value is out of range, or two contradict each other.
+        InputError: If a name is unknown, a value out of range, or two contradict each other.
     """
 
     num_beams: int = setting(1, "1 is greedy search.", option="--beam-size")

@@ -25,6 +25,7 @@ ALLOWED = {
     "pictures": {"decoding", "data"},
     "converters": {"models", "decoding", "data", "tokenizers", "layers"},
     "serving": {"data"},
+    "testing": {"models", "decoding", "data", "layers"},
 }
 
 # The rooms of `training/` from the ground up: each may import those before it.

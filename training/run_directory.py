@@ -1,7 +1,7 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings and fingerprint of the training data
+config.json         settings, fingerprint of the training data, modules of `--import`
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -21,6 +21,7 @@ logs/               TensorBoard
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -72,14 +73,23 @@ class RunDirectory:
         """The model of an epoch (from 1), if it is kept."""
         return self.epochs / f"epoch_{epoch:04d}.keras"
 
-    def begin(self, config: TrainingConfig, train: Pairs, validation: Pairs) -> None:
-        """Creates the folder for these settings and data, or accepts it to resume.
+    def begin(
+        self,
+        config: TrainingConfig,
+        train: Pairs,
+        validation: Pairs,
+        modules: Sequence[str] = (),
+    ) -> None:
+        """Creates the folder for these settings, data and modules of the user's own, or
+        accepts it to resume.
 
         Raises:
             InputError: If the folder holds a run of other settings or data, or something
                 that is not a run. Nothing in it is changed then.
         """
         record = {"settings": config.to_dict(), "data": fingerprint(train, validation)}
+        if modules:
+            record["modules"] = list(modules)
         if self.path.is_dir():
             # What a kill left of a file that was being written.
             for unfinished in self.path.rglob(".unfinished-*"):
@@ -103,6 +113,10 @@ class RunDirectory:
             for name, value in new["settings"].items()
             if settings[name] != value
         ]
+        if old.get("modules", []) != new.get("modules", []):
+            differences.append(
+                f"--import was {old.get('modules', [])} and is now {new.get('modules', [])}"
+            )
         if old["data"] != new["data"]:
             differences.append("the training or validation data has changed")
         if differences:
@@ -124,7 +138,7 @@ class RunDirectory:
         """The best model of the run, a `Seq2Seq`."""
         from keras_seq2seq.models import load_model
 
-        return load_model(self.require_model())
+        return load_model(self.require_model(), compile=False)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -145,6 +159,11 @@ class RunDirectory:
         if not self.config_file.exists():
             return "text"
         return self.config["settings"].get("source", "text")
+
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules of the user's own that the run was trained with."""
+        return list(self.config.get("modules", [])) if self.config_file.exists() else []
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -19,13 +19,16 @@ from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 from keras_seq2seq.settings import option_name
 
 from ..settings.config import MODEL_SETTINGS, TrainingConfig
+from .own_parts import OwnParts
 from .vocabularies import Vocabulary, text_tokenizers
 
 
-def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
+def build_preprocessor(
+    config: TrainingConfig, train: Pairs, own: OwnParts | None = None
+) -> Preprocessor:
     """Tokenizers and maximum lengths from the training pairs."""
     if config.source == "text":
-        source, target = text_tokenizers(config, train)
+        source, target = text_tokenizers(config, train, own)
         return TextPreprocessor(
             source,
             target,
@@ -41,7 +44,7 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
         raise InputError(
             f"--joint-vocabulary needs sources of text. Received: --source {config.source}."
         )
-    vocabulary: Any = Vocabulary(config, "target")
+    vocabulary: Any = Vocabulary(config, "target", own)
     if config.source == "features":
         return FramePreprocessor.from_pairs(train.sources, train.targets, vocabulary, **shared)
     rate = config.sample_rate or sample_rate_of(train.sources[0])
@@ -50,7 +53,9 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
     )
 
 
-def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
+def build_model(
+    config: TrainingConfig, preprocessor: Preprocessor, own: OwnParts | None = None
+) -> Seq2Seq:
     """The model of a configuration, new weights."""
     build = ARCHITECTURES[config.architecture]
     settings = config.to_dict()
@@ -67,6 +72,8 @@ def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
         model = build(preprocessor, **{k: settings[k] for k in arguments if k in settings})
     except ValueError as error:
         raise InputError(str(error)) from error
+    if own is not None:
+        model = own.put_into(model, config, preprocessor)
     if config.scheduled_sampling != "none":
         model.scheduled_sampling = ScheduledSampling(
             config.scheduled_sampling, config.sampling_steps, config.sampling_floor, config.seed

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
 from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate
@@ -27,12 +28,17 @@ from .callbacks import (
 from .checks import check_backend, fitting, report_overlap, report_unknown
 from .machine import describe_machine, set_threads
 from .optimization import build_optimizer, plateau_callbacks, precision
+from .own_parts import OwnParts
 from .progress import ProgressBar
 from .time_budget import SECONDS, TimeBudget
 
 
 def train(
-    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts | None = None,
 ) -> dict[str, Any]:
     """Trains, or resumes, or reports a run that is finished.
 
@@ -41,6 +47,7 @@ def train(
         splits: Pairs; validation pairs choose the best epoch.
         run: Where everything is written.
         console: Where progress is printed.
+        own: Parts of the user's own, optional.
 
     Returns:
         The summary that `metrics.json` holds.
@@ -49,13 +56,14 @@ def train(
         InputError: If data, settings and folder do not fit, or the loss is not a number.
     """
     check_backend(config)
-    run.begin(config, splits.train, splits.validation)
+    own = own or OwnParts()
+    run.begin(config, splits.train, splits.validation, own.modules)
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
     set_threads(config.intra_op_threads, console)
     keras.utils.set_random_seed(config.seed)
-    preprocessor = build_preprocessor(config, splits.train)
+    preprocessor = build_preprocessor(config, splits.train, own)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
@@ -66,7 +74,7 @@ def train(
         run.write_pairs(run.test_file, splits.test)
 
     with precision(config.precision):
-        model = build_model(config, preprocessor)
+        model = build_model(config, preprocessor, own)
     monitor = f"val_{config.monitor}"
     average = AveragedWeights() if config.ema else None
 
@@ -92,6 +100,7 @@ def train(
     model.compile(
         build_optimizer(config, config.epochs * data.steps),
         build_loss(config),
+        weighted_metrics=[TokenAccuracy(), *own.metrics(config)],
         jit_compile=not backend_generates(),
     )
     model.optimizer.build(model.trainable_variables)
@@ -111,6 +120,7 @@ def train(
         SeedEveryEpoch(config.seed),
         StopOnInvalidLoss(),
         *([error_rates] if backend_generates() else []),
+        *own.callbacks(config, run.path),
         early_stopping,
         *plateau,
         *([budget] if budget else []),
