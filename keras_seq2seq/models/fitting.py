@@ -77,9 +77,8 @@ class Fitting:
 def _token_weights(labels: Any, weights: Any) -> Any:
     """A weight for each label: those given for tokens, else 0 for padding and 1, or the row's
     weight, for the others."""
-    if labels is None or (
-        weights is not None and len(weights.shape) > 1 and weights.shape[-1] != 1
-    ):
+    is_by_token = weights is not None and len(weights.shape) > 1 and weights.shape[1] != 1
+    if labels is None or is_by_token:
         return weights
     present = keras.ops.cast(keras.ops.not_equal(labels, PAD_ID), "float32")
     if weights is None:

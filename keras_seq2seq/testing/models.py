@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.models.parts import ALIGNMENT, DECODER_TOKEN_IDS, LOGITS, TOKEN
+from keras_seq2seq.models.parts import ALIGNMENT, DECODER_TOKEN_IDS, TOKEN
 from keras_seq2seq.special_tokens import PAD_ID
 from keras_seq2seq.testing.comparison import (
     ContractError,
@@ -260,8 +260,8 @@ def check_learns(model: Seq2Seq, inputs: Inputs, targets: Targets) -> None:
             return
     raise ContractError(
         f"A gradient step does not lower the loss: it was {before:.6g} and is {after:.6g}. "
-        "Usually an operation has a wrong gradient of its own, or the logits of `training=True` "
-        "are others than by dropout."
+        "Usually an operation has a wrong gradient of its own, or `training=True` changes more "
+        "than dropout does."
     )
 
 
@@ -285,8 +285,8 @@ def check_saved(model: Seq2Seq, inputs: Inputs, targets: Targets, logits: np.nda
         except (TypeError, ValueError) as error:
             raise ContractError(
                 f"The saved model cannot be loaded: {str(error).strip().splitlines()[0]} "
-                "Usually a class lacks `@keras.saving.register_keras_serializable(...)`, or its "
-                "`get_config` does not give the arguments of its constructor."
+                "Usually a class lacks `@keras.saving.register_keras_serializable(...)`, or "
+                "its `get_config` does not give the arguments of its constructor."
             ) from error
     for name, part in (("encoder", model.encoder), ("decoder", model.decoder)):
         received = arguments_of(getattr(loaded, name).get_config())
@@ -314,8 +314,8 @@ def check_precision(model: Seq2Seq, inputs: Inputs, targets: Targets, precision:
         logits = half({**inputs, DECODER_TOKEN_IDS: targets.token_ids}, training=False)
         require(
             keras.backend.standardize_dtype(logits.dtype) == "float32",
-            f"In {precision} the logits are {logits.dtype}. They must be float32: give the last "
-            'layer dtype="float32".',
+            f"In {precision} the logits are {logits.dtype}. They must be float32: give the "
+            'last layer dtype="float32".',
         )
         whole = array_of(logits)
         require_equal(

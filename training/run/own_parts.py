@@ -51,8 +51,8 @@ class OwnParts:
                     continue
                 if name in self._functions:
                     raise InputError(
-                        f"`{name}` is in two of the modules {', '.join(self.modules)}. Which one "
-                        "is meant? Import one of them."
+                        f"`{name}` is in two of the modules {', '.join(self.modules)}. Import "
+                        "one of them."
                     )
                 self._functions[name] = function
 
