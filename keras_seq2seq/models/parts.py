@@ -136,17 +136,16 @@ def check_role(role: str, value: Any) -> None:
     """Raises `InputError` for an argument of this name that is no such part; other names than
     those of roles pass."""
     is_attention = role == "attention" and isinstance(value, MemoryAttention)
-    if role not in _ROLES or is_attention or getattr(value, "role", None) == role:
+    is_part = isinstance(value, Part) and value.role == role
+    if role not in _ROLES or is_attention or is_part:
         return
     name = value.__name__ if isinstance(value, type) else type(value).__name__
     instead = _INSTEAD.get(name) if isinstance(value, keras.layers.Layer) else None
     if isinstance(value, keras.layers.Embedding):
         instead = f"TokenEmbedding({value.input_dim}, {value.output_dim})"
     if isinstance(value, type):
-        received, instead = (
-            f"the class {name}",
-            f"{name}(...)" if hasattr(value, "role") else None,
-        )
+        received = f"the class {name}"
+        instead = f"{name}(...)" if hasattr(value, "role") else None
     elif isinstance(value, str | int | float | bool | None):
         received = repr(value)
     else:

@@ -73,7 +73,7 @@ def check_model(
     """
     inputs = inputs or sample_sources(model.encoder)
     targets = sample_targets(model.decoder)
-    logits = _whole(model, inputs, targets.token_ids)
+    logits = whole_logits(model, inputs, targets.token_ids)
     _check_views(model, inputs, targets, logits, atol)
     _check_one_memory(model, inputs, targets, atol)
     check_sources(model, inputs, targets, logits, atol)
@@ -84,12 +84,12 @@ def check_model(
     _check_search(model, inputs, targets)
 
 
-def _whole(model: Seq2Seq, inputs: Inputs, token_ids: np.ndarray) -> np.ndarray:
+def whole_logits(model: Seq2Seq, inputs: Inputs, token_ids: np.ndarray) -> np.ndarray:
     """Logits of the whole-sequence view."""
     return array_of(model({**inputs, DECODER_TOKEN_IDS: token_ids}, training=False))
 
 
-def _stepped(
+def step_logits(
     model: Seq2Seq, inputs: Inputs, token_ids: np.ndarray, growing: bool = False
 ) -> np.ndarray:
     """Logits of the one-step view; with `growing` its caches begin empty."""
@@ -102,7 +102,7 @@ def _stepped(
         }
     logits = []
     for token in token_ids.T:
-        step_logits, changed = model.step(token, state)
+        now, changed = model.step(token, state)
         require(
             set(changed) <= set(state),
             "A step returns entries that the initial state lacks: "
@@ -116,7 +116,7 @@ def _stepped(
                 f"{tensor.dtype}. A loop needs one dtype: cast it back.",
             )
         state = {**state, **changed}
-        logits.append(array_of(step_logits))
+        logits.append(array_of(now))
     return np.stack(logits, 1)
 
 
@@ -127,7 +127,7 @@ def _check_views(
     require_finite("The logits", logits, LOGITS_AXES, "")
     require_equal(
         "Step by step is not the whole sequence",
-        _stepped(model, inputs, token_ids),
+        step_logits(model, inputs, token_ids),
         logits,
         axes=LOGITS_AXES,
         atol=atol,
@@ -137,7 +137,7 @@ def _check_views(
     if model.position_entries:
         require_equal(
             "With caches that grow, step by step is not the whole sequence",
-            _stepped(model, inputs, token_ids, growing=True),
+            step_logits(model, inputs, token_ids, growing=True),
             logits,
             axes=LOGITS_AXES,
             atol=atol,
@@ -149,7 +149,7 @@ def _check_views(
     changed[:, half:] = np.where(changed[:, half:] > 4, changed[:, half:] - 1, 5 - 1)
     require_equal(
         "A later target token changes an earlier logit",
-        _whole(model, inputs, changed)[:, :half],
+        whole_logits(model, inputs, changed)[:, :half],
         logits[:, :half],
         axes=LOGITS_AXES,
         atol=atol,
@@ -201,7 +201,7 @@ def check_sources(
     token_ids = targets.token_ids
     require_equal(
         "Padding behind the sources changes the logits",
-        _whole(model, with_padding(inputs), token_ids),
+        whole_logits(model, with_padding(inputs), token_ids),
         logits,
         axes=LOGITS_AXES,
         atol=atol,
@@ -210,7 +210,7 @@ def check_sources(
     last = len(token_ids) - 1
     require_equal(
         f"Row {last} of a batch is not the row alone",
-        _whole(model, row_alone(inputs, last), token_ids[last:]),
+        whole_logits(model, row_alone(inputs, last), token_ids[last:]),
         logits[last:],
         axes=LOGITS_AXES,
         atol=atol,
@@ -218,7 +218,7 @@ def check_sources(
     )
     require_finite(
         "The logits of a source of padding alone",
-        _whole(model, padding_alone(inputs), token_ids),
+        whole_logits(model, padding_alone(inputs), token_ids),
         LOGITS_AXES,
         "Usually a softmax of minus infinities, or a mean over no positions: divide by at "
         "least 1, hide with a finite number.",
@@ -298,7 +298,7 @@ def check_saved(model: Seq2Seq, inputs: Inputs, targets: Targets, logits: np.nda
         )
     require_equal(
         "The loaded model is not the saved one",
-        _whole(loaded, inputs, targets.token_ids),
+        whole_logits(loaded, inputs, targets.token_ids),
         logits,
         axes=LOGITS_AXES,
         cause="Usually a weight belongs to no layer of the model, so it is not saved, or "
@@ -320,7 +320,7 @@ def check_precision(model: Seq2Seq, inputs: Inputs, targets: Targets, precision:
         whole = array_of(logits)
         require_equal(
             f"In {precision} step by step is not the whole sequence",
-            _stepped(half, inputs, targets.token_ids),
+            step_logits(half, inputs, targets.token_ids),
             whole,
             axes=LOGITS_AXES,
             atol=TOLERANCES[precision] * max(1.0, float(np.abs(whole).max()) / 4),
