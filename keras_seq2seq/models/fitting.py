@@ -23,9 +23,8 @@ class Fitting:
     ) -> None:
         """`keras.Model.compile` with the loss and accuracy that mask padding as defaults.
 
-        The loss is the mean over the tokens that are not padding: weights that are not given
-        to `fit` are 0 where the label is padding (id 0), else 1; a weight a row is that of its
-        tokens. Unweighted `metrics` count padding.
+        The loss is the mean over the tokens that are not padding (label 0), whether `fit` is
+        given weights, of tokens or of rows, or none. Unweighted `metrics` count padding.
         """
         if isinstance(loss, str) and loss == "auto":
             loss = SmoothedCrossentropy(0.0)
@@ -75,12 +74,12 @@ class Fitting:
 
 
 def _token_weights(labels: Any, weights: Any) -> Any:
-    """A weight for each label: those given for tokens, else 0 for padding and 1, or the row's
-    weight, for the others."""
-    is_by_token = weights is not None and len(weights.shape) > 1 and weights.shape[1] != 1
-    if labels is None or is_by_token:
+    """A weight for each label: 0 for padding, for the others that of the token or of its row,
+    or 1."""
+    if labels is None:
         return weights
     present = keras.ops.cast(keras.ops.not_equal(labels, PAD_ID), "float32")
     if weights is None:
         return present
-    return present * keras.ops.reshape(keras.ops.cast(weights, "float32"), (-1, 1))
+    weights = keras.ops.cast(weights, "float32")
+    return present * keras.ops.reshape(weights, (keras.ops.shape(labels)[0], -1))

@@ -310,13 +310,17 @@ def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
     try:
         model = keras.saving.load_model(path, compile=compile)
     except Exception as error:  # Keras raises many kinds for a broken file.
-        reason = (
-            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        )
-        raise InputError(f"{path} cannot be loaded as a model: {reason[:200]}") from error
+        reason = why_not_loaded(error)
+        raise InputError(f"{path} cannot be loaded as a model: {reason}") from error
     if not isinstance(model, Seq2Seq):
         raise InputError(f"{path} holds a {type(model).__name__}, not a Seq2Seq model.")
     return model
+
+
+def why_not_loaded(error: Exception) -> str:
+    """The innermost reason that Keras gives, such as a class that it does not know."""
+    reason = str(error).rpartition("Exception encountered: ")[2].strip()
+    return (reason.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _check_source_length(encoder: Encoder, length: int) -> None:

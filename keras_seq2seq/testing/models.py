@@ -14,6 +14,7 @@ from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import ALIGNMENT, DECODER_TOKEN_IDS, TOKEN
+from keras_seq2seq.models.seq2seq import why_not_loaded
 from keras_seq2seq.special_tokens import PAD_ID
 from keras_seq2seq.testing.comparison import (
     ContractError,
@@ -284,7 +285,7 @@ def check_saved(model: Seq2Seq, inputs: Inputs, targets: Targets, logits: np.nda
             loaded = keras.saving.load_model(path, compile=False)
         except (TypeError, ValueError) as error:
             raise ContractError(
-                f"The saved model cannot be loaded: {str(error).strip().splitlines()[0]} "
+                f"The saved model cannot be loaded: {why_not_loaded(error)} "
                 "Usually a class lacks `@keras.saving.register_keras_serializable(...)`, or "
                 "its `get_config` does not give the arguments of its constructor."
             ) from error

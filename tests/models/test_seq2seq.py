@@ -1,5 +1,7 @@
 """The contract of every encoder-decoder: two views of the same layers that agree."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -196,19 +198,18 @@ def test_a_compiled_model_can_train_on_after_loading(load, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = load(tmp_path / "model.keras")
     assert fit(loaded, 3).history == fit(model, 3).history
-    assert load_model(tmp_path / "model.keras", compile=False).optimizer is None
+    assert load_model(tmp_path / "model.keras", compile=False).compiled is False
 
 
-def test_a_summary_shows_whole_sequences(capsys):
+def test_a_summary_shows_whole_sequences(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     model = build("transformer, all embeddings tied")
     calls = [len(layer._inbound_nodes) for layer in model.layers]
     lines = []
     model.summary(print_fn=lines.append, line_length=200)
-    shown = {
-        row.split("│")[1].split()[0]: row for row in "".join(lines).splitlines() if "│" in row
-    }
-    assert "(None, None, 8)" in shown["encoder_embedding"]
-    assert "(None, None, 13)" in shown["decoder_logits"] if "decoder_logits" in shown else True
+    text = "".join(lines)
+    assert re.search(r"encoder_embedding [^\n]*\(None, None, ", text)
+    assert not re.search(r"embedding [^\n]*\(None, \d+\)", text)
     assert [len(layer._inbound_nodes) for layer in model.layers] == calls
 
 
