@@ -48,6 +48,7 @@ def folder(tmp_path, pairs, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.large
 def test_a_module_takes_part_in_a_run(folder):
     sizes = ["--epochs", 1, "--hidden-dim", 8, "--embedding-dim", 4, "--batch-size", 40]
     train = ["train", "pairs.tsv", "--run-dir", "run", "--validation-sources", 10, *sizes]
