@@ -8,18 +8,20 @@ from keras_seq2seq.models import PRESETS
 from keras_seq2seq.training.run.building import build_model
 from keras_seq2seq.training.settings import TrainingConfig
 
-SMALL = {"embedding_dim": 4, "hidden_dim": 8, "num_layers": 1, "num_heads": 2}
+SMALL = {"hidden_dim": 8, "num_layers": 1}
+OWN = {"transformer": {"num_heads": 2}}
 
 
 def built(preprocessor, **settings):
-    return build_model(TrainingConfig(**SMALL, **settings), preprocessor)
+    own = OWN.get(settings.get("architecture", ""), {"embedding_dim": 4})
+    return build_model(TrainingConfig(**SMALL, **own, **settings), preprocessor)
 
 
 def test_sizes_reach_every_architecture(preprocessor):
     for architecture in ("lstm", "lstm_attention", "recurrent", "transformer"):
         model = built(preprocessor, architecture=architecture)
         assert model.decoder.hidden_dim == 8
-        assert model.decoder.dropout == TrainingConfig().dropout
+        assert model.decoder.dropout == TrainingConfig().model.dropout
 
 
 def test_a_recurrent_model_is_made_of_the_parts_that_are_asked_for(preprocessor):
@@ -92,4 +94,4 @@ def test_settings_that_do_not_fit_are_refused(preprocessor, settings, message):
 def test_a_preset_is_a_configuration(name):
     preset = PRESETS[name]
     config = TrainingConfig(architecture=preset.architecture, **preset.settings)
-    assert config.hidden_dim == preset.settings["hidden_dim"]
+    assert config.model.hidden_dim == preset.settings["hidden_dim"]

@@ -14,7 +14,7 @@ from keras_seq2seq.errors import InputError
 from tests.conftest import spelled_pairs
 from training.run.time_budget import TimeBudget
 from training.settings import TrainingConfig
-from training.settings.suggestions import choose_settings
+from training.settings.suggestions import Suggestions
 
 
 class Clock:
@@ -115,9 +115,14 @@ def test_a_schedule_beside_it_is_refused():
         TrainingConfig(minutes=-1.0)
 
 
+def suggested(pairs, **settings):
+    found = Suggestions(TrainingConfig(**settings), pairs)
+    return found.settings, found.reasons
+
+
 def test_settings_are_chosen_from_the_data():
     spelling = spelled_pairs(2000)
-    settings, reasons = choose_settings(spelling, 10)
+    settings, reasons = suggested(spelling, minutes=10)
     assert settings["source_tokenizer"] == "characters"
     assert settings["target_tokenizer"] == "symbols"
     assert settings["hidden_dim"] == 128 and settings["dropout"] == 0.3
@@ -125,7 +130,7 @@ def test_settings_are_chosen_from_the_data():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abcdefghij"), 6)) for _ in range(3000)]
     sentences = [" ".join(rng.choice(words, 9)) for _ in range(6000)]
-    settings, _ = choose_settings(Pairs(sentences, sentences), 10)
+    settings, _ = suggested(Pairs(sentences, sentences), minutes=10)
     assert settings["source_tokenizer"] == settings["target_tokenizer"] == "bpe"
     assert settings["vocabulary_size"] == 1500 and settings["hidden_dim"] == 256
     assert "max_source_length" not in settings
@@ -136,7 +141,7 @@ def test_settings_are_chosen_from_the_data():
 def test_outliers_do_not_set_the_greatest_length():
     pairs = spelled_pairs(500)
     pairs.sources[7] = "a" * 900
-    settings, reasons = choose_settings(pairs, 10)
+    settings, reasons = suggested(pairs, minutes=10)
     assert settings["max_source_length"] == 4 * 7
     assert any("the longest 900" in reason for reason in reasons)
     assert "max_target_length" not in settings
@@ -153,8 +158,8 @@ def test_one_command_from_pairs_to_a_report(tmp_path):
     assert result.exit_code == 0, result.output
     assert "target_tokenizer symbols: 6 different words" in result.output
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
-    assert settings["hidden_dim"] == 8  # What was given stays.
-    assert settings["batch_size"] == 32
+    assert settings["model"]["hidden_dim"] == 8  # What was given stays.
+    assert settings["optimization"]["batch_size"] == 32
     assert (tmp_path / "run" / "report.html").exists()
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 0
