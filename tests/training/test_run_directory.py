@@ -214,7 +214,9 @@ def test_the_fingerprint_tells_parts_and_columns_apart():
 
 
 def test_the_record_is_plain_json(run):
-    assert json.loads(run.config_file.read_text("utf-8"))["settings"]["model"]["hidden_dim"] == 8
+    assert (
+        json.loads(run.config_file.read_text("utf-8"))["settings"]["model"]["hidden_dim"] == 8
+    )
 
 
 def test_held_out_signals_are_kept_and_found_again(tmp_path, monkeypatch):

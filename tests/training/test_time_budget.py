@@ -138,6 +138,32 @@ def test_settings_are_chosen_from_the_data():
     TrainingConfig(**settings)
 
 
+def test_without_a_time_only_tokenizers_are_chosen():
+    spelling = spelled_pairs(2000)
+    settings, reasons = suggested(spelling)
+    assert settings == {"source_tokenizer": "characters", "target_tokenizer": "symbols"}
+    assert len(reasons) == 2
+    settings, _ = suggested(spelling, source="features")
+    assert settings == {"target_tokenizer": "symbols"}
+    settings, _ = suggested(spelling, target_tokenizer="words")
+    assert settings == {"source_tokenizer": "characters"}
+
+
+def test_one_vocabulary_has_one_tokenizer():
+    spelling = spelled_pairs(500)
+    settings, _ = suggested(spelling, joint_vocabulary=True)
+    assert settings["source_tokenizer"] == settings["target_tokenizer"]
+    settings, reasons = suggested(spelling, joint_vocabulary=True, target_tokenizer="words")
+    assert settings == {"source_tokenizer": "words"} and "one vocabulary" in reasons[0]
+
+
+def test_what_is_chosen_applies_to_the_architecture():
+    settings, reasons = suggested(spelled_pairs(500), minutes=3, architecture="transformer")
+    assert settings["hidden_dim"] == 128 and "embedding_dim" not in settings
+    assert not any("embedding_dim" in reason for reason in reasons)
+    TrainingConfig(architecture="transformer", **settings)
+
+
 def test_outliers_do_not_set_the_greatest_length():
     pairs = spelled_pairs(500)
     pairs.sources[7] = "a" * 900

@@ -155,7 +155,7 @@ def test_a_run_killed_in_the_middle_resumes_and_ends_alike(finished, splits, tmp
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(json.loads(record.read_text())["history"])
-    assert 1 <= done < CONFIG.epochs
+    assert 1 <= done < CONFIG.optimization.epochs
     load_model(path / "model.keras")
 
     summary, output = run_to(path, CONFIG, splits)

@@ -222,7 +222,7 @@ def resolve(
                 continue
             if architecture is not None and foreign:
                 if value != model_settings()[name].default:
-                    left_out[name] = value
+                    left_out.setdefault(name, value)
                 continue
             settings[name], origins[name] = value, origin
         architecture = chosen

@@ -27,9 +27,7 @@ class ModelSettings(Settings):
 class RecurrentSizes(Settings):
     """What every recurrent architecture has."""
 
-    embedding_dim: int = setting(
-        128, "Size of an embedding.", bounds=WIDTH
-    )
+    embedding_dim: int = setting(128, "Size of an embedding.", bounds=WIDTH)
     recurrent_dropout: float = setting(
         0.0, "Share of the recurrent state dropped in training.", bounds=SHARE
     )
@@ -89,9 +87,7 @@ class RecurrentSettings(RecurrentSizes, ComposedSettings):
 
     architecture: ClassVar[str] = "recurrent"
 
-    cell: str = setting(
-        "lstm", "Cell of the layers.", choices=("lstm", "gru", "simple_rnn")
-    )
+    cell: str = setting("lstm", "Cell of the layers.", choices=("lstm", "gru", "simple_rnn"))
     bidirectional: bool = setting(True, "The encoder reads both ways.")
     attention: str = setting(
         "general",
