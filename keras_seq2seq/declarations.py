@@ -170,9 +170,14 @@ class Setting:
         return InputError(f"{self.option} {expected}. Received: {shown(value)}.")
 
 
-@functools.cache
 def settings_of(declared: type) -> dict[str, Setting]:
     """The settings that a dataclass declares, by name, in their order."""
+    key: Any = declared
+    return _settings_of(key)
+
+
+@functools.cache
+def _settings_of(declared: Any) -> dict[str, Setting]:
     kinds = typing.get_type_hints(declared)
     return {
         item.name: Setting(
@@ -229,7 +234,7 @@ def _typed(kind: Any, value: Any) -> Any:
         return _typed_tuple(typing.get_args(kind), value)
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, _ACCEPTED[kind]):
         raise TypeError
-    if kind is str:
+    if isinstance(value, str):
         value.encode("utf-8")  # A lone surrogate cannot be written to a file.
     return kind(value)
 

@@ -18,7 +18,7 @@ from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
 from training.evaluation import evaluate_run
 from training.run.callbacks import RunState
-from training.run.checks import fitting, report_unknown
+from training.run.checks import fitting, report_unknown, report_unknown_targets
 from training.run.trainer import train
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
@@ -330,6 +330,27 @@ def test_unknown_characters_are_shown(preprocessor):
 def test_a_vocabulary_that_misses_most_characters_is_an_error(preprocessor):
     with pytest.raises(InputError, match="misses 5 of 6 tokens.*'x' \\(3\\)"):
         report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), Console(quiet=True))
+
+
+def test_unknown_target_tokens_are_shown(preprocessor):
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    pairs = Pairs(["a", "b", "c"], ["AA ZZ BB", "CC DD", "ZZ [x] EE AA BB"])
+    report_unknown_targets(preprocessor, pairs, console)
+    assert output.getvalue() == (
+        "Unknown in validation targets: 3 of 10 tokens: 'ZZ' (2), '[x]' (1). 2 of 3 targets "
+        "can never be generated.\n"
+    )
+    report_unknown_targets(preprocessor, Pairs(["a"], ["AA"]), console)
+    assert output.getvalue().count("\n") == 1
+
+
+def test_a_target_vocabulary_that_misses_most_tokens_is_an_error(preprocessor):
+    pairs = Pairs(["a"], ["ZZ YY AA"])
+    with pytest.raises(InputError, match="training targets misses 2 of 3 tokens"):
+        report_unknown_targets(preprocessor, pairs, Console(quiet=True))
+    # A pointer-generator copies what the vocabulary lacks.
+    report_unknown_targets(preprocessor, pairs, Console(quiet=True), copies=True)
 
 
 def test_a_test_source_that_is_too_long_counts_as_wrong(text_model, tmp_path):

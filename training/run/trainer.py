@@ -91,7 +91,7 @@ def _prepare(
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
-    copies = config.model.to_dict().get("copy", False)
+    copies = getattr(config.model, "copy", False)
     report_unknown_targets(preprocessor, validation, console, copies)
     report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
@@ -163,49 +163,57 @@ class _Training:
 
     def fit(self) -> float:
         """Trains until the last epoch, or until a callback stops; seconds."""
-        config, selection = self.config, self.config.selection
+        budget = _time_budget(self.config, self.state.history)
+        stopping = self._early_stopping_and_plateau()
+        stopped = _replay(stopping, self.model, self.state.history)
+        stopped |= budget is not None and budget.is_over
+        # After the replay, which lowers the learning rate of a plateau by what it is now.
+        self.state.restore(self.model)
+        begin = time.perf_counter()
+        if self.initial_epoch < self.config.optimization.epochs and not stopped:
+            self._run_epochs(stopping, budget)
+        return time.perf_counter() - begin
+
+    def _early_stopping_and_plateau(self) -> list[keras.callbacks.Callback]:
+        early_stopping = keras.callbacks.EarlyStopping(
+            self.monitor,
+            patience=self.config.selection.patience,
+            mode=mode_of(self.monitor),
+        )
+        return [early_stopping, *plateau_callbacks(self.config, self.monitor)]
+
+    def _run_epochs(
+        self, stopping: list[keras.callbacks.Callback], budget: TimeBudget | None
+    ) -> None:
+        run, selection = self.config.run, self.config.selection
+        progress = ProgressBar(self.console, (run.token_name, run.sequence_name), budget)
         error_rates = DecodedErrorRates(
             self.decoded, None, selection.metric, selection.references
         )
-        early_stopping = keras.callbacks.EarlyStopping(
-            self.monitor, patience=selection.patience, mode=mode_of(self.monitor)
-        )
-        plateau = plateau_callbacks(config, self.monitor)
-        budget = _time_budget(config, self.state.history)
-        names = config.run.token_name, config.run.sequence_name
-        progress = ProgressBar(self.console, names, budget)
         callbacks = [
             *([self.averaged_weights] if self.averaged_weights else []),
-            SeedEveryEpoch(config.run.seed),
+            SeedEveryEpoch(run.seed),
             StopOnInvalidLoss(),
             *([error_rates] if backend_generates() else []),
-            early_stopping,
-            *plateau,
+            *stopping,
             *([budget] if budget else []),
             keras.callbacks.TensorBoard(self.run.logs, update_freq="epoch"),
             progress,
             self.state,
         ]
-        stopped = _replay([early_stopping, *plateau], self.model, self.state.history)
-        stopped |= budget is not None and budget.is_over
-        # After the replay, which lowers the learning rate of a plateau by what it is now.
-        self.state.restore(self.model)
-        begin = time.perf_counter()
-        if self.initial_epoch < config.optimization.epochs and not stopped:
-            try:
-                self.model.fit(
-                    self.data.dataset,
-                    steps_per_epoch=self.data.steps,
-                    epochs=config.optimization.epochs,
-                    initial_epoch=self.initial_epoch,
-                    validation_data=self.held_out,
-                    callbacks=callbacks,
-                    shuffle=False,
-                    verbose=0,
-                )
-            finally:
-                progress.on_train_end()
-        return time.perf_counter() - begin
+        try:
+            self.model.fit(
+                self.data.dataset,
+                steps_per_epoch=self.data.steps,
+                epochs=self.config.optimization.epochs,
+                initial_epoch=self.initial_epoch,
+                validation_data=self.held_out,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+        finally:
+            progress.on_train_end()
 
     def summary(self, seconds: float) -> dict[str, Any]:
         """What `metrics.json` says of the run."""

@@ -61,7 +61,7 @@ class TrainingConfig:
     origins: Mapping[str, str] = field(compare=False, repr=False)
 
     def __init__(self, **settings: Any):
-        parts = {section: {} for section in training_settings()}  # type: dict[str, dict]
+        parts: dict[str, dict[str, Any]] = {section: {} for section in training_settings()}
         for name, value in settings.items():
             parts[section_of(name)][name] = value
         model = parts["model"]

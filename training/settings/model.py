@@ -158,7 +158,7 @@ def architecture_setting() -> Setting:
 
 def model_settings() -> dict[str, Setting]:
     """The settings of all architectures by name, in the order of the classes."""
-    settings = {}
+    settings: dict[str, Setting] = {}
     for architecture in ARCHITECTURES.values():
         for name, declared in settings_of(architecture).items():
             having = architectures_with(name)
