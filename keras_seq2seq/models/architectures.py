@@ -1,8 +1,8 @@
 """Ready-made models: parts chosen by a few settings, and sizes by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypedDict, Unpack
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from keras_seq2seq.layers import (
     BahdanauAttention,
@@ -34,7 +34,8 @@ ATTENTIONS: dict[str, Callable[[int], MemoryAttention] | None] = {
 }
 
 
-class Shared(TypedDict, total=False):
+@dataclass(frozen=True)
+class Shared:
     """What `recurrent` and `transformer` share: source, output and loss around their parts.
 
     Attributes:
@@ -53,52 +54,43 @@ class Shared(TypedDict, total=False):
             be the same. Defaults to `False`.
     """
 
-    convolutions: int
-    convolution_strides: int
-    spec_augment: bool
-    picture_cells: bool
-    sentence_ends: str
-    ctc_weight: float
-    share_embeddings: bool
-    copy: bool
+    convolutions: int = 0
+    convolution_strides: int = 2
+    spec_augment: bool = False
+    picture_cells: bool = False
+    sentence_ends: str = ""
+    ctc_weight: float = 0.0
+    share_embeddings: bool = False
+    copy: bool = False
 
-
-def _composed(
-    preprocessor: Any,
-    embedding_dim: int,
-    encoder_of: Callable[[SourceEmbedding], Any],
-    decoder_of: Callable[[TokenEmbedding], Any],
-    *,
-    convolutions: int = 0,
-    convolution_strides: int = 2,
-    spec_augment: bool = False,
-    picture_cells: bool = False,
-    sentence_ends: str = "",
-    ctc_weight: float = 0.0,
-    share_embeddings: bool = False,
-    copy: bool = False,
-) -> Seq2Seq:
-    """A model of an encoder and a decoder, with what is `Shared`."""
-    source = source_embedding(
-        preprocessor,
-        embedding_dim,
-        convolutions,
-        convolution_strides,
-        spec_augment,
-        picture_cells,
-        sentence_ends,
-    )
-    encoder = encoder_of(source)
-    decoder = decoder_of(
-        _target_embedding(preprocessor, source, embedding_dim, share_embeddings)
-    )
-    size = preprocessor.target_tokenizer.vocabulary_size()
-    return Seq2Seq(
-        encoder,
-        PointerGenerator(decoder) if copy else decoder,
-        preprocessor,
-        ctc=CTCLoss(size, ctc_weight) if ctc_weight else None,
-    )
+    def around(
+        self,
+        preprocessor: Any,
+        embedding_dim: int,
+        encoder_of: Callable[[SourceEmbedding], Any],
+        decoder_of: Callable[[TokenEmbedding], Any],
+    ) -> Seq2Seq:
+        """The model of an encoder and a decoder, which are made of their embeddings."""
+        source = source_embedding(
+            preprocessor,
+            embedding_dim,
+            self.convolutions,
+            self.convolution_strides,
+            self.spec_augment,
+            self.picture_cells,
+            self.sentence_ends,
+        )
+        encoder = encoder_of(source)
+        decoder = decoder_of(
+            _target_embedding(preprocessor, source, embedding_dim, self.share_embeddings)
+        )
+        size = preprocessor.target_tokenizer.vocabulary_size()
+        return Seq2Seq(
+            encoder,
+            PointerGenerator(decoder) if self.copy else decoder,
+            preprocessor,
+            ctc=CTCLoss(size, self.ctc_weight) if self.ctc_weight else None,
+        )
 
 
 def recurrent(
@@ -117,7 +109,7 @@ def recurrent(
     recurrent_dropout: float = 0.0,
     tie_output: bool = False,
     time_reduction: int = 1,
-    **shared: Unpack[Shared],
+    **shared: Any,
 ) -> Seq2Seq:
     """A recurrent encoder and decoder.
 
@@ -157,7 +149,7 @@ def recurrent(
         "dropout": dropout,
         "recurrent_dropout": recurrent_dropout,
     }
-    return _composed(
+    return Shared(**shared).around(
         preprocessor,
         embedding_dim,
         lambda source: RecurrentEncoder(
@@ -178,21 +170,21 @@ def recurrent(
             tie_output=tie_output,
             **both,
         ),
-        **shared,
     )
 
 
-class Sizes(TypedDict, total=False):
+@dataclass(frozen=True)
+class Sizes:
     """What `lstm` and `lstm_attention` take, as of `recurrent`."""
 
-    embedding_dim: int
-    hidden_dim: int
-    num_layers: int
-    dropout: float
-    recurrent_dropout: float
+    embedding_dim: int = 128
+    hidden_dim: int = 256
+    num_layers: int = 1
+    dropout: float = 0.1
+    recurrent_dropout: float = 0.0
 
 
-def lstm(preprocessor: Any, **sizes: Unpack[Sizes]) -> Seq2Seq:
+def lstm(preprocessor: Any, **sizes: Any) -> Seq2Seq:
     """The fixed-vector model: the LSTM encoder's final states seed an LSTM decoder.
 
     Reference: [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215).
@@ -201,10 +193,12 @@ def lstm(preprocessor: Any, **sizes: Unpack[Sizes]) -> Seq2Seq:
         preprocessor: As of `recurrent`.
         **sizes: As of `Sizes`.
     """
-    return recurrent(preprocessor, **_only_sizes(sizes), bidirectional=False, attention="none")
+    return recurrent(
+        preprocessor, **asdict(Sizes(**sizes)), bidirectional=False, attention="none"
+    )
 
 
-def lstm_attention(preprocessor: Any, **sizes: Unpack[Sizes]) -> Seq2Seq:
+def lstm_attention(preprocessor: Any, **sizes: Any) -> Seq2Seq:
     """A bidirectional LSTM encoder and an LSTM decoder with Luong attention (`"general"`).
 
     Reference: [Luong et al., 2015](https://arxiv.org/abs/1508.04025).
@@ -213,14 +207,7 @@ def lstm_attention(preprocessor: Any, **sizes: Unpack[Sizes]) -> Seq2Seq:
         preprocessor: As of `recurrent`.
         **sizes: As of `Sizes`.
     """
-    return recurrent(preprocessor, **_only_sizes(sizes))
-
-
-def _only_sizes(sizes: Sizes) -> Sizes:
-    """The same; `TypeError` for an argument that is none, which `recurrent` might take."""
-    if unknown := sizes.keys() - Sizes.__annotations__.keys():
-        raise TypeError(f"Unexpected arguments: {', '.join(sorted(unknown))}.")
-    return sizes
+    return recurrent(preprocessor, **asdict(Sizes(**sizes)))
 
 
 def transformer(
@@ -236,7 +223,7 @@ def transformer(
     normalize_first: bool = True,
     positions: str = "sinusoidal",
     tie_output: bool = False,
-    **shared: Unpack[Shared],
+    **shared: Any,
 ) -> Seq2Seq:
     """A Transformer encoder and decoder.
 
@@ -269,7 +256,7 @@ def transformer(
         "normalize_first": normalize_first,
         "positions": positions,
     }
-    return _composed(
+    return Shared(**shared).around(
         preprocessor,
         hidden_dim,
         lambda source: TransformerEncoder(
@@ -285,7 +272,6 @@ def transformer(
             tie_output=tie_output,
             **both,
         ),
-        **shared,
     )
 
 
