@@ -111,6 +111,26 @@ def test_what_would_run_is_printed_and_runs_alike(tmp_path):
     assert "Not of --architecture lstm, left out: num_heads 8." in other.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("hidden_dim", "0", 0),
+        ("num_layers", "2147483647", 2147483647),
+        ("epochs", "3.5", "3.5"),
+        ("dropout", "nan", float("nan")),
+        ("learning_rate", "1e300", 1e300),
+        ("metric", "blue", "blue"),
+        ("num_heads", "3", 3),
+    ],
+)
+def test_an_option_is_refused_as_python_refuses_it(name, text, value):
+    with pytest.raises(InputError) as error:
+        TrainingConfig(**{name: value})
+    option = f"--{name.replace('_', '-')}"
+    result = invoke("train", "--print-config", option, text, status=2)
+    assert result.stderr == f"error: {error.value}\n"
+
+
 def test_a_recipe_is_weaker_than_a_file(tmp_path):
     (tmp_path / "run.toml").write_text("[model]\nhidden_dim = 12\n")
     arguments = ["train", "--print-config", "--recipe", "scan", "--config"]
