@@ -43,6 +43,8 @@ def inspect(
       keras-seq2seq inspect runs/first
     """
     if len(files) == 1 and files[0].is_dir():
+        if validation or test or source_column or target_column or strict:
+            raise InputError("Of the folder of a run only its settings are shown: give --json.")
         _inspect_run(files[0], json_file)
         return
     load_tensorflow()

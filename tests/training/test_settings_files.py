@@ -191,6 +191,7 @@ def test_the_settings_of_a_run_are_shown_with_their_origin(tmp_path):
     assert found["epochs"] == ("optimization", 3, "data")
     assert found["hidden_dim"] == ("model", 256, "default")
     assert found["architecture"] == ("model", "lstm_attention", "default")
+    assert "only its settings" in invoke("inspect", tmp_path, "--strict", status=2).stderr
 
 
 def test_settings_of_generation_stand_in_a_section(tmp_path):
