@@ -274,12 +274,12 @@ def test_an_interrupted_run_of_every_feature_ends_bit_by_bit_alike(
     rates = [epoch.get("learning_rate") for epoch in RunDirectory(whole).history]
     if name == "plateau":
         assert rates[-1] < rates[0]
-    if config.average:
+    if config.selection.average:
         epochs = expected["average"]["epochs"]
         names = sorted(path.name for path in (whole / "epochs").iterdir())
         assert names == [f"epoch_{epoch:04d}.keras" for epoch in epochs]
         best = RunDirectory(whole).history[expected["best_epoch"] - 1]
-        monitor = f"val_{config.monitor}"
+        monitor = f"val_{config.selection.monitor}"
         assert expected["average"]["kept"] == (expected["average"][monitor] < best[monitor])
 
 

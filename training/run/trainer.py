@@ -65,7 +65,7 @@ def train(
     seconds = training.fit()
     summary = training.summary(seconds)
     if config.selection.average:
-        summary |= training.average_epochs(summary)
+        summary |= training.average_epochs()
     run.write_json(run.metrics_file, summary)
     training.state.finish()
     best = training.state.history[training.state.best_epoch]
@@ -233,7 +233,7 @@ class _Training:
             "machine": describe_machine(),
         }
 
-    def average_epochs(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def average_epochs(self) -> dict[str, Any]:
         """Measures the mean of the epochs' weights, and keeps it if it is better than the
         best; what the summary says of it."""
         epochs = self.epochs_to_average(self.state.history)
