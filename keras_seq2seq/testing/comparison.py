@@ -80,6 +80,6 @@ def require_finite(what: str, tensor: Any, axes: Sequence[str], cause: str) -> N
         )
 
 
-def _place(index: Sequence[int], axes: Sequence[str]) -> str:
+def _place(index: Sequence[Any], axes: Sequence[str]) -> str:
     names = [*axes, *["axis"] * len(index)]
     return ", ".join(f"{name} {at}" for name, at in zip(names, index, strict=False))

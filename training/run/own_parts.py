@@ -83,16 +83,16 @@ class OwnParts:
                 "--share-embeddings is about the encoder and the decoder of an architecture. "
                 f"Received: {names[0]} of a module. Define both, or leave the option out."
             )
-        parts = [
+        encoder, decoder = (
             self._functions[name](config, preprocessor)
             if name in names
             # With layers of its own: those of the model have met another memory.
             else type(part).from_config(part.get_config())
             for name, part in zip(FUNCTIONS, (model.encoder, model.decoder), strict=False)
-        ]
+        )
         ctc = model.ctc and type(model.ctc).from_config(model.ctc.get_config())
         try:
-            return Seq2Seq(*parts, preprocessor, ctc=ctc)
+            return Seq2Seq(encoder, decoder, preprocessor, ctc=ctc)
         except ValueError as error:
             raise InputError(f"{' and '.join(names)} of a module: {error}") from error
 
