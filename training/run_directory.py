@@ -1,7 +1,8 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings, fingerprint of the training data, modules of `--import`
+config.json         settings in sections, where each came from, fingerprint of the data,
+                    modules of `--import`
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -34,6 +35,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
 
 from .settings import TrainingConfig
+from .settings.files import recorded
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -87,15 +89,18 @@ class RunDirectory:
             InputError: If the folder holds a run of other settings or data, or something
                 that is not a run. Nothing in it is changed then.
         """
-        record = {"settings": config.to_dict(), "data": fingerprint(train, validation)}
-        if modules:
-            record["modules"] = list(modules)
+        record = {
+            "settings": config.to_dict(),
+            "origins": dict(config.origins),
+            "data": fingerprint(train, validation),
+            **({"modules": list(modules)} if modules else {}),
+        }
         if self.path.is_dir():
             # What a kill left of a file that was being written.
             for unfinished in self.path.rglob(".unfinished-*"):
                 unfinished.unlink()
         if self.config_file.exists():
-            self._check_same(self.config, record)
+            self._check_same(config, str(record["data"]), list(modules))
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(
@@ -105,19 +110,16 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_json(self.config_file, record)
 
-    def _check_same(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        # What an older version did not record, it did as the default does today.
-        settings = TrainingConfig().to_dict() | old["settings"]
+    def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
+        data_then, old = self.config["data"], self.settings.values
         differences = [
-            f"{option_name(name)} was {settings[name]!r} and is now {value!r}"
-            for name, value in new["settings"].items()
-            if settings[name] != value
+            f"{option_name(name)} was {old[name]!r} and is now {value!r}"
+            for name, value in config.values.items()
+            if name in old and old[name] != value
         ]
-        if old.get("modules", []) != new.get("modules", []):
-            differences.append(
-                f"--import was {old.get('modules', [])} and is now {new.get('modules', [])}"
-            )
-        if old["data"] != new["data"]:
+        if self.modules != modules:
+            differences.append(f"--import was {self.modules} and is now {modules}")
+        if data_then != data:
             differences.append("the training or validation data has changed")
         if differences:
             raise InputError(
@@ -138,7 +140,7 @@ class RunDirectory:
         """The best model of the run, a `Seq2Seq`."""
         from keras_seq2seq.models import load_model
 
-        return load_model(self.require_model(), compile=False)
+        return load_model(self.require_model())
 
     @property
     def config(self) -> dict[str, Any]:
@@ -154,11 +156,14 @@ class RunDirectory:
         )
 
     @property
+    def settings(self) -> TrainingConfig:
+        """The settings of the run, as `recorded` reads them."""
+        return recorded(self.config_file)
+
+    @property
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
-        if not self.config_file.exists():
-            return "text"
-        return self.config["settings"].get("source", "text")
+        return self.settings.data.source if self.config_file.exists() else "text"
 
     @property
     def modules(self) -> list[str]:
@@ -187,19 +192,20 @@ class RunDirectory:
     def write_pairs(self, path: Path, pairs: Pairs) -> None:
         """Writes pairs as a TSV. A `Signal` is written to `signals/` and named by that path;
         a file by its absolute path."""
-        sources = [self._written(source) for source in pairs.sources]
+        kind = self.source
+        sources = [self._written(source, kind) for source in pairs.sources]
         rows = zip(sources, pairs.targets, strict=True)
         text = "".join(f"{source}\t{target}\n" for source, target in rows)
         write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
-    def _written(self, source: Any) -> str:
+    def _written(self, source: Any, kind: str) -> str:
         if isinstance(source, Signal):
             file = self.path / "signals" / f"{quote(source.name, safe='')}.npy"
             if not file.exists():
                 file.parent.mkdir(exist_ok=True)
                 write_atomically(file, lambda path: np.save(path, source.array))
             return file.relative_to(self.path).as_posix()
-        if self.source == "text":
+        if kind == "text":
             return source
         return os.path.abspath(source)
 

@@ -78,7 +78,7 @@ class OwnParts:
         names = [name for name in FUNCTIONS[:2] if name in self._functions]
         if not names:
             return model
-        if config.share_embeddings and len(names) == 1:
+        if getattr(config.model, "share_embeddings", False) and len(names) == 1:
             raise InputError(
                 "--share-embeddings is about the encoder and the decoder of an architecture. "
                 f"Received: {names[0]} of a module. Define both, or leave the option out."
