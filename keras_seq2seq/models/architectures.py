@@ -306,6 +306,7 @@ def _target_embedding(
     return source
 
 
+# What builds the model of `--architecture`, by name.
 ARCHITECTURES: dict[str, Callable[..., Seq2Seq]] = {
     "lstm": lstm,
     "lstm_attention": lstm_attention,
@@ -352,6 +353,7 @@ def _transformer(
     return Preset("transformer", sizes)
 
 
+# Sizes by name; `docs/models.md` tells their parameters.
 PRESETS = {
     "rnn_tiny": _rnn(64, 128, 1),
     "rnn_small": _rnn(128, 256, 1),
