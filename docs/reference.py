@@ -84,6 +84,7 @@ def load_package(root: Path, folder: Path) -> griffe.Module:
         search_paths=[folder],
         extensions=griffe.load_extensions(CommentsAsDocstrings),
         resolve_aliases=True,
+        try_relative_path=False,  # Not the folder of this name in the checkout.
     )
 
 
@@ -97,7 +98,9 @@ def _modules(module: griffe.Module) -> Iterator[griffe.Module]:
 def public_names(module: griffe.Module) -> list[str]:
     """What a module offers: its `__all__`, or what it defines without an underscore."""
     if module.exports is not None:
-        return sorted(str(name) for name in module.exports)
+        if not all(isinstance(name, str) for name in module.exports):
+            raise PluginError(f"{module.path}: `__all__` must be a list of strings.")
+        return sorted(map(str, module.exports))
     return sorted(
         name
         for name, member in module.members.items()
@@ -188,3 +191,13 @@ def on_files(files: Any, config: Any) -> Any:
     ]
     config.nav = [*config.nav, *([{"More": more}] if more else []), {"Reference": reference}]
     return files
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Code in tables: here a bar needs no backslash, on code hosts it does."""
+    rows = re.compile(r"^\|.*$", re.MULTILINE)
+    return rows.sub(lambda row: re.sub(r"`[^`]*`", _without_backslashes, row[0]), markdown)
+
+
+def _without_backslashes(code: re.Match[str]) -> str:
+    return code[0].replace(r"\|", "|")
