@@ -45,22 +45,18 @@ _staged = tempfile.TemporaryDirectory()
 
 
 class CommentsAsDocstrings(griffe.Extension):
-    """A constant is documented by the comment above it, a field of settings by its help."""
+    """A constant is documented by the comment above it. A field of settings, `setting(default,
+    help, ...)`, is documented by its help, and its value is the default."""
 
     def on_attribute_instance(
         self, *, node: Any, attr: griffe.Attribute, **kwargs: Any
     ) -> None:
-        text = _help_of(node) or _comment_above(attr)
+        text = _comment_above(attr)
+        if isinstance(attr.value, griffe.ExprCall) and str(attr.value.function) == "setting":
+            text = ast.literal_eval(node.value.args[1])
+            attr.value = attr.value.arguments[0]
         if not attr.docstring and text:
             attr.docstring = griffe.Docstring(text, parent=attr)
-
-
-def _help_of(node: Any) -> str:
-    """The second argument of `setting(default, help, ...)`."""
-    value = getattr(node, "value", None)
-    if not isinstance(value, ast.Call) or getattr(value.func, "id", "") != "setting":
-        return ""
-    return ast.literal_eval(value.args[1])
 
 
 def _comment_above(attribute: griffe.Attribute) -> str:
@@ -147,6 +143,7 @@ def notebook_page(notebook: dict[str, Any]) -> str:
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         cells.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    cells.append("All of this in one file: [notebook.ipynb](notebook.ipynb).")
     return "\n\n".join(cells) + "\n"
 
 
@@ -173,7 +170,8 @@ def on_files(files: Any, config: Any) -> Any:
         raise PluginError(f"Public names without a docstring: {', '.join(missing)}.")
     pages = {}
     for path, page in ROOT_PAGES.items():
-        pages[page] = (ROOT / path).read_text("utf-8").replace("](docs/", "](")
+        text = (ROOT / path).read_text("utf-8").replace("](docs/", "](")
+        pages[page] = text.replace("](notebook.ipynb)", "](notebook.md)")
     pages["notebook.md"] = notebook_page(json.loads((ROOT / "docs/notebook.ipynb").read_text()))
     pages["commands.md"] = commands_page()
     reference = []
