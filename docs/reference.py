@@ -29,9 +29,11 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "SECURITY.md": "SECURITY.md",
 }
-# Modules that users import from, beside every package with an `__all__` and every module that
-# lies directly in the library.
+# Modules that users import from, beside every one with an `__all__` and every one that the
+# library itself names.
 ALSO_PUBLIC = (
+    "errors",
+    "special_tokens",
     "training.evaluation.comparison",
     "training.evaluation.results",
     "training.recipes",
@@ -106,15 +108,15 @@ def public_names(module: griffe.Module) -> list[str]:
 
 def public_modules(package: griffe.Module) -> list[griffe.Module]:
     """The modules that have a page, in the order of their names."""
+    named = {*ALSO_PUBLIC, *ast.literal_eval(str(package["_SUBPACKAGES"].value))}
     pages = []
     for module in _modules(package):
         name = module.path.removeprefix(f"{package.name}.")
         # Recipes are found by name, not imported.
         if module is package or name.startswith(("training.recipes.", "__")):
             continue
-        if module.exports is not None or name in ALSO_PUBLIC or "." not in name:
-            if public_names(module):
-                pages.append(module)
+        if module.exports is not None or name in named:
+            pages.append(module)
     return sorted(pages, key=lambda module: module.path)
 
 

@@ -22,7 +22,7 @@ def house(tmp_path):
     root = tmp_path / "root"
     for folder in ("keras_seq2seq", "training", "export"):
         (root / folder).mkdir(parents=True)
-        (root / folder / "__init__.py").write_text('"""A room."""\n')
+        (root / folder / "__init__.py").write_text('_SUBPACKAGES = ("losses",)\n')
 
     def load(text):
         (root / "keras_seq2seq" / "losses.py").write_text(text)
