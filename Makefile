@@ -26,7 +26,7 @@ types: $(VENV)/test.installed
 
 docs: $(VENV)/test.installed
 	@echo "== Documentation: every link leads somewhere, every public name says what it is"
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 unit: $(VENV)/test.installed
 	@echo "== Tests (about 15 minutes on 2 cores)"
