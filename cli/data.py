@@ -8,17 +8,16 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from keras_seq2seq.errors import InputError
-
-from .options import PATH, console, load_tensorflow, print_written
+from .options import PATH, console, load_tensorflow
+from .outputs import OUTPUT, Command, write_output
 from .pairs import data_options, read_data
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, required=True, type=PATH)
 @click.option("--validation", type=PATH, help="Validation pairs.")
 @click.option("--test", type=PATH, help="Test pairs.")
-@click.option("--json", "json_file", type=PATH, help="Write it all as JSON too.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write it all as JSON too.")
 @data_options
 def inspect(
     files: tuple[Path, ...],
@@ -55,12 +54,7 @@ def inspect(
     for name in parts:
         _print_examples(name, result[name]["suspicious"])
     if json_file is not None:
-        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-        try:
-            json_file.write_text(text, "utf-8")
-        except OSError as error:
-            raise InputError(f"{json_file} cannot be written: {error}.") from error
-        print_written(json_file)
+        write_output(json_file, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 def _summary(result: dict[str, Any], names: list[str]) -> Table:

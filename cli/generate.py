@@ -20,6 +20,7 @@ from .options import (
     printed_warnings,
     run_argument,
 )
+from .outputs import OUTPUT, Command
 from .pairs import read_data
 
 
@@ -71,9 +72,9 @@ def generate(
     if prefix_file:
         if lines is None:
             raise InputError("--prefixes needs the sources, as arguments or in a file.")
-        from keras_seq2seq.data.readers import read_lines
+        from keras_seq2seq.data.readers import read_texts
 
-        prefixes = read_lines(prefix_file)
+        prefixes = read_texts(prefix_file)
     model = run.load_model()
     model.check_settings(settings)  # Bad settings fail before anybody types.
     if lines is not None:
@@ -93,9 +94,12 @@ def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None
         return list(texts)
     if file is None and sys.stdin.isatty():
         return None
-    from keras_seq2seq.data.readers import decode_lines, read_lines
+    from keras_seq2seq.data.readers import read_texts
+    from keras_seq2seq.data.text import texts_of_lines
 
-    return read_lines(file) if file else decode_lines("standard input", sys.stdin.buffer.read())
+    if file is None:
+        return texts_of_lines("standard input", sys.stdin.buffer.read())
+    return read_texts(file)
 
 
 def print_hypotheses(
@@ -192,10 +196,10 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
         click.echo("\t".join(columns))
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("text")
-@click.argument("picture", type=PATH)
+@click.argument("picture", type=OUTPUT)
 @options_of(GenerationSettings)
 def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     """Draw where the model RUN_DIR looks while it writes the target of TEXT.
@@ -214,10 +218,10 @@ def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     print_written(picture)
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("text")
-@click.argument("picture", type=PATH)
+@click.argument("picture", type=OUTPUT)
 @click.option("--prefix", default="", help="What the target begins with.")
 @options_of(GenerationSettings)
 def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> None:

@@ -21,7 +21,9 @@ PATH = click.Path(path_type=Path)
 def print_error(error: InputError) -> None:
     """One line on standard error."""
     click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    click.echo(" ".join(str(error).split()), err=True)
+    from keras_seq2seq.data.text import printable
+
+    click.echo(printable(" ".join(str(error).split())), err=True)
 
 
 def print_written(path: Path) -> None:
@@ -113,9 +115,9 @@ def _items_of(item: dataclasses.Field) -> Callable:
         if not texts:
             return None
         if item.metadata["lines"]:
-            from keras_seq2seq.data.readers import read_lines
+            from keras_seq2seq.data.readers import read_texts
 
-            texts = tuple(line for text in texts for line in read_lines(Path(text)))
+            texts = tuple(line for text in texts for line in read_texts(Path(text)))
         return tuple(item.metadata["item"](text) for text in texts)
 
     return convert

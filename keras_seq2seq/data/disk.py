@@ -1,5 +1,5 @@
-"""Asking the disk: what a path is, and what a file holds. A path that cannot be asked about (too
-long, or in a folder that may not be searched) is an answer, never a traceback."""
+"""Asking the disk: what a path is, and what a file holds. A path that cannot be asked about
+(too long, or in a folder that may not be searched) is an answer, never a traceback."""
 
 import gzip
 import os

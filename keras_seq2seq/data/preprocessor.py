@@ -249,7 +249,13 @@ class TextPreprocessor(Preprocessor):
             max_target_length: int, optional. Defaults to the longest target.
             lowercase_source: bool. Lower-case sources first. Defaults to `False`.
             min_count: int. Tokens seen less often become unknown. Defaults to 1.
+
+        Raises:
+            InputError: If there is not one target a source, or one is no text.
         """
+        check_equal_length(sources, targets)
+        check_texts("Source", sources)
+        check_texts("Target", targets)
         source = source_tokenizer.from_lines(
             sources, min_count=min_count, lowercase=lowercase_source, name="source_vocabulary"
         )

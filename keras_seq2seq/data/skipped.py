@@ -49,7 +49,13 @@ class Skipped:
         self._count(self.noted, place, what, detail, count, self.strict and error)
 
     def _count(
-        self, counts: dict[str, int], place: str, reason: str, detail: str, count: int, fail: bool
+        self,
+        counts: dict[str, int],
+        place: str,
+        reason: str,
+        detail: str,
+        count: int,
+        fail: bool,
     ) -> None:
         shown = detail and f" ({printable(detail)})"
         if fail:
@@ -64,9 +70,11 @@ class Skipped:
 
     def lines(self) -> list[str]:
         """One line a reason: how many, and the first of them."""
+        counts = [("Left out", self.left_out), ("Noted", self.noted)]
         return [
-            *(self._line(f"Left out, {reason}", n, reason) for reason, n in self.left_out.items()),
-            *(self._line(f"Noted, {what}", n, what) for what, n in self.noted.items()),
+            self._line(f"{title}, {reason}", count, reason)
+            for title, reasons in counts
+            for reason, count in reasons.items()
         ]
 
     def _line(self, title: str, count: int, reason: str) -> str:

@@ -47,33 +47,32 @@ def comma_fields(
     """
     start, width = 0, 0
     while start < len(lines):
-        end = start
-
-        def fed(start: int = start) -> Iterator[str]:
-            for number in range(start, len(lines)):
-                if number - end > MOST_LINES:
-                    raise csv.Error(f"a field of more than {MOST_LINES:,} lines")
-                yield lines[number].replace("\r", " ") + "\n"
-
-        reader = csv.reader(fed(), strict=True)
+        # Where the last whole row ended, which what feeds the reader looks at.
+        end = [start]
+        reader = csv.reader(_fed(lines, start, end), strict=True)
         try:
             while (row := _next_row(reader)) is not None:
-                begin, end = end, start + reader.line_num
+                begin, end[0] = end[0], start + reader.line_num
                 width = width or len(row)
-                if end - begin > 1 and _is_several(
-                    where, lines[begin:end], begin + 1, width, skipped
+                of_row = lines[begin : end[0]]
+                if len(of_row) == 1 or not _is_several(
+                    where, of_row, begin + 1, width, skipped
                 ):
-                    continue
-                yield begin + 1, row
+                    yield begin + 1, row
         except csv.Error as error:
-            skipped.add(
-                f"{where} {end + 1}",
-                "broken CSV, is a quotation mark not closed",
-                f"{error}: {lines[end][:40]!r}",
-            )
-            start = end + 1
+            reason = "broken CSV, is a quotation mark not closed"
+            shown = f"{error}: {lines[end[0]][:40]!r}"
+            skipped.add(f"{where} {end[0] + 1}", reason, shown)
+            start = end[0] + 1
         else:
             return
+
+
+def _fed(lines: Sequence[str], start: int, end: list[int]) -> Iterator[str]:
+    for number in range(start, len(lines)):
+        if number - end[0] > MOST_LINES:
+            raise csv.Error(f"a field of more than {MOST_LINES:,} lines")
+        yield lines[number].replace("\r", " ") + "\n"
 
 
 def _next_row(reader: Any) -> list[str] | None:
