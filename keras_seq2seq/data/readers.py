@@ -1,12 +1,21 @@
 """Pairs of lines from files: a two-column TSV or two parallel files, UTF-8, `.gz` too."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data.disk import read_bytes
-from keras_seq2seq.data.text import NotText, clean_text, decode_lines, texts_of_lines
+from keras_seq2seq.data.text import (
+    NotText,
+    check_texts,
+    clean_text,
+    decode_lines,
+    texts_of_lines,
+)
 from keras_seq2seq.errors import InputError
+
+_SEPARATORS = re.compile("[\t\r\n]")
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,26 @@ def read_pairs(path: str | Path) -> Pairs:
         sources.append(columns[0])
         targets.append(columns[1])
     return Pairs(sources, targets, [*range(1, len(sources) + 1)])
+
+
+def format_pairs(pairs: Pairs) -> str:
+    """Pairs of texts as lines that `read_pairs` reads.
+
+    Raises:
+        InputError: If a text would not come back as it is: it is empty, holds a tab or a line
+            break, begins with a byte order mark, or is no valid Unicode.
+    """
+    rows = []
+    for number, row in enumerate(zip(pairs.sources, pairs.targets, strict=True), 1):
+        for name, text in zip(("source", "target"), row, strict=True):
+            check_texts(f"The {name} of pair {number}: text", [text])
+            if not text.strip() or text.startswith("\ufeff") or _SEPARATORS.search(text):
+                raise InputError(
+                    f"The {name} of pair {number} is empty, or holds a tab, a line break or a "
+                    f"byte order mark, which no line of a run's files can hold: {text[:40]!r}."
+                )
+        rows.append(f"{row[0]}\t{row[1]}\n")
+    return "".join(rows)
 
 
 def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:

@@ -38,12 +38,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import Pairs, Splits, read_lines
+from keras_seq2seq.data.disk import file_or_gz
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
 from ..evaluation import evaluate as evaluate_model
 from ..settings import TrainingConfig
-from . import file_or_gz, names_in
+from . import names_in
 
 DATA = "FOLDER"
 

@@ -17,9 +17,9 @@ busy machine (Intel Xeon), in which stops are not counted.
 from pathlib import Path
 
 from keras_seq2seq.data import Splits, read_lexicon
+from keras_seq2seq.data.disk import file_or_gz
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 DATA = "FOLDER"
 

@@ -33,10 +33,10 @@ looks like, of hardly any package in particular.
 from pathlib import Path
 
 from keras_seq2seq.data import Pairs, Splits, read_lines, split_by_source
+from keras_seq2seq.data.disk import file_or_gz
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 WORDS = 50
 TEST_SYNOPSES, VALIDATION_SYNOPSES = 2000, 1000

@@ -38,12 +38,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import Pairs, Splits, read_lines
+from keras_seq2seq.data.disk import file_or_gz
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.settings import GenerationSettings
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 WINDOW = 32
 START = "^"
