@@ -66,6 +66,9 @@ def _check(path: Path, inputs: Iterable[Path]) -> None:
             raise InputError(f"{path} is a file of {given}; write to another file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.lstat(path)
+    except FileNotFoundError:
+        pass  # As it should be; a name that is too long is another error.
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}.") from error
     if not os.access(path if os.path.exists(path) else path.parent, os.W_OK):
