@@ -190,7 +190,8 @@ def _json_rows(
 
 def _nemo_times(record: dict[str, Any]) -> list[Any]:
     """Begin, `None` where it is that of the file, and end."""
-    offset, duration = record.get("offset"), record.get("duration")
+    offset: Any = record.get("offset")
+    duration: Any = record.get("duration")
     if _is_time(offset) and _is_time(duration):
         return [offset or None, offset + duration]
     return [offset or None, duration]

@@ -41,7 +41,7 @@ def tmx_rows(path: Path, languages: tuple[str | None, str | None]) -> Iterator[R
     except (etree.XMLSyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as TMX ({error}).") from error
     return (
-        (f"{path}, line", unit.sourceline, [_segment(unit, language) for language in languages])
+        (f"{path}, line", unit.sourceline, [_segment(unit, source), _segment(unit, target)])
         for unit in root.iter("{*}tu")
     )
 
