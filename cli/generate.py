@@ -72,9 +72,9 @@ def generate(
     if prefix_file:
         if lines is None:
             raise InputError("--prefixes needs the sources, as arguments or in a file.")
-        from keras_seq2seq.data.readers import read_texts
+        from keras_seq2seq.data.readers import read_lines
 
-        prefixes = read_texts(prefix_file)
+        prefixes = read_lines(prefix_file)
     model = run.load_model()
     model.check_settings(settings)  # Bad settings fail before anybody types.
     if lines is not None:
@@ -90,13 +90,13 @@ def generate(
 
 def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None:
     """The sources to decode; `None` means to ask for them."""
+    from keras_seq2seq.data.readers import read_texts
+    from keras_seq2seq.data.text import one_line_texts, texts_of_lines
+
     if texts:
-        return list(texts)
+        return one_line_texts("argument", texts)
     if file is None and sys.stdin.isatty():
         return None
-    from keras_seq2seq.data.readers import read_texts
-    from keras_seq2seq.data.text import texts_of_lines
-
     if file is None:
         return texts_of_lines("standard input", sys.stdin.buffer.read())
     return read_texts(file)

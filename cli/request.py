@@ -52,10 +52,11 @@ def request(
       keras-seq2seq request http://localhost:8501/v1/models/demo hello --n-best 3
       keras-seq2seq request URL a.wav b.flac --source waveform --sample-rate 8000
     """
-    from keras_seq2seq.data.text import texts_of_lines
+    from keras_seq2seq.data.text import one_line_texts, texts_of_lines
 
     client = Client(url, timeout)
-    names = list(texts) or texts_of_lines("standard input", sys.stdin.buffer.read())
+    names = one_line_texts("argument", texts)
+    names = names or texts_of_lines("standard input", sys.stdin.buffer.read())
     sources = names if source == "text" else _signals(names, source, sample_rate)
     failed = False
     for name, answer in zip(names, client.generate(sources, **options), strict=True):

@@ -182,6 +182,8 @@ class Preprocessor(ABC):
 
     def __call__(self, sources: Any, targets: Any):
         """Sources and `(batch,)` strings -> `(inputs, labels, weights)`."""
+        if isinstance(sources, (list, tuple)) and isinstance(targets, (list, tuple)):
+            check_equal_length(sources, targets)
         return self.pack_inputs(self.encoder_inputs(sources), self.tokenize_target(targets))
 
 

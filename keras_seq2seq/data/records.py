@@ -47,6 +47,9 @@ PARTS = {
     "test": ("test",),
 }
 
+# First lines that say what the columns are; a file has them with columns that are named.
+HEADERS = {(SOURCE, TARGET), ("src", "tgt"), ("input", "output"), ("word", "pronunciation")}
+
 # A longer text is more likely a mistake of its file than a text.
 LONG = 100_000
 
@@ -239,6 +242,9 @@ def report_of(name: str, pairs: Pairs, skipped: Skipped) -> list[str]:
 def _tab_rows(where: str, lines: list[str], skipped: Skipped) -> Iterator[Row]:
     for number, columns in tab_fields(lines):
         if len(columns) == 2:
+            if number == 1 and tuple(column.strip().lower() for column in columns) in HEADERS:
+                what = "a first line that looks like a header, read as a pair"
+                skipped.note(f"{where} 1", what, lines[0], error=True)
             yield where, number, columns
             continue
         reason = "not two columns (source, tab, target)"

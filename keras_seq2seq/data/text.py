@@ -176,19 +176,28 @@ def decode_lines(name: str, content: bytes) -> list[str]:
 
 
 def texts_of_lines(name: str, content: bytes) -> list[str]:
+    """`decode_lines` as `one_line_texts`."""
+    return one_line_texts(f"{name}, line", decode_lines(name, content))
+
+
+def one_line_texts(where: str, lines: Sequence[str]) -> list[str]:
     """Lines as the readers of pairs take texts, empty ones kept: what is asked of a model
     goes the way that it went in training.
 
+    Args:
+        where: Such as `"standard input, line"`: names a line with its number.
+        lines: The lines.
+
     Raises:
-        InputError: If a line is not UTF-8 or holds a NUL character; names it.
+        InputError: If a line holds a NUL character or is no valid Unicode; names it.
     """
     texts = []
-    for number, line in enumerate(decode_lines(name, content), 1):
+    for number, line in enumerate(lines, 1):
         try:
             texts.append(clean_text(line))
         except NotText as error:
             if error.reason != EMPTY:
-                raise InputError(f"{name}, line {number}: the text {error.reason}.") from error
+                raise InputError(f"{where} {number}: the text {error.reason}.") from error
             texts.append("")
     return texts
 

@@ -8,6 +8,7 @@ from typing import Any
 from keras_seq2seq.data.disk import read_bytes
 from keras_seq2seq.data.skipped import Skipped
 from keras_seq2seq.data.tables import Row
+from keras_seq2seq.data.text import decode_lines
 from keras_seq2seq.errors import InputError
 
 # Inside a segment these hold codes of another format, not text.
@@ -88,9 +89,10 @@ def po_rows(
         import polib
     except ImportError as error:
         raise InputError(f"Reading PO needs polib: {_EXTRA}.") from error
-    read_bytes(path)  # One that cannot be read is named as everywhere.
+    # With a line break, which is the name of no file: polib takes both.
+    text = "\n".join([*decode_lines(str(path), read_bytes(path)), ""]) + "\n"
     try:
-        entries = polib.pofile(str(path))
+        entries = polib.pofile(text)
     except (OSError, ValueError, LookupError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as a catalogue ({error}).") from error
     for entry in entries:

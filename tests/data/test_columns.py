@@ -1,5 +1,6 @@
 """Columns by name and number, dictionaries, translation memories and catalogues."""
 
+import gzip
 import json
 
 import pytest
@@ -153,6 +154,19 @@ def test_a_catalogue_gives_what_is_translated(tmp_path):
     assert read_records(path, "msgstr", "msgid")[0] == Pairs(["eine Katze"], ["a cat"])
     with pytest.raises(InputError, match="a fuzzy entry"):
         read_records(path, strict=True)
+    compressed = tmp_path / "de.po.gz"
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_records(compressed)[0] == pairs
     write(path, 'msgid "a"\nmsgid nonsense\n')
     with pytest.raises(InputError, match="cannot be read as a catalogue"):
         read_records(path)
+
+
+def test_a_header_that_is_read_as_a_pair_is_said(tmp_path):
+    path = write(tmp_path / "pairs.tsv", "Source\tTarget\na\tb\n")
+    pairs, report = read_records(path)
+    assert len(pairs) == 2
+    assert report[0].startswith(
+        "Noted, a first line that looks like a header, read as a pair: 1"
+    )
+    assert len(read_records(path, "Source", "Target")[0]) == 1

@@ -144,7 +144,7 @@ PIECES = st.sampled_from(["a", '"', '""', ",", "\n", "\r", "\0", "\t", "é", "\u
 @settings(deadline=None, max_examples=300)
 @given(st.lists(PIECES, max_size=60).map("".join))
 def test_lines_of_any_csv_add_up(content):
-    lines = split_lines("name", content.encode())
+    lines = content.split("\n")
     skipped = Skipped()
     rows = list(comma_fields("name, line", lines, skipped))
     assert len(rows) + len(skipped) + sum(skipped.noted.values()) == len(lines)
