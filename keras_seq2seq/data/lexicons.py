@@ -63,8 +63,13 @@ def is_lexicon(path: Path) -> bool:
 def lexicon_rows(where: str, lines: list[str], skipped: Skipped) -> Iterator[Row]:
     """Rows of a dictionary; phonemes as they are, stress included."""
     comments = [n for n, line in enumerate(lines, 1) if line.startswith(_COMMENT_LINE)]
-    if comments:
-        skipped.note(f"{where} {comments[0]}", "comment lines", count=len(comments))
+    ends = [n for n, line in enumerate(lines, 1) if _COMMENT.search(line)]
+    for what, numbers in (
+        ("comment lines", comments),
+        ("comments behind an entry, not read", sorted({*ends} - {*comments})),
+    ):
+        if numbers:
+            skipped.note(f"{where} {numbers[0]}", what, count=len(numbers))
     for number, word, phonemes in _entries(lines):
         if phonemes:
             yield where, number, (word, " ".join(phonemes))

@@ -89,6 +89,8 @@ def test_a_dictionary_is_read_by_its_name_and_keeps_its_stress(tmp_path):
     assert pairs.lines == [2, 4]
     assert "Left out, not a word and its phonemes: 1." in report[0] and "line 3" in report[0]
     assert report[1].startswith("Noted, comment lines: 1.")
+    write(path, "HELLO  HH EH0 # rare\n")
+    assert read_records(path)[1][0].startswith("Noted, comments behind an entry, not read: 1.")
 
 
 TMX = """<?xml version="1.0" encoding="UTF-16"?>
