@@ -55,10 +55,16 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def files_in(folder: str | Path, pattern: str = "*") -> list[Path]:
-    """The files of a folder by a name with `*`, sorted; `InputError` if it cannot be listed."""
+    """The files of a folder by a name with `*`, sorted; none of a folder that is missing.
+
+    Raises:
+        InputError: If the folder cannot be listed.
+    """
     try:
-        names = [path for path in Path(folder).glob(pattern) if is_file(path)]
         os.listdir(folder)  # `glob` gives nothing where it may not look.
+        names = [path for path in Path(folder).glob(pattern) if is_file(path)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: cannot be listed ({_words_of(error)}).") from error
     return sorted(names)

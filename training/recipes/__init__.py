@@ -53,7 +53,8 @@ def names_in(folder: Path, pattern: str) -> list[str]:
     before, after = pattern.split("{}")
     names = {
         path.name.removesuffix(".gz").removeprefix(before).removesuffix(after)
-        for path in [*folder.glob(f"{before}*{after}"), *folder.glob(f"{before}*{after}.gz")]
+        for end in ("", ".gz")
+        for path in files_in(folder, f"{before}*{after}{end}")
     }
     return sorted(names)
 
