@@ -1,12 +1,15 @@
 """The command `inspect`: a quick look at data."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
 from rich.table import Table
+
+from keras_seq2seq.errors import InputError
 
 from .options import PATH, console, load_tensorflow
 from .outputs import OUTPUT, Command, write_output
@@ -29,6 +32,7 @@ def inspect(
     strict: bool,
 ) -> None:
     """Look at FILES: pairs of texts in one TSV, CSV or JSON Lines file, or two parallel files.
+    Of a run's folder: its settings, and where each value came from.
 
     Prints lengths, characters, repeated pairs, what validation and test share with training,
     and suspicious pairs: identical sides, lengths that do not fit each other, control
@@ -38,7 +42,13 @@ def inspect(
     Examples:
       keras-seq2seq inspect pairs.tsv
       keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
+      keras-seq2seq inspect runs/first
     """
+    if len(files) == 1 and os.path.isdir(files[0]):
+        if validation or test or source_column or target_column or strict:
+            raise InputError("Of the folder of a run only its settings are shown: give --json.")
+        _inspect_run(files[0], json_file)
+        return
     load_tensorflow()
     from keras_seq2seq.data.inspection import inspect_pairs
 
@@ -54,7 +64,29 @@ def inspect(
     for name in parts:
         _print_examples(name, result[name]["suspicious"])
     if json_file is not None:
-        write_output(json_file, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        write_output(json_file, _as_json(result))
+
+
+def _inspect_run(folder: Path, json_file: Path | None) -> None:
+    """Prints the settings of a run: option, file, recipe, data or default."""
+    from keras_seq2seq.training.settings.files import recorded
+
+    config = recorded(folder / "config.json")
+    rows = [
+        {"section": section, "setting": name, "value": value, "from": config.origin_of(name)}
+        for section, settings in config.to_dict().items()
+        for name, value in settings.items()
+    ]
+    table = Table("section", "setting", "value", "from")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row.values()))
+    console.print(table)
+    if json_file is not None:
+        write_output(json_file, _as_json(rows))
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _summary(result: dict[str, Any], names: list[str]) -> Table:

@@ -13,22 +13,21 @@ from keras_seq2seq.data import Splits, read_lexicon, split_by_source
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
-from .cmudict_lstm_attention import CONFIG as STANDARD
-from .cmudict_lstm_attention import PUBLISHED as STANDARD_PUBLISHED
+from .cmudict_lstm_attention import PRONUNCIATION
+from .cmudict_lstm_attention import PUBLISHED as STANDARD
 
-CONFIG = STANDARD.replace(
+CONFIG = TrainingConfig(
+    **PRONUNCIATION,
     embedding_dim=64,
     hidden_dim=256,
     dropout=0.0,
     epochs=3,
     batch_size=64,
-    patience=TrainingConfig().patience,
-    validation_decoded=TrainingConfig().validation_decoded,
     intra_op_threads=1,
 )
 
 # On the CMUdict 0.7b split, not on this one.
-PUBLISHED = [(f"{name} (other split)", *rates) for name, *rates in STANDARD_PUBLISHED]
+PUBLISHED = [(f"{name} (other split)", *rates) for name, *rates in STANDARD]
 
 
 def load(data: Path | None = None) -> Splits:
