@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from keras_seq2seq.declarations import Setting, settings_of
@@ -118,6 +119,10 @@ class _Value(click.ParamType):
 
     def convert(self, value: Any, *args: Any) -> Any:
         return self.declared.parsed(value)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        choices = self.declared.choices or ()
+        return [CompletionItem(name) for name in choices if name.startswith(incomplete)]
 
 
 def _option(declared: Setting) -> Callable:
