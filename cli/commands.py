@@ -15,7 +15,7 @@ from keras_seq2seq.training.settings import TrainingConfig
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
-from .generate import attention, generate, print_hypotheses, score, tree
+from .generate import attention, generate, score, tree
 from .options import (
     PATH,
     console,
@@ -30,6 +30,7 @@ from .options import (
 from .pairs import data_options, read_data, read_splits
 from .reports import compare, report, results
 from .request import request
+from .targets import Writer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -244,7 +245,8 @@ def evaluate(
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))
     settings = GenerationSettings(**given(options))
-    result = evaluate_run(run, pairs, settings, metric)
+    with printed_warnings():
+        result = evaluate_run(run, pairs, settings, metric)
     if module is not None:
         result["parts"] = module.evaluate(run.load_model(), data, settings)
         run.write_json(run.evaluation_file, result)
@@ -318,7 +320,7 @@ def demo(run_dir: Path) -> None:
     paths = [exports / name for name in DEFAULT_FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
-    print_hypotheses(model, DEMO_WORDS, beams[-1])
+    Writer(model, beams[-1]).write(iter(DEMO_WORDS))
     console.print(
         f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
     )

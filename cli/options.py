@@ -83,7 +83,7 @@ def _option(item: dataclasses.Field) -> Callable:
     choices, default = item.metadata["choices"], item.default
     name = item.metadata["option"] or option_name(item.name)
     help_ = item.metadata["help"]
-    if isinstance(default, tuple):
+    if isinstance(default, tuple) or item.metadata["lines"]:
         return click.option(
             name,
             item.name,

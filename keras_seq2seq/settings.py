@@ -87,6 +87,10 @@ def _number(text: str, whole: str) -> float:
         ) from None
 
 
+# So that the biases of a whole target stay far from what stands for the impossible.
+MOST_BIAS = 10_000
+
+
 @dataclass(frozen=True)
 class GenerationSettings:
     """How targets are generated: the same for `generate`, the command line and an export.
@@ -157,8 +161,8 @@ class GenerationSettings:
     bias_ids: tuple[tuple[int, float], ...] = setting(
         (), "ID=NUMBER: the same by id.", option="--bias-id", item=id_bias
     )
-    allowed: tuple[str, ...] = setting(
-        (), "File of targets, one a line: nothing else comes out.", lines=True
+    allowed: tuple[str, ...] | None = setting(
+        None, "File of targets, one a line: nothing else comes out.", lines=True
     )
     alignments: bool = setting(False, "Record the attention of every target token.")
     replace_unknown: bool = setting(
@@ -236,14 +240,25 @@ class GenerationSettings:
                 "The least length must not exceed the greatest. Received: --min-length-ratio "
                 f"{self.min_length_ratio}, --max-length-ratio {self.max_length_ratio}."
             )
-        if any(not math.isfinite(number) for _, number in (*self.bias, *self.bias_ids)):
-            raise InputError("A bias must be a finite number; to forbid a token, suppress it.")
+        for _, number in (*self.bias, *self.bias_ids):
+            if not abs(number) <= MOST_BIAS:
+                raise InputError(
+                    f"A bias must be a finite number from -{MOST_BIAS} to {MOST_BIAS}; to "
+                    f"forbid a token, suppress it. Received: {number}."
+                )
+        if self.allowed is not None and not self.allowed:
+            raise InputError(
+                "--allowed must hold at least one target; leave it out to allow all. "
+                "Received: an empty list."
+            )
 
     def _freeze_collections(self) -> None:
         """Tuples in place of lists and mappings, so that settings can be keys."""
         for item in dataclasses.fields(self):
-            if isinstance(item.default, tuple):
-                value = getattr(self, item.name)
+            value = getattr(self, item.name)
+            if value is not None and (
+                isinstance(item.default, tuple) or item.metadata["lines"]
+            ):
                 if isinstance(value, str):
                     raise InputError(
                         f"{option_name(item.name)} takes a list. Received: {value!r}."
@@ -281,3 +296,9 @@ class GenerationSettings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; `GenerationSettings(**settings.to_dict())` is the same."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_file(cls, content: Mapping[str, Any]) -> "GenerationSettings":
+        """From what `to_dict` gave, also that of an earlier version, in which an empty list
+        of allowed targets stood for all."""
+        return cls(**{**content, "allowed": content.get("allowed") or None})

@@ -5,8 +5,9 @@ import math
 import tensorflow as tf
 
 from keras_seq2seq.decoding.coverage import CoveragePenalty
+from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
-from keras_seq2seq.decoding.loop import Carry, Hypotheses
+from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.decoding.top_k import best_continuations
 from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
@@ -35,8 +36,8 @@ class BeamSearch:
         num_hypotheses: int. How many to return, at most `num_beams`. Defaults to
             `num_beams`.
         length_rule: Such as `LengthPenalty`. Defaults to ranking by probability.
-        patience: float, above 0; `math.inf` stops by the second rule of 4 alone, which loses
-            nothing. Defaults to 1.
+        patience: float above 0, or float64 scalar tensor; `math.inf` stops by the second rule
+            of 4 alone, which loses nothing. Defaults to 1.
         coverage: `CoveragePenalty`, optional: added to the score of an ended hypothesis;
             needs recorded attention. Defaults to none.
 
@@ -56,7 +57,7 @@ class BeamSearch:
         end_id: int,
         num_hypotheses: int | None = None,
         length_rule: LengthRule | None = None,
-        patience: float = 1.0,
+        patience: float | tf.Tensor = 1.0,
         coverage: CoveragePenalty | None = None,
     ):
         if num_beams < 1:
@@ -69,7 +70,7 @@ class BeamSearch:
                 "`num_hypotheses` must be from 1 to `num_beams`. Received: "
                 f"num_hypotheses={num_hypotheses}, num_beams={num_beams}."
             )
-        if not patience > 0:
+        if not tf.is_tensor(patience) and not patience > 0:
             raise ValueError(f"`patience` must be above 0. Received: patience={patience}.")
         self.num_beams = num_beams
         self.end_id = end_id
@@ -211,8 +212,11 @@ class BeamSearch:
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
         done |= time + 1 >= limits
-        if math.isfinite(self.patience):
-            done |= carry["num_ended"] >= math.ceil(self.patience * self.num_beams)
+        enough = self.patience * self.num_beams
+        if tf.is_tensor(enough):
+            done |= tf.cast(carry["num_ended"], enough.dtype) >= tf.math.ceil(enough)
+        elif math.isfinite(enough):
+            done |= carry["num_ended"] >= math.ceil(enough)
         return done
 
     def is_done(self, carry) -> tf.Tensor:
