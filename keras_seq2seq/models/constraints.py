@@ -79,7 +79,10 @@ def allowed_ids(settings: GenerationSettings, tokenizer: Any, max_length: int) -
 
 
 def prefix_problems(
-    prefixes: Sequence[str], greatest: np.ndarray, tokenizer: Any, allowed: np.ndarray | None
+    prefixes: Sequence[str],
+    greatest: Sequence[int] | np.ndarray,
+    tokenizer: Any,
+    allowed: np.ndarray | None,
 ) -> dict[int, str]:
     """Of each prefix with an unknown token, without room, or of no target, by its index: why.
 

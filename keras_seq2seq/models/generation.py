@@ -301,7 +301,12 @@ class TextGeneration(TextScoring):
         check_batches(batch_size, jit_compile, prefixes)
         if window < 1:
             raise InputError(f"`window` must be at least 1. Received: {window}.")
-        self.check_settings(settings)
+        max_length = self.check_settings(settings)
+        if isinstance(prefixes, str):
+            allowed = self._allowed(settings, max_length)
+            every = prefix_problems([prefixes], [max_length - 1], self._target, allowed)
+            if every:
+                raise InputError(f"Every target {every[0]}")
         return answers_of(
             self, iter(sources), settings, prefixes, window, batch_size, jit_compile
         )
