@@ -1,6 +1,7 @@
 """Beam search with finished hypotheses kept apart, their scores frozen."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -212,7 +213,7 @@ class BeamSearch:
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
         done |= time + 1 >= limits
-        enough = self.patience * self.num_beams
+        enough: Any = self.patience * self.num_beams
         if tf.is_tensor(enough):
             done |= tf.cast(carry["num_ended"], enough.dtype) >= tf.math.ceil(enough)
         elif math.isfinite(enough):

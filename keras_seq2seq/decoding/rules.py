@@ -75,7 +75,7 @@ class SuppressTokens(BiasRule):
         self.token_ids = token_ids
 
     def bias(self, time, vocabulary_size):
-        if _is_vector(self.token_ids):
+        if isinstance(self.token_ids, np.ndarray) or tf.is_tensor(self.token_ids):
             return tf.convert_to_tensor(self.token_ids)
         return tf.constant(suppression(self.token_ids, vocabulary_size))
 
@@ -92,9 +92,9 @@ class TokenBias(BiasRule):
         self.biases = biases
 
     def bias(self, time, vocabulary_size):
-        if _is_vector(self.biases):
-            return tf.convert_to_tensor(self.biases)
-        return tf.constant(token_biases(self.biases, vocabulary_size))
+        if isinstance(self.biases, Mapping):
+            return tf.constant(token_biases(self.biases, vocabulary_size))
+        return tf.convert_to_tensor(self.biases)
 
 
 def suppression(token_ids: Iterable[int], vocabulary_size: int) -> np.ndarray:
@@ -109,10 +109,6 @@ def token_biases(biases: Mapping[int, float], vocabulary_size: int) -> np.ndarra
     vector = np.zeros(vocabulary_size, np.float32)
     vector[list(biases)] = list(biases.values())
     return vector
-
-
-def _is_vector(values: Any) -> bool:
-    return isinstance(values, np.ndarray) or tf.is_tensor(values)
 
 
 class MinLength(BiasRule):

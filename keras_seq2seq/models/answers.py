@@ -60,9 +60,9 @@ def answers_of(
     if batch_size is None:
         together = settings.num_hypotheses if settings.sample else settings.num_beams
         batch_size = max(16, MOST_TOGETHER // together)
-    every = None if prefixes is None else repeat(prefixes)
-    if prefixes is not None and not isinstance(prefixes, str):
-        every = iter(prefixes)
+    every: Iterator[str] | None = None
+    if prefixes is not None:
+        every = repeat(prefixes) if isinstance(prefixes, str) else iter(prefixes)
     size, begin = min(FIRST_WINDOW, window), 0
     while rows := list(islice(sources, size)):
         heads = None if every is None else list(islice(every, len(rows)))

@@ -63,11 +63,12 @@ def allowed_ids(settings: GenerationSettings, tokenizer: Any, max_length: int) -
     Raises:
         InputError: If one has an unknown token or more tokens than are generated.
     """
+    targets = settings.allowed or ()
     # Also where a graph is being built: these are constants of it.
     with tf.init_scope():
-        ids = tokenizer.tokenize(list(settings.allowed)).to_list()
+        ids = tokenizer.tokenize(list(targets)).to_list()
     rows = np.zeros((len(ids), max(map(len, ids)) + 1), np.int32)
-    for index, (tokens, text) in enumerate(zip(ids, settings.allowed, strict=True)):
+    for index, (tokens, text) in enumerate(zip(ids, targets, strict=True)):
         _check_known(tokens, text, "allowed target", tokenizer)
         if len(tokens) >= max_length:
             raise InputError(

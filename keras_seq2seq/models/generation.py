@@ -19,6 +19,7 @@ from keras_seq2seq.decoding import (
     Snapshot,
     structure_of,
 )
+from keras_seq2seq.decoding.values import numbers_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.answers import Answer, answers_of, why_none
 from keras_seq2seq.models.constraints import length_range, prefix_problems
@@ -130,9 +131,7 @@ class TextGeneration(TextScoring):
         lengths, problems = self.preprocessor.source_problems(sources)
         most = np.full(len(sources), max_length - 1)
         if settings.has_length_ratio and len(sources):
-            values = {"min_length": settings.min_length, "max_length": max_length - 1}
-            values["min_length_ratio"] = settings.min_length_ratio
-            values["max_length_ratio"] = settings.max_length_ratio
+            values = {**numbers_of(settings), "max_length": max_length - 1}
             least, most = (
                 tensor.numpy()
                 for tensor in length_range(settings, values, lengths.astype(np.int32))

@@ -114,16 +114,13 @@ def pad_to_few_sizes(table: np.ndarray) -> np.ndarray:
 
 def first_of(found: Hypotheses, count: int, size: int | None = None) -> Hypotheses:
     """The `count` best, tokens up to `size`."""
-    ids, lengths, log_probs, scores, token_log_probs, alignments = (
-        None if tensor is None else tensor[:, :count] for tensor in found
-    )
     return Hypotheses(
-        ids[:, :, :size],
-        lengths,
-        log_probs,
-        scores,
-        token_log_probs[:, :, :size],
-        None if alignments is None else alignments[:, :, :size],
+        found.token_ids[:, :count, :size],
+        found.lengths[:, :count],
+        found.log_probs[:, :count],
+        found.scores[:, :count],
+        found.token_log_probs[:, :count, :size],
+        None if found.alignments is None else found.alignments[:, :count, :size],
     )
 
 
