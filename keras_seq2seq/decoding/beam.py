@@ -77,7 +77,7 @@ class BeamSearch:
         self.end_id = end_id
         self.num_hypotheses = num_hypotheses
         self.length_rule = length_rule or LengthPenalty()
-        self.patience = patience
+        self._enough = _rounded_up(patience * num_beams)
         self.coverage = coverage
 
     def start(self, tracks: Tracks) -> Carry:
@@ -213,11 +213,8 @@ class BeamSearch:
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
         done |= time + 1 >= limits
-        enough: Any = self.patience * self.num_beams
-        if tf.is_tensor(enough):
-            done |= tf.cast(carry["num_ended"], enough.dtype) >= tf.math.ceil(enough)
-        elif math.isfinite(enough):
-            done |= carry["num_ended"] >= math.ceil(enough)
+        if self._enough is not None:
+            done |= carry["num_ended"] >= self._enough
         return done
 
     def is_done(self, carry) -> tf.Tensor:
@@ -247,6 +244,13 @@ def _hypotheses(tracks: Tracks, lengths, log_probs, scores) -> Hypotheses:
         token_log_probs=tracks["token_log_probs"],
         alignments=tracks.get("alignments"),
     )
+
+
+def _rounded_up(number: Any) -> Any:
+    """A number as int, a tensor as int32; `None` for one without end."""
+    if tf.is_tensor(number):
+        return tf.cast(tf.minimum(tf.math.ceil(number), tf.int32.max), tf.int32)
+    return math.ceil(number) if math.isfinite(number) else None
 
 
 def _like(flags: tf.Tensor, track: tf.Tensor) -> tf.Tensor:

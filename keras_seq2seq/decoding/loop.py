@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
-from keras_seq2seq.decoding.rules import Rule, apply_rules
+from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules
 from keras_seq2seq.decoding.tracks import Observed, Tracks
 from keras_seq2seq.special_tokens import PAD_ID
 
@@ -234,12 +234,11 @@ class Search:
             if self.from_logits:
                 log_probs = self._log_softmax(log_probs)
             log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
-            # One column tells: a softmax with a single NaN is NaN throughout.
-            is_nan = tf.reduce_any(tf.math.is_nan(log_probs[:, :, 0]), 1)
-            not_a_number = {
-                name: bad | (is_nan & ~strategy.is_done(carry))
-                for name, bad in not_a_number.items()
-            }
+            if not_a_number:
+                # One column tells: a softmax with a single NaN is NaN throughout.
+                is_nan = tf.reduce_any(tf.math.is_nan(log_probs[:, :, 0]), 1)
+                is_nan &= ~strategy.is_done(carry)
+                not_a_number = {"rows": not_a_number["rows"] | is_nan}
             if self.rules:
                 token_ids = strategy.live(carry).token_ids
                 log_probs = apply_rules(self.rules, time, token_ids, log_probs)
@@ -261,7 +260,11 @@ class Search:
             )
 
         first_state = {name: state[name] for name in changing}
-        not_a_number = {"rows": tf.fill([batch_size], False)} if self.finds_nan else {}
+        # A hypothesis that goes on from itself adds NaN up, unless a rule covers it.
+        covers = strategy.competes or not all(isinstance(one, BiasRule) for one in self.rules)
+        not_a_number = {}
+        if self.finds_nan and covers:
+            not_a_number["rows"] = tf.fill([batch_size], False)
         variables = tf.constant(0), token, first_state, strategy.start(tracks), not_a_number
         specs = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), variables

@@ -47,7 +47,10 @@ TABLES = {
 
 
 def structure_of(
-    settings: GenerationSettings, fixed_shapes: bool = False, longest: int | None = None
+    settings: GenerationSettings,
+    fixed_shapes: bool = False,
+    longest: int | None = None,
+    usual: int | None = None,
 ) -> GenerationSettings:
     """The settings with one value in the place of all that a graph can be given.
 
@@ -59,11 +62,13 @@ def structure_of(
         fixed_shapes: bool. Whether sizes must be known, as XLA needs: then the greatest
             length and `top_k` are rounded up, to few different ones.
         longest: int, optional. The greatest length is not rounded up beyond it.
+        usual: int, optional. The greatest length where the settings name none. Results of one
+            graph have room for so many tokens; another serves all lengths beyond.
     """
-    max_length, top_k = None, min(settings.top_k, 1)
-    if fixed_shapes and settings.max_length is not None:
+    top_k, max_length = min(settings.top_k, 1), None
+    if settings.max_length is not None and settings.max_length > (usual or 0):
         most = settings.max_length if longest is None else max(longest, settings.max_length)
-        max_length = min(round_up(settings.max_length), most)
+        max_length = min(round_up(settings.max_length), most) if fixed_shapes else 1
     if fixed_shapes and settings.top_k:
         top_k = 2 ** (settings.top_k - 1).bit_length()
     has_beam = settings.num_beams > 1
@@ -72,6 +77,7 @@ def structure_of(
         num_beams=settings.num_beams,
         num_hypotheses=settings.num_hypotheses if settings.sample else settings.num_beams,
         length_rule=settings.length_rule if has_beam else "power",
+        length_penalty=float(has_beam and settings.length_penalty != 0),
         coverage_penalty=float(settings.coverage_penalty > 0),
         ctc_weight=float(settings.ctc_weight > 0),
         num_beam_groups=settings.num_beam_groups,
@@ -80,6 +86,7 @@ def structure_of(
         max_length_ratio=None if settings.max_length_ratio is None else 1.0,
         min_length_ratio=float(settings.min_length_ratio > 0),
         sample=settings.sample,
+        temperature=0.5 if settings.sample and settings.temperature != 1 else 1.0,
         top_k=top_k if settings.sample else 0,
         top_p=0.5 if settings.sample and settings.top_p < 1 else 1.0,
         min_p=0.5 if settings.sample and settings.min_p else 0.0,
@@ -100,13 +107,13 @@ def value_names(structure: GenerationSettings) -> list[str]:
         "min_length": structure.min_length > 0,
         "max_length_ratio": structure.max_length_ratio is not None,
         "min_length_ratio": structure.min_length_ratio > 0,
-        "length_penalty": has_beam,
+        "length_penalty": structure.length_penalty > 0,
         "patience": has_beam,
         "coverage_penalty": structure.coverage_penalty > 0,
         "diversity_penalty": structure.num_beam_groups > 1,
         "ctc_weight": structure.ctc_weight > 0,
         "seed": structure.sample,
-        "temperature": structure.sample,
+        "temperature": structure.temperature != 1,
         "top_k": structure.top_k > 0,
         "top_p": structure.top_p < 1,
         "min_p": structure.min_p > 0,

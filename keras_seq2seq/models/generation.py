@@ -17,7 +17,6 @@ from keras_seq2seq.decoding import (
     Hypotheses,
     SearchTree,
     Snapshot,
-    structure_of,
 )
 from keras_seq2seq.decoding.values import numbers_of
 from keras_seq2seq.errors import InputError
@@ -78,10 +77,12 @@ class TextGeneration(TextScoring):
         arguments = [self.preprocessor.encoder_inputs([source]), self._fed_values(settings)]
         if prefixes is not None:
             arguments.append(tf.constant(prefixes))
-        structure = structure_of(settings)
+        structure = self._structure_of(settings, fixed_shapes=False)
         steps = self._steppings(structure, prefixes is not None).run(*arguments)
+        size = self._max_length(settings)
         return (
-            one._replace(ended=first_of(one.ended, settings.num_hypotheses)) for one in steps
+            one._replace(ended=first_of(one.ended, settings.num_hypotheses, size))
+            for one in steps
         )
 
     def search_tree(

@@ -226,14 +226,15 @@ class IdGeneration(ModelSettings):
             changing = None if changing is None else (*changing, *joint.changing)
         least = begin.get("least", values["min_length"] if settings.min_length else 0)
         most = begin.get("most", values["max_length"])
-        # Where the size of the result must be known, or rows have greatest lengths of their
-        # own, it is that of the settings.
-        size, limits = values["max_length"] + 1, None
-        if fixed_shapes or _has_rows(values["max_length"]):
-            size = self._max_length(settings)
+        # The result has room for the greatest length of the settings; where they name one and
+        # its size need not be known ahead, for the one that is fed.
+        size, limits = self._max_length(settings), None
+        is_fed = tf.is_tensor(values["max_length"])
+        if is_fed and settings.max_length is not None and not fixed_shapes:
+            size = size if _has_rows(values["max_length"]) else values["max_length"] + 1
         if "most" in begin:
             limits = most + 1
-        elif tf.is_tensor(most) and fixed_shapes:
+        elif is_fed:
             limits = tf.fill(tf.shape(next(iter(state.values())))[:1], most + 1)
         rules = build_rules(
             settings,

@@ -47,7 +47,8 @@ class SearchGraphs(IdGeneration):
 
     def _structure_of(self, settings: GenerationSettings, fixed_shapes: bool) -> Any:
         longest = self.decoder.max_length
-        return structure_of(settings, fixed_shapes, None if longest is None else longest - 1)
+        longest = None if longest is None else longest - 1
+        return structure_of(settings, fixed_shapes, longest, self.max_length - 1)
 
     def _tensors_of(
         self, settings: GenerationSettings, jit_compile: bool = False

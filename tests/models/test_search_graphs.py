@@ -47,7 +47,12 @@ def test_what_is_fed_gives_what_is_frozen(text_model, pairs, settings):
 def test_a_thousand_values_are_one_graph(text_model):
     sample = dataclasses.replace(SAMPLE, max_length=12, repetition_penalty=1.1, suppress=["AA"])
     beam = GenerationSettings(
-        num_beams=2, num_beam_groups=2, coverage_penalty=0.1, min_length=1, bias={"BB": 0.1}
+        num_beams=2,
+        num_beam_groups=2,
+        length_penalty=0.5,
+        coverage_penalty=0.1,
+        min_length=1,
+        bias={"BB": 0.1},
     )
     text_model.generate("cab", sample)
     text_model.generate("cab", beam)
@@ -62,18 +67,18 @@ def test_a_thousand_values_are_one_graph(text_model):
             top_k=index % 9 + 1,
             top_p=float(rng.uniform(0.1, 0.99)),
             min_p=float(rng.uniform(0.001, 0.2)),
-            max_length=index % 20 + 1,
+            max_length=index % 12 + 1,
             repetition_penalty=float(rng.uniform(1.01, 2)),
             suppress_ids=[4 + index % 5],
         )
         text_model.generate(
             "cab",
             beam,
-            length_penalty=float(rng.uniform(0, 2)),
+            length_penalty=float(rng.uniform(0.01, 2)),
             patience=float(rng.uniform(0.5, 4)),
             coverage_penalty=float(rng.uniform(0.01, 2)),
             diversity_penalty=float(rng.uniform(0, 2)),
-            max_length=index % 20 + 3,
+            max_length=index % 10 + 3,
             min_length=index % 3 + 1,
             bias={"BB": float(rng.uniform(-2, 2)), "CC": 0.1},
             num_hypotheses=index % 2 + 1,
@@ -85,17 +90,29 @@ def test_a_thousand_values_are_one_graph(text_model):
     assert text_model._fed_values.cache_info().currsize <= 64
 
 
+def test_lengths_beyond_the_usual_are_one_graph_more(text_model, pairs):
+    sources = pairs.sources[:9]
+    text_model.generate(sources, max_length=13)
+    graphs = text_model._graphs.cache_info().misses
+    for length in range(13, 60):
+        result = text_model.search(sources, max_length=length)
+        assert result.token_ids.shape == (9, 1, length + 1)
+        assert ((result.token_ids == text_model.end_id).sum(-1) == 1).all()
+    assert text_model._graphs.cache_info().misses == graphs
+
+
 def test_a_stream_of_any_length_and_value_is_one_graph(text_model):
-    settings = GenerationSettings(num_beams=2)
+    settings = GenerationSettings(num_beams=2, length_penalty=0.5)
     list(text_model.stream("cab", settings))
     steps = text_model._steppings.cache_info().misses
     for index, source in enumerate(["a", "fed", "abcdef", "bad"]):
-        values = {"max_length": 3 + index, "length_penalty": 0.1 * index}
+        values = {"max_length": 3 + index, "length_penalty": 0.1 + index}
         texts = list(text_model.stream(source, settings, **values))
         assert texts[-1] == text_model.generate(source, settings, **values)
     text_model.search_tree("face", settings, patience=2.0)
     assert text_model._steppings.cache_info().misses == steps
-    stepping = text_model._steppings(structure_of(settings), False)
+    structure = text_model._structure_of(settings, fixed_shapes=False)
+    stepping = text_model._steppings(structure, False)
     assert stepping._begin.experimental_get_tracing_count() == 1
     assert stepping._step.experimental_get_tracing_count() == 1
 
@@ -109,7 +126,7 @@ def test_compiled_by_xla_lengths_and_top_k_are_rounded_up(transformer_model, tex
     assert structure_of(dataclasses.replace(SAMPLE, top_k=5), True).top_k == 8
     sources = pairs.sources[:9]
     before = text_model._graphs.cache_info().misses
-    for length in (9, 10):
+    for length in (19, 20):
         settings = GenerationSettings(num_beams=2, max_length=length)
         received = text_model.search(sources, settings, jit_compile=True)
         assert received.token_ids.shape == (9, 1, length + 1)
