@@ -16,14 +16,12 @@ State = dict[str, tf.Tensor]
 Carry = dict[str, Any]
 # `step(token (rows,) int32, state) -> (logits (rows, V), entries of the state that changed)`
 Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
-
-# Of a loop; what they are says `Loop`.
+# As `Loop` says.
 Variables = tuple[Any, ...]
 
 # The entry of a state that asks for attention: where the state has it, the step returns the
 # weights over the source `(rows, source_length)` under this name.
 ALIGNMENT = "alignment"
-
 
 # The entry that a search adds to a state that holds what was at each position: `(families,
 # size, length)` int32, of each hypothesis of a family which one of each step so far it goes on
@@ -177,12 +175,11 @@ class Search:
         return self.snapshot(variables).ended
 
     def stream(self) -> Iterator[Snapshot]:
-        """The same loop, run by Python: yields after every step. It builds a graph of its
-        own, for this search alone.
+        """The same loop, run by Python in a graph of this search alone.
 
         Yields:
-            `Snapshot`: the live hypotheses and those that ended; in the last one, the ended
-            ones are the result.
+            `Snapshot` after every step: the live hypotheses and those that ended; in the last
+            one, the ended ones are the result.
 
         Raises:
             ValueError: As `decode`.

@@ -67,8 +67,9 @@ def structure_of(
     """
     top_k, max_length = min(settings.top_k, 1), None
     if settings.max_length is not None and settings.max_length > (usual or 0):
-        most = settings.max_length if longest is None else max(longest, settings.max_length)
-        max_length = min(round_up(settings.max_length), most) if fixed_shapes else 1
+        max_length = round_up(settings.max_length) if fixed_shapes else 1
+        if longest is not None:
+            max_length = min(max_length, max(longest, settings.max_length))
     if fixed_shapes and settings.top_k:
         top_k = 2 ** (settings.top_k - 1).bit_length()
     has_beam = settings.num_beams > 1
