@@ -22,12 +22,19 @@ def lines_of(path: Path | None) -> Iterator[str]:
         InputError: If the file is missing, empty or cannot be read.
     """
     if path is None:
-        yield from _decoded(sys.stdin.buffer)
-        return
-    if not path.exists():
-        raise InputError(f"{path}: no such file. Check the path.")
+        return _decoded(sys.stdin.buffer)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Check the path.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)[:200]}: cannot be read ({error}).") from error
     if path.is_dir():
         raise InputError(f"{path}: a folder; give a file.")
+    return _lines_of(path)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
     is_empty = True
     try:
         opener: Any = gzip.open if path.suffix == ".gz" else open
