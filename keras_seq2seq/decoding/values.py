@@ -37,6 +37,9 @@ DTYPES = {
     "repetition_penalty": tf.float32,
 }
 
+# Sizes are not rounded up beyond it.
+LARGEST = 1_000_000
+
 # Lists of tokens and targets as arrays: what `suppression`, `token_biases` and
 # `AllowedTargets` say.
 TABLES = {
@@ -68,10 +71,11 @@ def structure_of(
     top_k, max_length = min(settings.top_k, 1), None
     if settings.max_length is not None and settings.max_length > (usual or 0):
         max_length = round_up(settings.max_length) if fixed_shapes else 1
+        max_length = min(max_length, max(LARGEST, settings.max_length))
         if longest is not None:
             max_length = min(max_length, max(longest, settings.max_length))
     if fixed_shapes and settings.top_k:
-        top_k = 2 ** (settings.top_k - 1).bit_length()
+        top_k = min(2 ** (settings.top_k - 1).bit_length(), max(LARGEST, settings.top_k))
     has_beam = settings.num_beams > 1
     has_range = settings.min_length > 0 or settings.has_length_ratio
     return GenerationSettings(
