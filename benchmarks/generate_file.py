@@ -4,8 +4,8 @@
     python benchmarks/generate_file.py --lines 5000 --other ../another_checkout
 
 A model with random weights, words of 3 to 15 letters, targets as long as their sources. With
---other the same command of another checkout runs in turns, each a process of its own; `start`
-is a process that answers one line, which every file pays once.
+--other the same command of another checkout, with its `.venv`, runs in turns, each a process of
+its own; `start` is a process that answers one line, which every file pays once.
 """
 
 import os
@@ -24,6 +24,8 @@ from rich.table import Table
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def make_run(folder: Path, architecture: str, hidden_dim: int, words: list[str]) -> None:
@@ -53,11 +55,15 @@ def make_run(folder: Path, architecture: str, hidden_dim: int, words: list[str])
 
 def measure(checkout: Path, run: Path, file: Path, beam: int) -> dict[str, Any]:
     """Seconds to the first line and to the end, of all processors, and the peak in MB."""
-    command = [sys.executable, "-m", "keras_seq2seq", "generate", str(run), "--file", str(file)]
+    python = checkout / ".venv" / "bin" / "python"
+    command = [str(python) if python.exists() else sys.executable, "-m", "keras_seq2seq"]
+    command += ["generate", str(run), "--file", str(file)]
     command += ["--max-length-ratio", "1", "--beam-size", str(beam)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin, first, lines = time.perf_counter(), 0.0, []
-    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=checkout, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
         for line in process.stdout or ():
             first = first or time.perf_counter() - begin
             lines.append(line)
