@@ -77,7 +77,7 @@ class TextGeneration(TextScoring):
         arguments = [self.preprocessor.encoder_inputs([source]), self._fed_values(settings)]
         if prefixes is not None:
             arguments.append(tf.constant(prefixes))
-        structure = self._structure_of(settings, fixed_shapes=False)
+        structure = self._structure_of(settings, False)
         steps = self._steppings(structure, prefixes is not None).run(*arguments)
         size = self._max_length(settings)
         return (

@@ -20,7 +20,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 # Graphs that are kept at most, of the structures used last; each takes some MB.
 MOST_GRAPHS = 32
-# The same of settings, as tensors.
+# The same of settings, as tensors and as structures.
 MOST_SETTINGS = 64
 
 
@@ -32,11 +32,13 @@ class SearchGraphs(IdGeneration):
     _graphs: Any
     _steppings: Any
     _fed_values: Any
+    _structure_of: Any
 
     def _begin_caches(self) -> None:
         self._graphs = lru_cache(MOST_GRAPHS)(self._build_decode_function)
         self._steppings = lru_cache(MOST_GRAPHS)(self._build_stepping)
         self._fed_values = lru_cache(MOST_SETTINGS)(self._tensors_of)
+        self._structure_of = lru_cache(MOST_SETTINGS)(self._build_structure)
 
     def _decode_functions(
         self, settings: GenerationSettings, with_prefixes: bool, jit_compile: bool
@@ -45,7 +47,7 @@ class SearchGraphs(IdGeneration):
         structure = self._structure_of(settings, jit_compile)
         return self._graphs(structure, with_prefixes, jit_compile)
 
-    def _structure_of(self, settings: GenerationSettings, fixed_shapes: bool) -> Any:
+    def _build_structure(self, settings: GenerationSettings, fixed_shapes: bool) -> Any:
         longest = self.decoder.max_length
         longest = None if longest is None else longest - 1
         return structure_of(settings, fixed_shapes, longest, self.max_length - 1)

@@ -111,7 +111,7 @@ def test_a_stream_of_any_length_and_value_is_one_graph(text_model):
         assert texts[-1] == text_model.generate(source, settings, **values)
     text_model.search_tree("face", settings, patience=2.0)
     assert text_model._steppings.cache_info().misses == steps
-    structure = text_model._structure_of(settings, fixed_shapes=False)
+    structure = text_model._structure_of(settings, False)
     stepping = text_model._steppings(structure, False)
     assert stepping._begin.experimental_get_tracing_count() == 1
     assert stepping._step.experimental_get_tracing_count() == 1
