@@ -14,7 +14,7 @@ from keras_seq2seq.training.recipes import check_data, load_recipe
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
-from .generate import attention, generate, print_hypotheses, score, tree
+from .generate import attention, generate, score, tree
 from .options import (
     PATH,
     console,
@@ -23,11 +23,13 @@ from .options import (
     load_tensorflow,
     print_error,
     print_written,
+    printed_warnings,
 )
 from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
 from .runs import run_argument
+from .targets import Writer
 from .train import train
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -129,7 +131,8 @@ def evaluate(
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))
     settings = generation_settings(options)
-    result = evaluate_run(run, pairs, settings, metric)
+    with printed_warnings():
+        result = evaluate_run(run, pairs, settings, metric)
     if module is not None:
         result["parts"] = module.evaluate(run.load_model(), data, settings)
         run.write_json(run.evaluation_file, result)
@@ -203,7 +206,7 @@ def demo(run_dir: Path) -> None:
     paths = [exports / name for name in DEFAULT_FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
-    print_hypotheses(model, DEMO_WORDS, beams[-1])
+    Writer(model, beams[-1]).write(iter(DEMO_WORDS))
     console.print(
         f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
     )

@@ -113,7 +113,7 @@ class _Value(click.ParamType):
 
 
 def _option(declared: Setting) -> Callable:
-    if isinstance(declared.default, tuple):
+    if isinstance(declared.default, tuple) or declared.lines:
         return click.option(
             declared.option,
             declared.name,

@@ -69,7 +69,7 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
             else f"{path} was not exported by this package: no signatures.json."
         )
     description = json.loads(description_file.read_text("utf-8"))
-    settings = GenerationSettings(**description["generation"])
+    settings = GenerationSettings.from_file(description["generation"])
     # The name of a version is a number alone.
     name = f"{path.absolute().parent.name}/{path.name}" if path.name.isdecimal() else path.name
     quantization = description["quantization"]

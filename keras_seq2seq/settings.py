@@ -1,7 +1,8 @@
 """How targets are generated, as one frozen value. Imports no TensorFlow."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from keras_seq2seq.declarations import Settings, option_name, setting
 from keras_seq2seq.errors import InputError
@@ -43,6 +44,10 @@ def _number(text: str, whole: str) -> float:
             "Expected a token, an equals sign and a number, such as the=-1.5. "
             f"Received: {whole!r}."
         ) from None
+
+
+# So that the biases of a whole target stay far from what stands for the impossible.
+MOST_BIAS = 10_000
 
 
 @refuses_other_names
@@ -155,8 +160,8 @@ class GenerationSettings(Settings):
     bias_ids: tuple[tuple[int, float], ...] = setting(
         (), "ID=NUMBER: the same by id.", option="--bias-id", item=id_bias
     )
-    allowed: tuple[str, ...] = setting(
-        (), "File of targets, one a line: nothing else comes out.", lines=True
+    allowed: tuple[str, ...] | None = setting(
+        None, "File of targets, one a line: nothing else comes out.", lines=True
     )
     alignments: bool = setting(False, "Record the attention of every target token.")
     replace_unknown: bool = setting(
@@ -199,8 +204,17 @@ class GenerationSettings(Settings):
                     "The least length must not exceed the greatest. Received: "
                     f"{option_name(least)} {low}, {option_name(greatest)} {high}."
                 )
-        if any(not math.isfinite(number) for _, number in (*self.bias, *self.bias_ids)):
-            raise InputError("A bias must be a finite number; to forbid a token, suppress it.")
+        for _, number in (*self.bias, *self.bias_ids):
+            if not abs(number) <= MOST_BIAS:
+                raise InputError(
+                    f"A bias must be a finite number from -{MOST_BIAS} to {MOST_BIAS}; to "
+                    f"forbid a token, suppress it. Received: {number}."
+                )
+        if self.allowed is not None and not self.allowed:
+            raise InputError(
+                "--allowed must hold at least one target; leave it out to allow all. "
+                "Received: an empty list."
+            )
 
     @property
     def records_alignments(self) -> bool:
@@ -227,3 +241,9 @@ class GenerationSettings(Settings):
             if self.patience != 1:
                 search += f", patience {self.patience:g}"
         return f"{search}, CTC {self.ctc_weight:g}" if self.ctc_weight else search
+
+    @classmethod
+    def from_file(cls, content: Mapping[str, Any]) -> "GenerationSettings":
+        """From what `to_dict` gave, also that of an earlier version, in which an empty list
+        of allowed targets stood for all."""
+        return cls(**{**content, "allowed": content.get("allowed") or None})

@@ -55,6 +55,18 @@ class SignalPreprocessor(Preprocessor):
     def is_one(self, sources: Any) -> bool:
         return is_signal(sources)
 
+    def unreadable(self, source: Any) -> str:
+        if not is_signal(source):
+            return (
+                "must be an array, a `Signal` or the path of a file. Received: "
+                f"{type(source).__name__} {source!r:.40}."
+            )
+        try:
+            signal_length(source, self.sample_rate)
+        except InputError as error:
+            return f"cannot be used: {error}"
+        return ""
+
     def describe_source(self, source: SignalSource) -> str:
         return signal_name(source)
 

@@ -123,6 +123,36 @@ def check_texts(what: str, values: Sequence[Any]) -> None:
             )
 
 
+def why_no_text(value: Any) -> str:
+    """Why this is no string that can be encoded, or an empty string: what follows the name
+    of a value."""
+    if not isinstance(value, str):
+        decode = " Decode it first." if isinstance(value, bytes) else ""
+        return f"must be a string. Received: {type(value).__name__} {value!r:.40}.{decode}"
+    if not value.isascii() and (half := _HALF_PAIRS.search(value)):
+        return f"holds {half[0]!r}, half of a surrogate pair, which is no character."
+    return ""
+
+
+def why_no_source(line: str) -> str:
+    """Why a line cannot be asked of a model, or an empty string; that it is empty, the model
+    says."""
+    try:
+        clean_text(line)
+    except NotText as error:
+        return "" if error.reason == EMPTY else error.reason
+    return ""
+
+
+def as_asked(line: str) -> str:
+    """A line as the readers of pairs take texts: what is asked of a model goes the way that
+    it went in training. What is no text stays as it is, for `why_no_source` to name."""
+    try:
+        return clean_text(line)
+    except NotText as error:
+        return "" if error.reason == EMPTY else line
+
+
 def printable(text: str) -> str:
     """The text with what cannot be printed as escapes, for messages."""
     if text.isprintable():
@@ -142,7 +172,7 @@ def read_text_lines(path: str | Path) -> list[str]:
 
 def split_lines(name: str, content: bytes) -> list[str]:
     """Lines of UTF-8 bytes, as `read_text_lines`; `name` is for messages."""
-    _check_encoding(name, content)
+    check_encoding(name, content)
     text = content.removeprefix(_MARK).decode("utf-8", "surrogateescape")
     if "\r" not in text:
         lines = text.split("\n")
@@ -202,7 +232,8 @@ def one_line_texts(where: str, lines: Sequence[str]) -> list[str]:
     return texts
 
 
-def _check_encoding(name: str, content: bytes) -> None:
+def check_encoding(name: str, content: bytes) -> None:
+    """Raises `InputError` for bytes of UTF-16 or UTF-32, or what begins as these do."""
     encoding = next((e for mark, e in _OTHER_MARKS.items() if content.startswith(mark)), None)
     if encoding is None and b"\0" in content:
         encoding = _encoding_of_zeros(content[:65536])

@@ -27,8 +27,8 @@ from keras_seq2seq.models.frame_embeddings import (
     PictureEmbedding,
     WaveformEmbedding,
 )
-from keras_seq2seq.models.id_generation import backend_generates
 from keras_seq2seq.models.mean_encoder import MeanEncoder
+from keras_seq2seq.models.model_settings import backend_generates
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.pointer_generator import PointerGenerator
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.models.fitting import Fitting
 from keras_seq2seq.models.generation import TextGeneration
-from keras_seq2seq.models.id_generation import check_length
 from keras_seq2seq.models.input_check import check_encoder_inputs
+from keras_seq2seq.models.model_settings import check_length
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
     DECODER_TOKEN_IDS,
@@ -149,8 +148,7 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
             memory = {CTC_MEMORY: encoder_output.memory, CTC_MASK: encoder_output.mask}
             ctc_model = keras.Model(encoder_inputs, {**state, **memory}, name="ctc_encoder")
         self._views = _Views(encoder_model, decoder_model, alignment_model, ctc_model)
-        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
-        self._score_function = lru_cache(maxsize=None)(self._build_score_function)
+        self._begin_caches()
 
     @property
     def encoder_model(self) -> keras.Model:

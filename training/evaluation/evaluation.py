@@ -56,7 +56,8 @@ def evaluate(
 ) -> Evaluation:
     """Decodes every source once and compares.
 
-    A source that is longer than the model takes counts as wrong, with an empty target.
+    A source that the model cannot take, because it is longer than that for example, counts
+    as wrong, with an empty target.
 
     Args:
         model: `Seq2Seq` with a preprocessor.
@@ -68,8 +69,8 @@ def evaluate(
             is right.
     """
     answers = pairs.references()
-    lengths = model.preprocessor.source_lengths(list(answers))
-    fits = (lengths > 0) & (lengths <= model.preprocessor.max_source_length)
+    _, problems = model.source_problems(list(answers), settings)
+    fits = [index not in problems for index in range(len(answers))]
     begin = time.perf_counter()
     generated = iter(
         model.generate([s for s, fit in zip(answers, fits, strict=True) if fit], settings)
