@@ -9,9 +9,10 @@ import click
 
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings import BLEU_TOKENIZERS, GenerationSettings
 from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
 from keras_seq2seq.training.settings import TrainingConfig
+from keras_seq2seq.wording import counted
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
@@ -207,6 +208,11 @@ def _preset_settings(name: str | None) -> dict[str, Any]:
     help="Score of the texts.  [default: of the run]",
 )
 @click.option(
+    "--bleu-tokenizer",
+    type=click.Choice(BLEU_TOKENIZERS),
+    help="How BLEU splits texts.  [default: of the run]",
+)
+@click.option(
     "--recipe", help="Adds the recipe's own evaluation, of all parts of its test data."
 )
 @click.option("--data", type=PATH, help="Data of the recipe.")
@@ -216,6 +222,7 @@ def evaluate(
     run: Any,
     files: tuple[Path, ...],
     metric: str | None,
+    bleu_tokenizer: str | None,
     recipe: str | None,
     data: Path | None,
     source_column: str | None,
@@ -231,6 +238,7 @@ def evaluate(
     Examples:
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv --metric chrf
+      keras-seq2seq evaluate runs/chinese test.tsv --metric bleu --bleu-tokenizer zh
       keras-seq2seq evaluate runs/demo test.csv --source-column en --target-column de
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
@@ -244,7 +252,8 @@ def evaluate(
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))
     settings = GenerationSettings(**given(options))
-    result = evaluate_run(run, pairs, settings, metric)
+    with printed_warnings():
+        result = evaluate_run(run, pairs, settings, metric, bleu_tokenizer, files)
     if module is not None:
         result["parts"] = module.evaluate(run.load_model(), data, settings)
         run.write_json(run.evaluation_file, result)
@@ -253,8 +262,8 @@ def evaluate(
         console.print(result["signature"], highlight=False, soft_wrap=True)
     if "parts" in result:
         console.print(parts_table(result["parts"]))
-    if result["too_long"]:
-        console.print(f"{result['too_long']} sources are longer than the model takes: wrong.")
+    if count := result["too_long"]:
+        console.print(f"{counted(count, 'source')} longer than the model takes: wrong.")
     print_written(run.evaluation_file)
 
 

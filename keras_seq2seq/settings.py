@@ -11,6 +11,20 @@ from typing import Any
 
 from keras_seq2seq.errors import InputError
 
+# How sacrebleu can split texts for BLEU; the last four need something to be installed, or a
+# file that sacrebleu downloads.
+BLEU_TOKENIZERS = (
+    "13a",
+    "intl",
+    "zh",
+    "char",
+    "none",
+    "ja-mecab",
+    "ko-mecab",
+    "flores101",
+    "flores200",
+)
+
 
 def setting(
     default: Any,

@@ -8,7 +8,7 @@ import pytest
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
-from training.evaluation import plural
+from keras_seq2seq.wording import plural
 from training.settings import TrainingConfig
 from training.settings.monitors import cost, mode_of
 

@@ -7,9 +7,13 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.metric_checks import metric_warnings, never_scores
+from keras_seq2seq.metrics import check_metric
 from keras_seq2seq.models import backend_generates
+from keras_seq2seq.wording import counted
 
 from ..settings import TrainingConfig
+from ..settings.monitors import SCORES
 
 # A vocabulary that misses more of the held-out sources than this was built on other text.
 LARGEST_UNKNOWN_SHARE = 0.5
@@ -38,6 +42,21 @@ def check_backend(config: TrainingConfig) -> None:
             )
 
 
+def fitting_metric(config: TrainingConfig, validation: Pairs) -> list[str]:
+    """What makes the metric of a run say little of its validation targets, a line each.
+
+    Raises:
+        InputError: If it cannot be computed here, or is monitored and cannot tell epochs
+            apart.
+    """
+    check_metric(config.metric, config.bleu_tokenizer)
+    references = list(validation.references().values())
+    reason = never_scores(config.metric, references, config.bleu_tokenizer)
+    if reason and config.monitor in SCORES:
+        raise InputError(f"--monitor {config.monitor} cannot choose an epoch here: {reason}.")
+    return metric_warnings(config.metric, references, config.bleu_tokenizer)
+
+
 def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
     """The pairs within the maximum lengths; says how many are left out."""
     sources = preprocessor.source_lengths(pairs.sources)
@@ -54,8 +73,8 @@ def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Consol
         return pairs
     kept = [i for i, fit in enumerate(fits) if fit]
     console.print(
-        f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
-        f"{preprocessor.max_source_length} source {preprocessor.unit} or "
+        f"{len(pairs) - len(kept)} of {counted(len(pairs), f'{name} pair')} left out: longer "
+        f"than {preprocessor.max_source_length} source {preprocessor.unit} or "
         f"{preprocessor.max_target_length} target tokens.",
         highlight=False,
         soft_wrap=True,

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
 from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate
@@ -24,7 +25,7 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import check_backend, fitting, report_overlap, report_unknown
+from .checks import check_backend, fitting, fitting_metric, report_overlap, report_unknown
 from .machine import describe_machine, set_threads
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar
@@ -49,10 +50,13 @@ def train(
         InputError: If data, settings and folder do not fit, or the loss is not a number.
     """
     check_backend(config)
+    notes = fitting_metric(config, splits.validation)
     run.begin(config, splits.train, splits.validation)
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
+    for note in notes:
+        console.print(f"warning: {note}", highlight=False, soft_wrap=True)
     set_threads(config.intra_op_threads, console)
     keras.utils.set_random_seed(config.seed)
     preprocessor = build_preprocessor(config, splits.train)
@@ -98,7 +102,9 @@ def train(
     _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)
 
     decoded = _head(validation, config.validation_decoded)
-    error_rates = DecodedErrorRates(decoded, None, config.metric, config.references)
+    error_rates = DecodedErrorRates(
+        decoded, None, config.metric, config.references, config.bleu_tokenizer
+    )
     held_out = validation_data(preprocessor, validation.sources, validation.targets)
     early_stopping = keras.callbacks.EarlyStopping(
         monitor, patience=config.patience, mode=mode_of(monitor)
@@ -214,7 +220,9 @@ def _measure(
     loss = {"val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"]}
     if not backend_generates():
         return loss
-    values = evaluate(model, decoded, None, config.metric, config.references).values
+    values = evaluate(
+        model, decoded, None, config.metric, config.references, config.bleu_tokenizer
+    ).values
     return {**loss, **{f"val_{name}": value for name, value in values.items()}}
 
 
@@ -241,8 +249,8 @@ def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {len(averaged['epochs'])} epochs: {_describe(config, averaged)}, "
-        f"{'kept' if averaged['kept'] else 'not better'}. "
+        f"Average of {counted(len(averaged['epochs']), 'epoch')}: "
+        f"{_describe(config, averaged)}, {'kept' if averaged['kept'] else 'not better'}. "
     )
 
 
@@ -257,7 +265,7 @@ def _sizes(preprocessor: Any) -> str:
 def _end(config: TrainingConfig) -> str:
     if config.minutes:
         return format_seconds(60 * config.minutes)
-    return f"{config.epochs} epochs"
+    return counted(config.epochs, "epoch")
 
 
 def _say_what_begins(
@@ -272,9 +280,9 @@ def _say_what_begins(
     preprocessor = model.preprocessor
     console.print(
         f"{config.architecture}: {model.count_params():,} parameters; "
-        f"{len(train_pairs):,} training and {len(validation):,} validation pairs; "
+        f"{len(train_pairs):,} training and {counted(len(validation), 'validation pair')}; "
         f"{_sizes(preprocessor)}; "
-        f"{steps} steps an epoch, {_end(config)} at most.",
+        f"{counted(steps, 'step')} an epoch, {_end(config)} at most.",
         highlight=False,
         soft_wrap=True,
     )

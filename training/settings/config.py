@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import check_choices, option_name, setting
+from keras_seq2seq.settings import BLEU_TOKENIZERS, check_choices, option_name, setting
 
 from .monitors import SCORES
 
@@ -167,6 +167,11 @@ class TrainingConfig:
         "Score of generated texts, beside the error rates.",
         choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"),
     )
+    bleu_tokenizer: str = setting(
+        "13a",
+        "How BLEU splits texts: 13a for languages with spaces, zh, ja-mecab, char and others.",
+        choices=BLEU_TOKENIZERS,
+    )
     references: str = setting(
         "source",
         "What a target is right against: all targets that the data has for its source, or "
@@ -232,6 +237,11 @@ class TrainingConfig:
             raise InputError(
                 f"--monitor {self.monitor} needs --metric {SCORES[self.monitor]}. "
                 f"Received: --metric {self.metric}."
+            )
+        if self.bleu_tokenizer != "13a" and not self.metric.startswith("bleu"):
+            raise InputError(
+                "--bleu-tokenizer applies to --metric bleu and bleu_lowercase. Received: "
+                f"--bleu-tokenizer {self.bleu_tokenizer}, --metric {self.metric}."
             )
         unused = ["source_tokenizer", "lowercase_source"] if self.source != "text" else []
         unused += ["sample_rate"] if self.source != "waveform" else []
