@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
     sources, targets = read_lines(source_path), read_lines(target_path)
     if len(sources) != len(targets):
         raise InputError(
-            f"{source_path} has {len(sources)} lines and {target_path} has {len(targets)}; "
+            f"{source_path} has {counted(len(sources), 'line')} and {target_path} has "
+            f"{len(targets)}; "
             "parallel files must have the same number of lines."
         )
     for number, (source, target) in enumerate(zip(sources, targets, strict=True), 1):

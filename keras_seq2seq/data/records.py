@@ -25,6 +25,7 @@ from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.skipped import Skipped
 from keras_seq2seq.data.splits import Splits
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
 
 SOURCE, TARGET = "source", "target"
 
@@ -143,7 +144,8 @@ def read_folder(
         one, other = ([*_lines(file)] for file in found[0])
         if len(one) != len(other):
             raise InputError(
-                f"{found[0][0]} has {len(one)} lines and {found[0][1]} has {len(other)}; "
+                f"{found[0][0]} has {counted(len(one), 'line')} and {found[0][1]} has "
+                f"{len(other)}; "
                 "parallel files must have the same number of lines."
             )
         rows = (

@@ -96,12 +96,14 @@ def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     shown = ", ".join(f"{token!r} ({count})" for token, count in list(unknown.items())[:10])
     if missing > LARGEST_UNKNOWN_SHARE * total:
         raise InputError(
-            f"The vocabulary of the training sources misses {missing} of {total} tokens of the "
-            f"validation sources: {shown}. Train and validate on the same kind of text "
+            f"The vocabulary of the training sources misses {missing} of "
+            f"{counted(total, 'token')} of the validation sources: {shown}. Train and validate on the same kind of text "
             "(check the column order, --lowercase-source and --min-count)."
         )
     console.print(
-        f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
+        f"Unknown in validation sources: {missing} of {counted(total, 'token')}: {shown}.",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data import Pairs
+from keras_seq2seq.wording import counted
 
 # Symbols are few and come again and again: phonemes, actions, digits as words.
 MOST_SYMBOLS = 1000
@@ -54,10 +55,14 @@ def choose_settings(pairs: Pairs, minutes: float) -> tuple[dict[str, Any], list[
     count = len(pairs)
     # Pairs that are seen often need a smaller model, and more noise.
     size = 128 if count < 5_000 or minutes < 2 else 256 if count < 200_000 else 384
-    choose(f"{count:,} pairs in {minutes:g} minutes", hidden_dim=size, embedding_dim=size // 2)
+    choose(
+        f"{counted(count, 'pair')} in {minutes:g} minutes",
+        hidden_dim=size,
+        embedding_dim=size // 2,
+    )
     dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
     batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
-    choose(f"{count:,} pairs", dropout=dropout, batch_size=batch_size)
+    choose(counted(count, "pair"), dropout=dropout, batch_size=batch_size)
     choose("for models of this size", learning_rate=2e-3)
     return settings, reasons
 
