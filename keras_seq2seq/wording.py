@@ -7,7 +7,8 @@ def plural(noun: str) -> str:
         return f"{noun.removesuffix('is')}es"
     if noun.endswith("y") and not noun.endswith(("ay", "ey", "oy", "uy")):
         return f"{noun.removesuffix('y')}ies"
-    if noun.endswith(("s", "x", "ch", "sh")):
+    # Not every "ch": one epoch, two epochs.
+    if noun.endswith(("s", "x", "sh", "tch", "nch", "eech")):
         return f"{noun}es"
     return f"{noun}s"
 

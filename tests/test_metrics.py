@@ -244,8 +244,9 @@ def test_a_metric_that_fits_has_no_warning():
 
 
 def test_a_monitor_that_could_not_choose_is_named():
-    assert "no target has 4 tokens" in never_scores("bleu", [[text] for text in SHORT])
-    assert never_scores("bleu", [[text] for text in SHORT], "char") == ""
+    short = [["good day"], ["yes"]]
+    assert "no target has 4 tokens" in never_scores("bleu", short)
+    assert never_scores("bleu", short, "char") == ""
     assert never_scores("bleu", [["a b c"], ["a b c d"]]) == ""
     assert "letters or digits" in never_scores("rouge", [["..."]])
     assert never_scores("chrf", [["a"]]) == ""

@@ -66,7 +66,7 @@ def test_the_page_needs_no_other_file_and_shows_the_run(run, text_model):
     assert page.count('<div class="example">') == 12
     # Nothing of the data acts as markup.
     assert "<b> AA" not in page and "<i>" not in page.replace("<i>nothing</i>", "")
-    assert "<th>token name</th><td>phoneme</td>" in page
+    assert '<th scope="row">token name</th><td>phoneme</td>' in page
     for character in ("&lt;", "&gt;"):  # Those of "<i>", which the vocabulary lacks.
         assert f"<code>{character}</code> 1" in page
 

@@ -97,7 +97,8 @@ def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     if missing > LARGEST_UNKNOWN_SHARE * total:
         raise InputError(
             f"The vocabulary of the training sources misses {missing} of "
-            f"{counted(total, 'token')} of the validation sources: {shown}. Train and validate on the same kind of text "
+            f"{counted(total, 'token')} of the validation sources: {shown}. Train and "
+            "validate on the same kind of text "
             "(check the column order, --lowercase-source and --min-count)."
         )
     console.print(
