@@ -103,7 +103,7 @@ def labels(tokens: Sequence[str]) -> list[str]:
     """Tokens as labels: spaces and controls visible, very long ones with an ellipsis."""
     shown = []
     for token in tokens:
-        text = "".join(_visible(character) for character in token) or "∅"
+        text = "".join(_visible(character) for character in token)
         if len(text) > LONGEST_LABEL:
             half = LONGEST_LABEL // 2
             text = f"{text[: half - 1]}…{text[-half:]}"

@@ -78,7 +78,7 @@ def test_it_shows_the_last_evaluation(run):
         rate = f"{100 * result['token_error_rate']:.2f} %"
         assert f"<dt>phoneme errors</dt><dd>{rate}</dd>" in page
         assert "<dt>sequences of 2 pairs, greedy</dt><dd>2</dd>" in page
-        assert page.count("<small>source</small>cab") == 2
+        assert page.count("<small>source</small><bdi>cab</bdi>") == 2
     finally:
         run.outputs_file.unlink()
         run.evaluation_file.unlink()

@@ -13,7 +13,14 @@ from rich.table import Column, Table
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metric_checks import metric_warnings
-from keras_seq2seq.metrics import ErrorRates, TextScores, check_metric, error_rates, text_scores
+from keras_seq2seq.metrics import (
+    BLEU_METRICS,
+    ErrorRates,
+    TextScores,
+    check_metric,
+    error_rates,
+    text_scores,
+)
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.wording import counted
 
@@ -161,6 +168,11 @@ def evaluate_run(
     # A run of an older version has none of these settings.
     names = run.config["settings"]
     metric = metric if metric is not None else names.get("metric", "none")
+    if bleu_tokenizer is not None and metric not in BLEU_METRICS:
+        raise InputError(
+            "--bleu-tokenizer applies to --metric bleu and bleu_lowercase. Received: "
+            f"--bleu-tokenizer {bleu_tokenizer}, --metric {metric}."
+        )
     own = names.get("bleu_tokenizer", "13a")
     bleu_tokenizer = bleu_tokenizer if bleu_tokenizer is not None else own
     check_metric(metric, bleu_tokenizer)

@@ -110,16 +110,20 @@ def _differing(
         return section(name, "<p>None.</p>")
     cards = []
     for index in rows[:MOST_SHOWN]:
-        lines = [f"<p><small>source</small> {html.escape(outputs[0][index]['source'])}</p>"]
+        lines = [f"<p><small>source</small> <bdi>{_source(outputs[0][index])}</bdi></p>"]
         for run_name, of_run in zip(names, outputs, strict=True):
             row = of_run[index]
             output, _ = marked(row["output_tokens"], nearest_target(row), _separator(row))
-            lines.append(f"<p><small>{html.escape(run_name)}</small> {output}</p>")
+            lines.append(f"<p><small>{html.escape(run_name)}</small> <bdi>{output}</bdi></p>")
         targets = " / ".join(map(html.escape, outputs[0][index]["targets"]))
-        lines.append(f"<p><small>right</small> {targets}</p>")
+        lines.append(f"<p><small>right</small> <bdi>{targets}</bdi></p>")
         cards.append(f'<div class="example">{"".join(lines)}</div>')
     shown = f"{len(cards):,} of {counted(len(rows), 'source')}."
     return section(name, f'<div class="examples">{"".join(cards)}</div>', shown)
+
+
+def _source(row: dict[str, Any]) -> str:
+    return html.escape(row["source"])
 
 
 def _separator(row: dict[str, Any]) -> str:

@@ -78,9 +78,10 @@ class Group:
 
 def unknown_groups(model: Any, rows: Sequence[dict[str, Any]]) -> list[Group]:
     """Errors by whether the vocabularies have the tokens; empty groups are left out."""
-    of_source = [_lacks_source(model, row["source"]) for row in rows]
-    target_ids = model.preprocessor.target_tokenizer
-    known = set(target_ids.get_vocabulary())
+    unknown = model.preprocessor.source_tokenizer.unknown_token_id
+    ids = model.preprocessor.tokenize_source([row["source"] for row in rows]).to_list()
+    of_source = [unknown in row for row in ids]
+    known = set(model.preprocessor.target_tokenizer.get_vocabulary())
     of_target = [not any(known.issuperset(one) for one in row["target_tokens"]) for row in rows]
     found, counted = [], counts(rows)
     for name, chosen in (
@@ -96,10 +97,6 @@ def unknown_groups(model: Any, rows: Sequence[dict[str, Any]]) -> list[Group]:
             edits, tokens, wrong = inside.sum(0)
             found.append(Group(name, len(inside), edits / max(1, tokens), wrong / len(inside)))
     return found
-
-
-def _lacks_source(model: Any, source: str) -> bool:
-    return bool(model.preprocessor.count_unknown([source]))
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,8 @@ def calibration(rows: Sequence[dict[str, Any]], groups: int = 10) -> Calibration
     Reference:
         [Guo et al., 2017](https://arxiv.org/abs/1706.04599), section 2.
     """
-    kept = [row for row in rows if row.get("log_prob") is not None]
+    # Of a source that was not decoded there is none, and of broken weights no number.
+    kept = [row for row in rows if _is_number(row.get("log_prob"))]
     if not kept:
         return None
     sure = np.exp([row["log_prob"] for row in kept])
@@ -143,3 +141,7 @@ def calibration(rows: Sequence[dict[str, Any]], groups: int = 10) -> Calibration
         sizes,
         float(np.average(distances, weights=sizes)),
     )
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))

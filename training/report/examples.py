@@ -32,8 +32,10 @@ def _card(model: Any, row: dict[str, Any], drawn: str) -> str:
     output, right = marked(row["output_tokens"], nearest_target(row), separator)
     others = len(row["target_tokens"]) - 1
     return (
-        f'<div class="example"><p><small>source</small>{html.escape(row["source"])}</p>'
-        f"<p><small>output</small>{output}</p><p><small>right</small>{right}"
+        '<div class="example"><p><small>source</small>'
+        f"<bdi>{html.escape(row['source'])}</bdi></p>"
+        f"<p><small>output</small><bdi>{output}</bdi></p>"
+        f"<p><small>right</small><bdi>{right}</bdi>"
         f"{f' <small>(or {others} more)</small>' if others else ''}</p>{drawn}</div>"
     )
 
