@@ -172,6 +172,11 @@ def test_a_metric_that_says_little_is_warned_of(run, evaluated, tmp_path):
         evaluated(tmp_path / "short.tsv", ["cab\tCC"], metric="bleu")
 
 
+def test_a_tokenizer_of_bleu_belongs_to_bleu(run):
+    with pytest.raises(InputError, match="--bleu-tokenizer applies to --metric bleu"):
+        evaluate_run(run, Pairs(["cab"], ["CC"]), metric="wer", bleu_tokenizer="char")
+
+
 def test_confusions_are_counted_by_hand():
     rows = [
         {"output_tokens": list("abx"), "target_tokens": [list("abc")]},
