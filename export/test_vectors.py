@@ -46,12 +46,14 @@ def make_test_vectors(
         sources: Sources of the model's own data, if there are some at hand; the vectors are
             chosen among them by length. Else they are made of the vocabulary.
     """
-    own = [source for source in dict.fromkeys(map(str, sources)) if source]
+    own: list[str] = []
+    refused: list[tuple[str, str]] = []
+    taken: Sequence[Any]
     if model.preprocessor.kind == "text":
+        own = [source for source in dict.fromkeys(map(str, sources)) if source]
         taken, refused = _texts(model.preprocessor, own)
     else:
-        taken, refused = _signals(model.preprocessor), []
-        own = []
+        taken = _signals(model.preprocessor)
     run = _runner(content)
     vectors = [_vector(model, settings, run, source) for source in taken]
     vectors += [{"source": source, "refused": reason} for source, reason in refused]
