@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
 
 from .options import (
     PATH,
     console,
-    given,
-    options_of,
+    generation_options,
+    generation_settings,
     printed_warnings,
     run_argument,
 )
@@ -43,7 +42,7 @@ FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "we
     help="Folder node_modules/@litertjs of `npm install @litertjs/core`: the page gets its own "
     "copy.  [default: a public server]",
 )
-@options_of(GenerationSettings)
+@generation_options
 def export(
     run: Any,
     out_dir: Path,
@@ -69,7 +68,7 @@ def export(
     """
     from keras_seq2seq.export import export_formats
 
-    settings = GenerationSettings(**given(options))
+    settings = generation_settings(options)
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
     if litertjs is not None and "web" not in formats:

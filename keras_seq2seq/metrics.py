@@ -307,6 +307,7 @@ _PACKAGES = {
     "rouge": "rouge_score.rouge_scorer",
     "wer": "jiwer",
 }
+# Scores of texts by the name that `--metric` takes.
 TEXT_METRICS = tuple(_PACKAGES)
 _OTHERS: dict[str, Callable[..., TextScores]] = {
     "chrf": _chrf,

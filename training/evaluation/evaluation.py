@@ -165,15 +165,14 @@ def evaluate_run(
     Warns:
         UserWarning: If the metric says little of these targets.
     """
-    # A run of an older version has none of these settings.
-    names = run.config["settings"]
-    metric = metric if metric is not None else names.get("metric", "none")
+    config = run.settings
+    metric = metric if metric is not None else config.selection.metric
     if bleu_tokenizer is not None and metric not in BLEU_METRICS:
         raise InputError(
             "--bleu-tokenizer applies to --metric bleu and bleu_lowercase. Received: "
             f"--bleu-tokenizer {bleu_tokenizer}, --metric {metric}."
         )
-    own = names.get("bleu_tokenizer", "13a")
+    own = config.selection.bleu_tokenizer
     bleu_tokenizer = bleu_tokenizer if bleu_tokenizer is not None else own
     check_metric(metric, bleu_tokenizer)
     evaluated = evaluated_part(run, pairs, files)
@@ -184,7 +183,7 @@ def evaluate_run(
         warnings.warn(line, stacklevel=2)
     model = run.load_model()
     settings = settings or GenerationSettings()
-    by = names.get("references", "source")
+    by = config.selection.references
     found = evaluate(model, pairs, settings, metric, by, bleu_tokenizer)
     lengths = model.preprocessor.source_lengths(list(pairs.references()))
     scores = (
@@ -202,8 +201,8 @@ def evaluate_run(
         "generation": settings.to_dict(),
         "milliseconds_each": 1000 * found.seconds / len(found.texts),
         "tokens_per_second": tokens / found.seconds,
-        "token_name": names["token_name"],
-        "sequence_name": names["sequence_name"],
+        "token_name": config.run.token_name,
+        "sequence_name": config.run.sequence_name,
     }
     run.write_outputs(found.outputs)
     run.write_json(run.evaluation_file, result)

@@ -16,7 +16,6 @@ from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate, evaluated_name
 from ..evaluation.files import evaluated_line, evaluated_part
 from ..run_directory import RunDirectory, write_atomically
-from ..settings import TrainingConfig
 from . import charts
 from .errors import NOTHING, calibration, confusions, counts, unknown_groups
 from .examples import examples
@@ -50,7 +49,8 @@ def write_report(run: RunDirectory) -> Path:
             "again."
         )
     model = run.load_model()
-    metrics, settings = run.read_json(run.metrics_file), run.config["settings"]
+    metrics, config = run.read_json(run.metrics_file), run.settings
+    settings = config.values
     rows, evaluation = _outputs(run, model, settings)
     counted_rows = counts(rows)
     content = page(
@@ -68,7 +68,10 @@ def write_report(run: RunDirectory) -> Path:
             beside(
                 section(
                     "Settings",
-                    facts("those that differ from the defaults", _changed(settings)),
+                    facts(
+                        "those that differ from the defaults",
+                        config.changed or {"all": "as the defaults"},
+                    ),
                 ),
                 section("Machine and data", facts("of the training", _machine(run, metrics))),
             ),
@@ -88,7 +91,7 @@ def _outputs(
     kept = set(list(pairs.references())[:MOST_SOURCES])
     rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
     chosen = Pairs([source for source, _ in rows], [target for _, target in rows])
-    references = settings.get("references", "source")
+    references = settings["references"]
     greedy = GenerationSettings()
     found = evaluate(model, chosen, greedy, references=references)
     return found.outputs, {
@@ -221,12 +224,6 @@ def _unknown(model: Any, rows: Sequence[dict[str, Any]]) -> str:
     ]
     head = ("", "sources", "wrong tokens", "wrong outputs")
     return section("Unknown tokens", said + table("errors by unknown tokens", head, lines))
-
-
-def _changed(settings: dict[str, Any]) -> dict[str, Any]:
-    defaults = TrainingConfig().to_dict()
-    changed = {name: v for name, v in settings.items() if defaults.get(name, None) != v}
-    return changed or {"all": "as the defaults"}
 
 
 def _machine(run: RunDirectory, metrics: dict[str, Any]) -> dict[str, Any]:
