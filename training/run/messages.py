@@ -55,8 +55,8 @@ def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {counted(len(averaged['epochs']), 'epoch')}: {_describe(config, averaged)}, "
-        f"{'kept' if averaged['kept'] else 'not better'}. "
+        f"Average of {counted(len(averaged['epochs']), 'epoch')}: "
+        f"{_describe(config, averaged)}, {'kept' if averaged['kept'] else 'not better'}. "
     )
 
 
