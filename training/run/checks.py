@@ -79,8 +79,8 @@ def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Consol
         return pairs
     kept = [i for i, fit in enumerate(fits) if fit]
     console.print(
-        f"{len(pairs) - len(kept)} of {counted(len(pairs), f'{name} pair')} left out: longer "
-        f"than {preprocessor.max_source_length} source {preprocessor.unit} or "
+        f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
+        f"{preprocessor.max_source_length} source {preprocessor.unit} or "
         f"{preprocessor.max_target_length} target tokens.",
         highlight=False,
         soft_wrap=True,
