@@ -299,6 +299,7 @@ def _package(module: str) -> Any:
         ) from error
 
 
+# Those that split texts by a tokenizer of sacrebleu.
 BLEU_METRICS = ("bleu", "bleu_lowercase")
 _PACKAGES = {
     "bleu": "sacrebleu.metrics",
