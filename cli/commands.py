@@ -9,8 +9,9 @@ import click
 
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings import BLEU_TOKENIZERS, GenerationSettings
 from keras_seq2seq.training.recipes import check_data, load_recipe
+from keras_seq2seq.wording import counted
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
@@ -94,6 +95,11 @@ for command in (
     help="Score of the texts.  [default: of the run]",
 )
 @click.option(
+    "--bleu-tokenizer",
+    type=click.Choice(BLEU_TOKENIZERS),
+    help="How BLEU splits texts.  [default: of the run]",
+)
+@click.option(
     "--recipe", help="Adds the recipe's own evaluation, of all parts of its test data."
 )
 @click.option("--data", type=PATH, help="Data of the recipe.")
@@ -103,6 +109,7 @@ def evaluate(
     run: Any,
     files: tuple[Path, ...],
     metric: str | None,
+    bleu_tokenizer: str | None,
     recipe: str | None,
     data: Path | None,
     source_column: str | None,
@@ -118,6 +125,7 @@ def evaluate(
     Examples:
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv --metric chrf
+      keras-seq2seq evaluate runs/chinese test.tsv --metric bleu --bleu-tokenizer zh
       keras-seq2seq evaluate runs/demo test.csv --source-column en --target-column de
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
@@ -132,7 +140,7 @@ def evaluate(
         pairs = read_data(files, run.source, strict, (source_column, target_column))
     settings = generation_settings(options)
     with printed_warnings():
-        result = evaluate_run(run, pairs, settings, metric)
+        result = evaluate_run(run, pairs, settings, metric, bleu_tokenizer, files)
     if module is not None:
         result["parts"] = module.evaluate(run.load_model(), data, settings)
         run.write_json(run.evaluation_file, result)
@@ -141,8 +149,8 @@ def evaluate(
         console.print(result["signature"], highlight=False, soft_wrap=True)
     if "parts" in result:
         console.print(parts_table(result["parts"]))
-    if result["too_long"]:
-        console.print(f"{result['too_long']} sources are longer than the model takes: wrong.")
+    if count := result["too_long"]:
+        console.print(f"{counted(count, 'source')} longer than the model takes: wrong.")
     print_written(run.evaluation_file)
 
 

@@ -37,12 +37,19 @@ FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "we
 @click.option(
     "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
 )
+@click.option(
+    "--litertjs",
+    type=PATH,
+    help="Folder node_modules/@litertjs of `npm install @litertjs/core`: the page gets its own "
+    "copy.  [default: a public server]",
+)
 @generation_options
 def export(
     run: Any,
     out_dir: Path,
     formats: tuple[str, ...],
     model_name: str | None,
+    litertjs: Path | None,
     **options: Any,
 ) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
@@ -58,14 +65,35 @@ def export(
     Examples:
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
       keras-seq2seq export runs/demo exports/demo --format serving
+      keras-seq2seq export runs/demo exports/demo --format web --litertjs node_modules/@litertjs
     """
     from keras_seq2seq.export import export_formats
 
     settings = generation_settings(options)
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
+    if litertjs is not None and "web" not in formats:
+        raise InputError("--litertjs is of the page; give --format web too.")
     with printed_warnings():
-        export_formats(run.load_model(), out_dir, formats, settings, console, name)
+        export_formats(
+            run.load_model(),
+            out_dir,
+            formats,
+            settings,
+            console,
+            name,
+            sources=_own_sources(run),
+            litertjs=litertjs,
+        )
+
+
+def _own_sources(run: Any) -> list[str]:
+    """Texts that the run holds, for test vectors; none where it has no pairs or signals."""
+    if run.source != "text":
+        return []
+    if not (run.test_file.exists() or run.validation_file.exists()):
+        return []
+    return list(run.test_pairs().references())
 
 
 @click.command(cls=Command)

@@ -1,6 +1,7 @@
 """Several formats of one model, side by side in a folder."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,50 @@ from .serving import export_serving
 from .tflite import export_tflite
 from .web import export_web
 
-# `(model, new path, settings, model name)`.
-Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str], Any]
+
+@dataclass(frozen=True)
+class Extras:
+    """What only some formats take.
+
+    Attributes:
+        sources: Some of the model's data, for test vectors.
+        litertjs: Folder of LiteRT.js, for a page with its own copy.
+    """
+
+    sources: Sequence[Any] = ()
+    litertjs: Path | None = None
+
+
+# `(model, new path, settings, model name, extras)`.
+Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str, Extras], Any]
 
 
 def _tflite(quantization: str) -> Exporter:
-    return lambda model, path, settings, name: export_tflite(
-        model, path, settings, quantization, model_name=name
+    return lambda model, path, settings, name, extras: export_tflite(
+        model, path, settings, quantization, model_name=name, sources=extras.sources
     )
 
 
 EXPORTERS: dict[str, Exporter] = {
-    "saved_model": lambda model, path, settings, name: export_saved_model(
+    "saved_model": lambda model, path, settings, name, _: export_saved_model(
         model, path, settings
     ),
-    "saved_model_xla": lambda model, path, settings, name: export_saved_model(
+    "saved_model_xla": lambda model, path, settings, name, _: export_saved_model(
         model, path, settings, xla_threads=num_threads()
     ),
     "tflite": _tflite("float32"),
     "tflite_float16": _tflite("float16"),
     "tflite_int8": _tflite("int8"),
-    "serving": lambda model, path, settings, name: export_serving(
+    "serving": lambda model, path, settings, name, _: export_serving(
         model, path, settings, model_name=name
     ),
-    "web": lambda model, path, settings, name: export_web(
-        model, path, settings, model_name=name
+    "web": lambda model, path, settings, name, extras: export_web(
+        model,
+        path,
+        settings,
+        model_name=name,
+        litertjs=extras.litertjs,
+        sources=extras.sources,
     ),
 }
 
@@ -55,6 +75,9 @@ def export_formats(
     settings: GenerationSettings,
     console: Console,
     model_name: str = "seq2seq",
+    *,
+    sources: Sequence[Any] = (),
+    litertjs: Path | None = None,
 ) -> None:
     """Writes `folder/FORMAT` for each format and says the size of each.
 
@@ -65,10 +88,13 @@ def export_formats(
         settings: The generation of `serving_default`.
         console: Where it is printed.
         model_name: Name of the model on a server and in a model card.
+        sources: Some of the model's data, for test vectors.
+        litertjs: Folder `node_modules/@litertjs`, which the page gets a copy of.
 
     Raises:
         InputError: If one of them exists, before any is written.
     """
+    extras = Extras(sources, litertjs)
     paths = {name: folder / name for name in formats}
     for name, path in paths.items():
         if path.exists() and name not in ADDS_TO_FOLDER:
@@ -77,7 +103,7 @@ def export_formats(
             )
     for name, path in paths.items():
         with console.status(f"exporting {name}"):
-            written = EXPORTERS[name](model, path, settings, model_name) or path
+            written = EXPORTERS[name](model, path, settings, model_name, extras) or path
         size = sum(file.stat().st_size for file in written.rglob("*") if file.is_file())
         console.print(
             f"Written: {written} ({size / 1e6:.1f} MB)", highlight=False, soft_wrap=True

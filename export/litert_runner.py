@@ -1,10 +1,12 @@
 """Runs an exported folder with LiteRT: needs numpy and ai-edge-litert, nothing else.
 
-A copy of this file and of `plain_tokenizers.py` lies in the folder; there it is a program too:
+A copy of this file, of `plain_tokenizers.py` and of `vector_check.py` lies in the folder; there
+it is a program too:
 
     python litert_runner.py hello world
     python litert_runner.py sound.wav          (a model of sound)
     python litert_runner.py frames.npy         (a model of frames)
+    python litert_runner.py --check            (does the file give what it gave at export?)
 """
 
 import json
@@ -19,8 +21,10 @@ import numpy as np
 
 try:
     from .plain_tokenizers import PlainTokenizer
+    from .vector_check import differences
 except ImportError:  # In an exported folder.
     from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
+    from vector_check import differences  # type: ignore[import-not-found, no-redef]
 
 
 class LiteRTRunner:
@@ -214,8 +218,24 @@ def _lines(text: str) -> list[str]:
     return text.split("\n")[:-1]
 
 
+def check(folder: str | Path) -> list[str]:
+    """What the file of a folder gives otherwise than its `test_vectors.json` expects; none if
+    it is as exported."""
+    runner = LiteRTRunner(folder)
+    text = (Path(folder) / "test_vectors.json").read_text("utf-8")
+    return differences(runner, json.loads(text))
+
+
+def _print_check() -> int:
+    found = check(Path(__file__).parent)
+    print("\n".join(found) if found else "as exported: every test vector agrees")
+    return 1 if found else 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Prints source, tab, log probability, tab, target for each argument or input line."""
+    if list(arguments) == ["--check"]:
+        return _print_check()
     runner = LiteRTRunner(Path(__file__).parent)
     status = 0
     for text in arguments or (line.rstrip("\r\n") for line in sys.stdin):

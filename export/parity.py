@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.wording import counted
 
 from .engines import Engine, keras_engine, open_artefact, peak_megabytes
 
@@ -186,12 +187,12 @@ def print_parity(
     Returns:
         Whether every float32 artefact gives the same tokens, and scores within 1e-4.
     """
-    with console.status(f"{len(sources)} sources through every engine"):
+    with console.status(f"{counted(len(sources), 'source')} through every engine"):
         rows = compare(
             model, artefacts, sources, references=references, threads=threads, memory=memory
         )
     console.print(parity_table(rows))
-    console.print(f"{len(sources)} sources, one a request.", highlight=False)
+    console.print(f"{counted(len(sources), 'source')}, one a request.", highlight=False)
     if json_file:
         content = [
             {

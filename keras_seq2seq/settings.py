@@ -8,7 +8,28 @@ from keras_seq2seq.declarations import Settings, option_name, setting
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.other_names import refuses_other_names
 
-__all__ = ["GenerationSettings", "id_bias", "option_name", "token_number", "word_bias"]
+__all__ = [
+    "BLEU_TOKENIZERS",
+    "GenerationSettings",
+    "id_bias",
+    "option_name",
+    "token_number",
+    "word_bias",
+]
+
+# How sacrebleu can split texts for BLEU; the last four need something to be installed, or a
+# file that sacrebleu downloads.
+BLEU_TOKENIZERS = (
+    "13a",
+    "intl",
+    "zh",
+    "char",
+    "none",
+    "ja-mecab",
+    "ko-mecab",
+    "flores101",
+    "flores200",
+)
 
 # More than any model here was ever asked for; beyond, a machine runs out of memory.
 MOST_BEAMS = 65536

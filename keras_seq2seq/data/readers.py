@@ -14,6 +14,7 @@ from keras_seq2seq.data.text import (
     texts_of_lines,
 )
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
 
 _SEPARATORS = re.compile("[\t\r\n]")
 
@@ -144,7 +145,8 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
     sources, targets = files[source_path], files[target_path]
     if len(sources) != len(targets):
         raise InputError(
-            f"{source_path} has {len(sources)} lines and {target_path} has {len(targets)}; "
+            f"{source_path} has {counted(len(sources), 'line')} and {target_path} has "
+            f"{len(targets)}; "
             "parallel files must have the same number of lines."
         )
     pairs = Pairs([], [], [*range(1, len(sources) + 1)])

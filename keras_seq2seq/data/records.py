@@ -37,6 +37,7 @@ from keras_seq2seq.data.tables import (
 from keras_seq2seq.data.text import CONTROLS, NotText, clean_text, read_text_lines
 from keras_seq2seq.data.translations import po_rows, tmx_rows
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
 
 SOURCE, TARGET = "source", "target"
 
@@ -170,7 +171,8 @@ def read_folder(
         one, other = map(read_text_lines, found[0])
         if len(one) != len(other):
             raise InputError(
-                f"{found[0][0]} has {len(one)} lines and {found[0][1]} has {len(other)}; "
+                f"{found[0][0]} has {counted(len(one), 'line')} and {found[0][1]} has "
+                f"{len(other)}; "
                 "parallel files must have the same number of lines."
             )
         where = f"{found[0][0]}, line"

@@ -152,7 +152,7 @@ def test_a_folder_has_parts_under_any_of_their_names(tmp_path):
     with pytest.raises(InputError, match="no train.en and train.fr. Give the folder"):
         read_folder(tmp_path, "en", "fr")
     (tmp_path / "dev.en").write_text("one\n", "utf-8")
-    with pytest.raises(InputError, match="dev.en has 1 lines and .*dev.de.gz has 3"):
+    with pytest.raises(InputError, match="dev.en has 1 line and .*dev.de.gz has 3"):
         read_folder(tmp_path, "en", "de")
 
 

@@ -41,6 +41,11 @@ def quick(monkeypatch):
     monkeypatch.setattr("export.signatures.TextSignatures.functions", lambda self: {})
     monkeypatch.setattr("export.tflite.convert", lambda *arguments: b"x" * 1000)
     monkeypatch.setattr("export.web._convert", lambda *arguments: b"x" * 1000)
+    vector = {"source": "a", "encoder_token_ids": [4, 3], "token_ids": [[4]], "texts": ["AA"]}
+    for module in ("device_bundle", "web"):
+        monkeypatch.setattr(
+            f"export.{module}.make_test_vectors", lambda *arguments: {"vectors": [vector]}
+        )
 
 
 @pytest.mark.parametrize("export", EXPORTERS)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..run_directory import RunDirectory
-from .evaluation import SCORE_NAMES, plural
+from .evaluation import SCORE_NAMES
+from .files import evaluated_name
 
 
 def results_markdown(runs: Sequence[RunDirectory]) -> str:
@@ -56,8 +58,11 @@ def _model(run: RunDirectory) -> dict[str, str]:
 
 
 def _test(evaluation: dict[str, Any]) -> dict[str, str]:
-    sequences = f"{evaluation['sequences']:,} {plural(evaluation['sequence_name'])}"
-    return {"test": sequences, "search": evaluation["search"]}
+    sequences = counted(evaluation["sequences"], evaluation["sequence_name"])
+    # An older version did not record what was evaluated.
+    file = evaluation.get("evaluated") and evaluated_name(evaluation["evaluated"])
+    shown = {"test": sequences} | ({"of": file} if file else {})
+    return shown | {"search": evaluation["search"]}
 
 
 def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
@@ -86,7 +91,7 @@ def _machine(run: RunDirectory) -> str:
     machine: dict[str, Any] = run.read_json(run.metrics_file)["machine"]
     parts = [
         machine["processor"],
-        f"{machine['cores']} cores",
+        counted(machine["cores"], "core"),
         machine.get("accelerator", ""),
         f"TensorFlow {machine['tensorflow']}",
         f"Keras {machine['keras']}",

@@ -32,6 +32,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         settings: How targets are generated. Defaults to greedy search.
         metric: string. As of `evaluate`. Defaults to `"none"`.
         references: string. As of `evaluate`. Defaults to `"source"`.
+        bleu_tokenizer: string. As of `evaluate`. Defaults to `"13a"`.
     """
 
     def __init__(
@@ -40,15 +41,24 @@ class DecodedErrorRates(keras.callbacks.Callback):
         settings: GenerationSettings | None = None,
         metric: str = "none",
         references: str = "source",
+        bleu_tokenizer: str = "13a",
     ):
         super().__init__()
         self.pairs = pairs
         self.settings = settings
         self.metric = metric
         self.references = references
+        self.bleu_tokenizer = bleu_tokenizer
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        result = evaluate(self.model, self.pairs, self.settings, self.metric, self.references)
+        result = evaluate(
+            self.model,
+            self.pairs,
+            self.settings,
+            self.metric,
+            self.references,
+            self.bleu_tokenizer,
+        )
         if logs is not None:
             logs |= {f"val_{name}": value for name, value in result.values.items()}
 

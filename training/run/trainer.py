@@ -27,6 +27,7 @@ from .callbacks import (
 from .checks import (
     check_backend,
     fitting,
+    fitting_metric,
     report_overlap,
     report_unknown,
     report_unknown_targets,
@@ -62,11 +63,14 @@ def train(
         InputError: If data, settings and folder do not fit, or the loss is not a number.
     """
     check_backend(config)
+    notes = fitting_metric(config, splits.validation)
     own = own or OwnParts()
     run.begin(config, splits.train, splits.validation, own.modules)
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
+    for note in notes:
+        console.print(f"warning: {note}", highlight=False, soft_wrap=True, markup=False)
     set_threads(config.run.intra_op_threads, console)
     keras.utils.set_random_seed(config.run.seed)
     training = _Training(config, run, _prepare(config, splits, run, console, own), console, own)
@@ -207,7 +211,11 @@ class _Training:
         run, selection = self.config.run, self.config.selection
         progress = ProgressBar(self.console, (run.token_name, run.sequence_name), budget)
         error_rates = DecodedErrorRates(
-            self.decoded, None, selection.metric, selection.references
+            self.decoded,
+            None,
+            selection.metric,
+            selection.references,
+            selection.bleu_tokenizer,
         )
         callbacks = [
             *([self.averaged_weights] if self.averaged_weights else []),
@@ -275,7 +283,14 @@ class _Training:
         if not backend_generates():
             return {"val_loss": loss}
         selection = self.config.selection
-        found = evaluate(self.model, self.decoded, None, selection.metric, selection.references)
+        found = evaluate(
+            self.model,
+            self.decoded,
+            None,
+            selection.metric,
+            selection.references,
+            selection.bleu_tokenizer,
+        )
         return {
             "val_loss": loss,
             **{f"val_{name}": value for name, value in found.values.items()},
