@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_output, write_text
 
 from .options import PATH, console, load_tensorflow, print_written
 from .pairs import data_options, read_data
@@ -40,6 +40,8 @@ def inspect(
       keras-seq2seq inspect pairs.tsv
       keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
     """
+    if json_file is not None:
+        check_output(json_file)
     load_tensorflow()
     from keras_seq2seq.data.inspection import inspect_pairs
 
@@ -55,11 +57,7 @@ def inspect(
     for name in parts:
         _print_examples(name, result[name]["suspicious"])
     if json_file is not None:
-        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-        try:
-            json_file.write_text(text, "utf-8")
-        except OSError as error:
-            raise InputError(f"{json_file} cannot be written: {error}.") from error
+        write_text(json_file, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         print_written(json_file)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_folder, check_output
 from keras_seq2seq.settings import GenerationSettings
 
 from .options import (
@@ -37,12 +38,16 @@ FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "we
 @click.option(
     "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
 )
+@click.option(
+    "--overwrite", is_flag=True, help="Replace formats that OUT_DIR has; versions stay."
+)
 @options_of(GenerationSettings)
 def export(
     run: Any,
     out_dir: Path,
     formats: tuple[str, ...],
     model_name: str | None,
+    overwrite: bool,
     **options: Any,
 ) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
@@ -51,7 +56,8 @@ def export(
     for as many threads as this machine has: faster for batches, after seconds for each new
     size. tflite: ids in and out, builtin
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
-    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
+    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
+    with the settings of the version before where no option is given.
     web: a page that generates in the browser.
 
     \b
@@ -59,13 +65,17 @@ def export(
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
       keras-seq2seq export runs/demo exports/demo --format serving
     """
+    check_folder(out_dir)
     from keras_seq2seq.export import export_formats
 
-    settings = GenerationSettings(**given(options))
+    options = given(options)
+    settings = GenerationSettings(**options) if options else None
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
     with printed_warnings():
-        export_formats(run.load_model(), out_dir, formats, settings, console, name)
+        export_formats(
+            run.load_model(), out_dir, formats, settings, console, name, overwrite=overwrite
+        )
 
 
 @click.command()
@@ -108,6 +118,8 @@ def parity(
     """
     if count < 1:
         raise InputError(f"--count must be at least 1. Received: {count}.")
+    if json_file is not None:
+        check_output(json_file)
     if file and pairs:
         raise InputError("Give either --file or --pairs, not both.")
     from keras_seq2seq.data import read_lines

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_output, write_text
 
 from .options import (
     PATH,
@@ -37,6 +37,8 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
       keras-seq2seq evaluate runs/b test.tsv
       keras-seq2seq compare runs/a runs/b
     """
+    if json_file is not None:
+        check_output(json_file)
     load_tensorflow()
     from keras_seq2seq.training.evaluation.comparison import compare_runs, comparison_rows
     from keras_seq2seq.training.run_directory import RunDirectory
@@ -55,7 +57,8 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
         )
     console.print(table)
     if json_file is not None:
-        _write(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
+        write_text(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
+        print_written(json_file)
 
 
 @click.command()
@@ -68,6 +71,8 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
     Example:
       keras-seq2seq results runs/cmudict runs/demo
     """
+    if output is not None:
+        check_output(output)
     load_tensorflow()
     from keras_seq2seq.training.evaluation.results import results_markdown
     from keras_seq2seq.training.run_directory import RunDirectory
@@ -76,7 +81,8 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        write_text(output, text)
+        print_written(output)
 
 
 @click.command()
@@ -95,11 +101,3 @@ def report(run: Any) -> None:
 
     with printed_warnings():
         print_written(write_report(run))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
-    print_written(path)

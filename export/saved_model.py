@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
-from .artefact import write_new
 from .graph import write_graph
 from .servable import check_servable
 from .signal_signatures import source_signatures

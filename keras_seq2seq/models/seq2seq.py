@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.models.generation import TextGeneration
@@ -26,6 +27,7 @@ from keras_seq2seq.models.parts import (
     Encoder,
     State,
 )
+from keras_seq2seq.models.saved_file import check_saved_file
 from keras_seq2seq.token_accuracy import TokenAccuracy
 
 
@@ -53,6 +55,9 @@ class Seq2Seq(TextGeneration, keras.Model):
     vocabulary_size)`, float32 (teacher forcing). `encoder_model` and `decoder_model` are
     functional models of the same layers: they share every weight, before and after training
     and after `keras.models.load_model`, with nothing to rewire.
+
+    Threads may share a model to generate: they take turns. While `fit` or `set_weights`
+    changes it, nothing else may use it.
 
     Args:
         encoder: An `Encoder`, such as `RecurrentEncoder`.
@@ -318,11 +323,14 @@ def load_model(path: str | Path) -> Seq2Seq:
         path: A `.keras` file.
 
     Raises:
-        InputError: If there is no such file, or it holds no `Seq2Seq`.
+        InputError: If there is no such file, it says that it is far larger in memory than on
+            the disk, or it holds no `Seq2Seq`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+    with disk_errors(path, "read"):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+        check_saved_file(path)
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds for a broken file.

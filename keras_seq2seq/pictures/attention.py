@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_seq2seq.data.signals import signal_name
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_output, write_atomically
 from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
 
@@ -76,8 +77,7 @@ def plot_attention(
     if title:
         axes.set_title(title, fontsize=13, pad=12, fontfamily=families)
     figure.colorbar(image, ax=axes, label="attention weight", shrink=0.85)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_atomically(path, figure.savefig)
 
 
 def draw_attention(
@@ -98,6 +98,7 @@ def draw_attention(
         InputError: If the model has no attention, or the format is unknown.
     """
     check_format(Path(path))
+    check_output(path)
     settings = dataclasses.replace(settings or GenerationSettings(), alignments=True)
     hypotheses = model.search([source], settings)
     target = model.texts(hypotheses, [source] if settings.replace_unknown else None)[0][0]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_atomically
 
 FORMATS = (".png", ".svg")
 # Where lines lie on each other, both are seen.
@@ -49,5 +50,4 @@ def plot_accuracy_by_length(
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     row[0].set_ylabel("exactly right (%)")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_atomically(path, figure.savefig)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.decoding.tree import SearchTree
+from keras_seq2seq.files import check_output, write_atomically
 from keras_seq2seq.pictures.attention import check_format
 from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
@@ -81,8 +82,7 @@ def plot_search_tree(
     axes.axis("off")
     if title:
         axes.set_title(title, fontsize=12, fontfamily=families)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_atomically(path, figure.savefig)
 
 
 def draw_search_tree(
@@ -105,6 +105,7 @@ def draw_search_tree(
         InputError: If the format is unknown, or as `generate`.
     """
     check_format(Path(path))
+    check_output(path)
     tree = model.search_tree(source, settings, prefix=prefix)
     tokenizer = model.preprocessor.target_tokenizer
 

@@ -1,6 +1,6 @@
 """Whether one run is better than another: paired bootstrap over the same test sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,10 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates, text_scores, word_edits
 
 from ..run_directory import RunDirectory
+
+# More tell nothing new, and take hours.
+MOST_SAMPLES = 1_000_000
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ def compare_runs(
     Args:
         first: A run that was evaluated.
         second: Another, on the same test pairs.
-        samples: int, at least 1.
-        seed: int. Of the samples.
+        samples: int, from 1 to 1,000,000.
+        seed: int, at least 0. Of the samples.
 
     Returns:
         Of token and sequence error rate, and of BLEU, ROUGE or WER if both runs were evaluated
@@ -65,8 +69,12 @@ def compare_runs(
     Reference:
         [Koehn, 2004](https://aclanthology.org/W04-3250), section 3.
     """
-    if samples < 1:
-        raise InputError(f"--samples must be at least 1. Received: {samples}.")
+    for name, value, low, high in (
+        ("samples", samples, 1, MOST_SAMPLES),
+        ("seed", seed, 0, LARGEST_SEED),
+    ):
+        if not low <= value <= high:
+            raise InputError(f"--{name} must be from {low} to {high}. Received: {value}.")
     outputs = [_read(run) for run in (first, second)]
     if [(row["source"], row["targets"]) for row in outputs[0]] != [
         (row["source"], row["targets"]) for row in outputs[1]
@@ -75,12 +83,16 @@ def compare_runs(
             f"{first.path} and {second.path} were evaluated on different pairs "
             f"({len(outputs[0])} and {len(outputs[1])}). Evaluate both on the same file."
         )
-    generator = np.random.default_rng(seed)
     count = len(outputs[0])
-    drawn = generator.integers(count, size=(samples, count))
-    evaluations = [run.read_json(run.evaluation_file) for run in (first, second)]
+
+    def drawn() -> Iterator[np.ndarray]:
+        generator = np.random.default_rng(seed)
+        # One by one: all at once they can be larger than memory.
+        return (generator.integers(count, size=count) for _ in range(samples))
+
+    evaluations = [run.evaluation() for run in (first, second)]
     return [
-        _compare(name, statistic, drawn)
+        _compare(name, statistic, count, drawn())
         for name, statistic in _statistics(outputs, evaluations).items()
     ]
 
@@ -99,8 +111,10 @@ def _read(run: RunDirectory) -> list[dict[str, Any]]:
     return outputs
 
 
-def _compare(name: str, statistic: Statistic, drawn: np.ndarray) -> Comparison:
-    first, second = statistic(np.arange(drawn.shape[1]))
+def _compare(
+    name: str, statistic: Statistic, count: int, drawn: Iterator[np.ndarray]
+) -> Comparison:
+    first, second = statistic(np.arange(count))
     differences = np.array([np.subtract(*statistic(rows)[::-1]) for rows in drawn])
     difference = second - first
     low, high = np.percentile(differences, (2.5, 97.5))

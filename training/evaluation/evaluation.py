@@ -116,7 +116,11 @@ def evaluate_run(
 
     Returns:
         What the file holds: error rates and scores, the settings, milliseconds a source.
+
+    Raises:
+        InputError: If a file of the run cannot be read, or nothing can be written into it.
     """
+    run.check_writable()
     pairs = pairs if pairs is not None else run.test_pairs()
     model = run.load_model()
     settings = settings or GenerationSettings()

@@ -14,13 +14,15 @@ from rapidfuzz.distance import Levenshtein
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors, write_text
 from keras_seq2seq.pictures import plot_attention
 from keras_seq2seq.settings import GenerationSettings
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate, plural
 from ..evaluation.comparison import counts_of
-from ..run_directory import RunDirectory, write_atomically
+from ..run_directory import RunDirectory
+from ..run_records import METRICS
 from ..settings import TrainingConfig
 from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 
@@ -46,15 +48,21 @@ def write_report(run: RunDirectory) -> Path:
         The file.
 
     Raises:
-        InputError: If the run is not finished.
+        InputError: If the run is not finished, one of its files cannot be read, or the report
+            cannot be written.
     """
-    if not run.metrics_file.exists():
+    with disk_errors(run.path, "read"):
+        is_finished = run.metrics_file.exists()
+    if not is_finished:
+        what = run.held_by or "Give its `train` command again"
         raise InputError(
-            f"{run.path} is not finished: no {run.metrics_file.name}. Give its `train` command "
-            "again."
+            f"{run.path} is not finished: no {run.metrics_file.name}. {what[0].upper()}"
+            f"{what[1:]}."
         )
+    metrics, settings = run.metrics(*METRICS), run.config["settings"]
+    history = run.read_history("loss", "val_loss")
+    run.check_writable()
     model = run.load_model()
-    metrics, settings = run.read_json(run.metrics_file), run.config["settings"]
     outputs, search = _outputs(run, model, settings)
     counts = np.array([counts_of(row) for row in outputs], float).reshape(-1, 3)
     # Worst first; of equals the longer, whose errors tell more.
@@ -64,7 +72,7 @@ def write_report(run: RunDirectory) -> Path:
         title=html.escape(run.path.resolve().name),
         lead=html.escape(_lead(settings, metrics)),
         tiles=_tiles(run, settings, metrics, outputs, counts, search),
-        curves=_curves(run.history, metrics, settings),
+        curves=_curves(history, metrics, settings),
         lengths=_lengths(model, outputs, counts),
         worst=_examples(model, [outputs[i] for i in order[:EXAMPLES]]),
         typical=_examples(model, [outputs[i] for i in order[middle : middle + EXAMPLES]]),
@@ -78,7 +86,7 @@ def write_report(run: RunDirectory) -> Path:
             }
         ),
     )
-    write_atomically(run.report_file, lambda path: path.write_text(page, "utf-8"))
+    write_text(run.report_file, page)
     return run.report_file
 
 
@@ -87,7 +95,7 @@ def _outputs(
 ) -> tuple[list[dict[str, Any]], str]:
     """What an evaluation generated, and its search."""
     if (outputs := run.outputs()) and run.evaluation_file.exists():
-        return outputs, run.read_json(run.evaluation_file)["search"]
+        return outputs, run.evaluation("search")["search"]
     pairs = run.test_pairs()
     kept = set(list(pairs.references())[:MOST_SOURCES])
     rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
@@ -120,7 +128,7 @@ def _tiles(
         (f"{100 * counts[:, 2].mean():.2f} %", f"{settings['sequence_name']} errors"),
     ]
     if run.evaluation_file.exists():
-        evaluation = run.read_json(run.evaluation_file)
+        evaluation = run.evaluation(scores=SCORE_NAMES)
         tiles += [
             (f"{evaluation[name]:.2f}", name.replace("_", " "))
             for name in SCORE_NAMES

@@ -8,11 +8,12 @@ import tensorflow as tf
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
+from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import Seq2Seq, backend_generates
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate
-from ..run_directory import RunDirectory, write_atomically
+from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
 from ..settings.monitors import SCORES, SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE, cost, mode_of
 from .averaging import average_models, epochs_to_average
@@ -46,13 +47,22 @@ def train(
         The summary that `metrics.json` holds.
 
     Raises:
-        InputError: If data, settings and folder do not fit, or the loss is not a number.
+        InputError: If data, settings and folder do not fit, another process trains there, or
+            the loss is not a number.
     """
     check_backend(config)
-    run.begin(config, splits.train, splits.validation)
-    if run.metrics_file.exists() and run.model_file.exists():
+    with run.held():
+        return _train(config, splits, run, console)
+
+
+def _train(
+    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+) -> dict[str, Any]:
+    for line in run.begin(config, splits.train, splits.validation):
+        console.print(line, highlight=False, soft_wrap=True)
+    if run.is_finished:
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
-        return run.read_json(run.metrics_file)
+        return run.metrics()
     set_threads(config.intra_op_threads, console)
     keras.utils.set_random_seed(config.seed)
     preprocessor = build_preprocessor(config, splits.train)
