@@ -28,7 +28,16 @@ ALLOWED = {
 }
 
 # The rooms of `training/` from the ground up: each may import those before it.
-TRAINING = ("settings", "durations", "run_directory", "evaluation", "report", "run", "recipes")
+TRAINING = (
+    "settings",
+    "durations",
+    "run_records",
+    "run_directory",
+    "evaluation",
+    "report",
+    "run",
+    "recipes",
+)
 
 
 def python_files(*folders):

@@ -74,7 +74,8 @@ def compare_runs(
         ("seed", seed, 0, LARGEST_SEED),
     ):
         if not low <= value <= high:
-            raise InputError(f"--{name} must be from {low} to {high}. Received: {value}.")
+            bound = f"at least {low}" if value < low else f"at most {high}"
+            raise InputError(f"--{name} must be {bound}. Received: {value}.")
     outputs = [_read(run) for run in (first, second)]
     if [(row["source"], row["targets"]) for row in outputs[0]] != [
         (row["source"], row["targets"]) for row in outputs[1]
