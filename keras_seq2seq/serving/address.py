@@ -80,7 +80,7 @@ def parse_address(url: str) -> Address:
     raise InputError(
         "A URL must look like http://localhost:8501/v1/models/MODEL or "
         "grpc://localhost:8500/MODEL, with /versions/NUMBER or /labels/NAME where wanted. "
-        f"Received: {url!r:.200}{why}."
+        f"Received: {repr(url)[:200]}{why}."
     )
 
 
@@ -104,12 +104,11 @@ class Credentials:
     def check(self, address: Address) -> None:
         """Raises `InputError` for what cannot be sent, or not to this address."""
         for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not (
-                value.isascii() and value.isprintable()
-            ):
+            printable = value.isascii() and value.isprintable()
+            if not printable or not _HEADER_NAME.fullmatch(name):
                 raise InputError(
                     "A header must look like `Name: value`, in printable ASCII. Received one "
-                    f"called {name!r:.60}."  # Its value may be a secret.
+                    f"called {repr(name)[:60]}."  # Its value may be a secret.
                 )
         files = (self.ca_file, self.certificate_file, self.key_file)
         if any(files) and not address.is_secure:

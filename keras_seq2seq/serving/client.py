@@ -134,7 +134,7 @@ class Client:
         """
         if isinstance(sources, str | bytes):
             raise InputError(
-                f"Sources must be a list. Received: {type(sources).__name__} {sources!r:.40}."
+                f"Sources must be a list. Received: {type(sources).__name__} {repr(sources)[:40]}."
             )
         if not len(sources):
             return []
@@ -205,7 +205,7 @@ def _check(inputs: dict[str, list[Any]], sources: int) -> None:
                 continue
             if not -(2**31) <= value < 2**31 or not math.isfinite(value):
                 raise InputError(
-                    f"{name} must be a number of 32 bits. Received: {value!r:.40}."
+                    f"{name} must be a number of 32 bits. Received: {str(value)[:40]}."
                 )
     if "prefix" in inputs and len(inputs["prefix"]) != sources:
         raise InputError(
