@@ -79,7 +79,7 @@ class LiteRTRunner:
         """
         if not isinstance(text, str):
             raise ValueError(
-                f"A source must be one string. Received: {type(text).__name__} {repr(text)[:40]}."
+                f"A source must be one string. Received: {type(text).__name__} {text!r:.40}."
             )
         source = self.description["source"]
         pieces = self.split(text)
@@ -105,7 +105,7 @@ class LiteRTRunner:
         if not isinstance(source, np.ndarray | str | Path):
             raise ValueError(
                 "A source must be an array or the path of a file. Received: "
-                f"{type(source).__name__} {repr(source)[:40]}."
+                f"{type(source).__name__} {source!r:.40}."
             )
         own = self.description["source"]
         array = source if isinstance(source, np.ndarray) else self._load(Path(source))

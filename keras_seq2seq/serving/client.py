@@ -134,7 +134,7 @@ class Client:
         """
         if isinstance(sources, str | bytes):
             raise InputError(
-                f"Sources must be a list. Received: {type(sources).__name__} {repr(sources)[:40]}."
+                f"Sources must be a list. Received: {type(sources).__name__} {sources!r:.40}."
             )
         if not len(sources):
             return []
