@@ -9,8 +9,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from cli.pairs import read_splits
 from keras_seq2seq.cli import main
+from keras_seq2seq.errors import InputError
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
@@ -443,15 +443,29 @@ def test_damaged_records_are_one_line(run_dir, tsv, tmp_path, file):
             assert one_line_error(invoke(*command)), command
 
 
-def test_a_finished_run_without_its_metrics_is_not_trained_over(run_dir, tsv, tmp_path):
+def test_a_finished_run_without_its_metrics_is_not_trained_over(
+    run_dir, tsv, tmp_path, monkeypatch
+):
     run = tmp_path / "run"
-    assert invoke("train", tsv, "--run-dir", run, "--epochs", "0").exit_code == 2
-    assert not run.exists()
-    data = read_splits((tsv,), None, None, TrainingConfig(), False, (None, None))
-    RunDirectory(run).begin(TrainingConfig(), data.train, data.validation)
+
+    def stop(*arguments):
+        raise InputError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_seq2seq.training.run.trainer.build_preprocessor", stop)
+        assert "stopped" in one_line_error(invoke("train", tsv, "--run-dir", run))
     shutil.copy(run_dir / "model.keras", run)
     (run / "history.jsonl").write_text('{"epoch": 1, "loss": 1.0, "val_loss": 1.0}\n')
     before = snapshot(run)
     line = one_line_error(invoke("train", tsv, "--run-dir", run))
     assert "holds history.jsonl and model.keras of a training, but neither" in line
-    assert {k: v for k, v in snapshot(run).items() if k != run} == before
+    assert snapshot(run) == before
+
+
+def test_an_error_before_the_first_step_is_not_hidden(run_dir, tsv, tmp_path, monkeypatch):
+    def fail(*arguments, **others):
+        raise RuntimeError("before any callback")
+
+    monkeypatch.setattr("keras_seq2seq.models.Seq2Seq.fit", fail)
+    result = invoke("train", tsv, "--run-dir", tmp_path / "run", *SMALL)
+    assert "before any callback" in str(result.exception)

@@ -83,10 +83,9 @@ class Client:
         key_file: str | Path | None = None,
     ):
         if not 0 < timeout_seconds <= LONGEST_SECONDS:
-            raise InputError(
-                f"A time-out must be above 0 s and at most {LONGEST_SECONDS} s. Received: "
-                f"{timeout_seconds}."
-            )
+            too_long = timeout_seconds > LONGEST_SECONDS
+            bound = f"at most {LONGEST_SECONDS}" if too_long else "above 0"
+            raise InputError(f"A time-out must be {bound} s. Received: {timeout_seconds}.")
         address = parse_address(url)
         credentials = Credentials(dict(headers or {}), ca_file, certificate_file, key_file)
         credentials.check(address)
