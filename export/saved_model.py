@@ -24,7 +24,7 @@ def export_saved_model(
     """Writes the model, its tokenizers and its decoding loop as a SavedModel.
 
     It runs with `tensorflow` alone, without Keras and this package; the vocabularies are in
-    `assets/`. Signatures: `serving_default`, `generate`, `score`, `encode` and `decode_step`,
+    `assets/`. Threads may share it once it is loaded. Signatures: `serving_default`, `generate`, `score`, `encode` and `decode_step`,
     as in `export.signatures`.
 
     Args:

@@ -1,5 +1,7 @@
-"""The real `export`, killed at each change that it makes, then given again."""
+"""Several formats of one model: what is said, replaced, kept, and left by a kill."""
 
+import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +14,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from tests.kills import count_changes, kill_after
 
+DESCRIPTION = Path("assets.extra") / "signatures.json"
 FORMATS = ["saved_model", "tflite", "serving", "web"]
 
 
@@ -52,6 +55,70 @@ def export(model, path, overwrite=False, formats=FORMATS):
     console = Console(quiet=True)
     settings = GenerationSettings(2, 2)
     export_formats(model, path, formats, settings, console, "m", overwrite=overwrite)
+
+
+def said(model, path, settings, formats, **others):
+    console = Console(file=io.StringIO(), width=400)
+    try:
+        export_formats(model, path, formats, settings, console, "m", **others)
+    except InputError as error:
+        return console.file.getvalue(), str(error)
+    return console.file.getvalue(), ""
+
+
+def test_a_new_version_has_the_settings_of_the_one_before(quick, text_model, tmp_path):
+    first = GenerationSettings(4, 2, alignments=True)
+    output, _ = said(text_model, tmp_path, first, ["serving"])
+    assert f"{tmp_path}/serving/m/1 (" in output and "version 1 of m" in output
+    assert "beam 4: --beam-size 4 --n-best 2 --alignments" in output
+    output, _ = said(text_model, tmp_path, None, ["serving"])
+    assert "Settings as in version 1: beam 4: --beam-size 4" in output
+    assert "version 2 of m; beam 4: --beam-size 4 --n-best 2 --alignments" in output
+    output, _ = said(text_model, tmp_path, GenerationSettings(), ["serving"])
+    assert "version 3 of m; greedy: every setting its default" in output
+    described = [
+        json.loads((tmp_path / "serving" / "m" / name / DESCRIPTION).read_text())["generation"]
+        for name in "123"
+    ]
+    assert described == [first.to_dict(), first.to_dict(), GenerationSettings().to_dict()]
+    (tmp_path / "serving" / "m" / "3" / DESCRIPTION).write_text("{")
+    output, error = said(text_model, tmp_path, None, ["serving"])
+    assert "signatures.json is damaged" in error and not output
+
+
+def test_one_format_that_exists_does_not_stop_the_others(quick, text_model, tmp_path):
+    said(text_model, tmp_path, None, ["tflite"])
+    before = contents(tmp_path)
+    output, error = said(text_model, tmp_path, None, ["tflite", "saved_model"])
+    assert f"Written: {tmp_path}/saved_model (" in output
+    assert error == (
+        f"{tmp_path}/tflite exists and was left as it is. Choose another folder, delete it, or "
+        "give --overwrite."
+    )
+    assert contents(tmp_path, but={"saved_model"}) == before
+
+
+def test_only_an_export_is_overwritten(quick, text_model, tmp_path):
+    said(text_model, tmp_path, None, ["tflite"])
+    old = contents(tmp_path)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "thesis.txt").write_text("mine")
+    before = contents(tmp_path)
+    beam = GenerationSettings(3)
+    _, error = said(text_model, tmp_path, beam, ["tflite", "web"], overwrite=True)
+    assert "web is no export of this program, so it is not overwritten" in error
+    assert contents(tmp_path) == before
+    _, error = said(text_model, tmp_path, beam, ["tflite"], overwrite=True)
+    assert not error and contents(tmp_path, but={"web"}) != old
+
+
+def test_what_others_left_is_named_and_left(quick, text_model, tmp_path):
+    left = [tmp_path / ".unfinished-x", tmp_path / "serving" / "m" / ".unfinished-y"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    output, _ = said(text_model, tmp_path, None, ["serving"])
+    for folder in left:
+        assert f"{folder} was left unfinished by somebody" in output and folder.exists()
 
 
 def contents(folder, but=()):
