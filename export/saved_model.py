@@ -24,8 +24,8 @@ def export_saved_model(
     """Writes the model, its tokenizers and its decoding loop as a SavedModel.
 
     It runs with `tensorflow` alone, without Keras and this package; the vocabularies are in
-    `assets/`. Threads may share it once it is loaded. Signatures: `serving_default`, `generate`, `score`, `encode` and `decode_step`,
-    as in `export.signatures`.
+    `assets/`. Signatures: `serving_default`, `generate`, `score`, `encode` and `decode_step`,
+    as in `export.signatures`. Threads may share it once it is loaded.
 
     Args:
         model: `Seq2Seq` with a preprocessor, or `Seq2SeqLMGeneration` with one.
