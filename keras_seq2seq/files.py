@@ -129,12 +129,8 @@ def aside(path: Path) -> Iterator[Path]:
         try:
             new = [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
-            folder = path.parent / f"{_name_of_process()}-{uuid.uuid4().hex[:8]}"
-            folder.mkdir()
-            try:
+            with _folder_in(path.parent) as folder:
                 yield folder / path.name
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
         except BaseException:
             for parent in new:
                 with contextlib.suppress(OSError):  # Another writer may use it by now.
@@ -166,8 +162,19 @@ def check_folder(path: str | Path) -> None:
         nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
         if not nearest.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), nearest)
-        with aside(nearest / "check") as new:
-            new.write_bytes(b"\n")
+        with _folder_in(nearest) as folder:
+            (folder / "check").write_bytes(b"\n")
+
+
+@contextmanager
+def _folder_in(parent: Path) -> Iterator[Path]:
+    """A new folder of this process, removed in the end."""
+    folder = parent / f"{_name_of_process()}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_file(path: Path) -> None:
@@ -203,8 +210,10 @@ def reason_of(error: BaseException) -> str | None:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
         return error.message or str(error)
-    # What is raised while a file is closed after the first error.
-    return reason_of(error.__context__) if error.__context__ is not None else None
+    # What an archive raises while it is closed after the first error.
+    if isinstance(error, RuntimeError | ValueError) and error.__context__ is not None:
+        return reason_of(error.__context__)
+    return None
 
 
 def shown(path: Path) -> Path:

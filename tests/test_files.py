@@ -76,6 +76,17 @@ def test_errors_of_hdf5_are_errors_of_the_disk(tmp_path, error):
         write_atomically(tmp_path / "weights.h5", fail)
 
 
+def test_what_an_archive_raises_while_it_is_closed_hides_nothing(tmp_path):
+    def fail(new):
+        try:
+            raise OSError(28, "No space left on device")
+        finally:
+            raise ValueError("Can't close the ZIP file while there is an open handle on it.")
+
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        write_atomically(tmp_path / "model.keras", fail)
+
+
 def test_links_stay_links_and_devices_devices(tmp_path):
     (tmp_path / "file").write_text("old")
     (tmp_path / "link").symlink_to("file")
@@ -179,9 +190,9 @@ def test_what_may_not_be_searched_or_written_is_told(tmp_path):
     lines = done.stdout.replace(f"{tmp_path}/", "").splitlines()
     assert lines[:4] == [
         "closed/deep/file cannot be written: Permission denied",
-        "read_only/check cannot be written: Permission denied",
+        "read_only cannot be written: Permission denied",
         "read_only_file may not be written by you. Choose another file.",
-        "read_only/check cannot be written: Permission denied",
+        "read_only cannot be written: Permission denied",
     ]
     assert lines[4] in ("fine []", "closed cannot be read: Permission denied")
 
