@@ -242,7 +242,8 @@ def evaluate(
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
-    run.check_writable()
+    with printed_warnings():
+        run.check_writable()
     module = load_recipe(recipe) if recipe is not None else None
     if module is not None and not hasattr(module, "evaluate"):
         raise InputError(f"The recipe {recipe} has no evaluation of its own.")

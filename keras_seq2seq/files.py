@@ -139,7 +139,8 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 def check_output(path: str | Path) -> None:
-    """Finds out before the work whether the file `path` could be written after it.
+    """Finds out before the work whether the file `path` could be written after it; removes
+    what a killed writer of ours left beside it.
 
     Raises:
         InputError: If not.
@@ -148,7 +149,9 @@ def check_output(path: str | Path) -> None:
     with disk_errors(path):
         _check_file(path)
         if not path.exists() or path.is_file():
-            check_folder(Path(os.path.realpath(path)).parent)
+            parent = Path(os.path.realpath(path)).parent
+            check_folder(parent)
+            clear_leftovers(parent)
 
 
 def check_folder(path: str | Path) -> None:

@@ -22,6 +22,7 @@ logs/               TensorBoard
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,7 +130,7 @@ class RunDirectory:
         if self.is_finished:
             return []
         self._check_resumable()
-        self.check_writable()
+        check_folder(self.path)
         folders = (self.path, self.checkpoint, self.epochs)
         folders += (self.path / "vocabulary", self.path / "signals")
         return [line for folder in folders for line in clear_leftovers(folder)]
@@ -166,8 +167,11 @@ class RunDirectory:
             )
 
     def check_writable(self) -> None:
-        """Raises `InputError` if nothing can be written into the run, before any work."""
+        """Raises `InputError` if nothing can be written into the run, before any work; warns
+        of what others left unfinished in it."""
         check_folder(self.path)
+        for line in clear_leftovers(self.path):
+            warnings.warn(line, stacklevel=2)
 
     @property
     def is_finished(self) -> bool:
