@@ -315,13 +315,15 @@ def lock(file: Path, folder: Path) -> Iterator[None]:
     try:
         me = {"host": socket.gethostname(), "process": os.getpid()}
         since = time.strftime("%Y-%m-%d %H:%M:%S %z")
-        with disk_errors(file):
+        with contextlib.suppress(OSError):  # On a full disk it is a lock without a name.
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps({**me, "since": since}).encode(), 0)
         yield
     finally:
-        file.unlink(missing_ok=True)
-        os.close(handle)
+        try:
+            file.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
 
 
 def _open_locked(file: Path, folder: Path) -> int:

@@ -22,6 +22,7 @@ logs/               TensorBoard
 import hashlib
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -97,8 +98,8 @@ class RunDirectory:
                 run, or it cannot be written. Nothing is changed then.
         """
         self._check_own()
-        if self.is_finished:  # Nothing is written then; it may be read only.
-            yield
+        if self.is_finished and not os.access(self.path, os.W_OK):
+            yield  # Nothing is written then.
             return
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -125,12 +126,12 @@ class RunDirectory:
         self._check_own()
         if not self.config_file.exists():
             self.write_json(self.config_file, record)
-            return []
         self._check_same(self.config, record)
         if self.is_finished:
-            return []
-        self._check_resumable()
-        check_folder(self.path)
+            self.remove_checkpoint()  # A kill can fall between the end and this.
+        else:
+            self._check_resumable()
+            check_folder(self.path)
         folders = (self.path, self.checkpoint, self.epochs)
         folders += (self.path / "vocabulary", self.path / "signals")
         return [line for folder in folders for line in clear_leftovers(folder)]
@@ -172,6 +173,10 @@ class RunDirectory:
         check_folder(self.path)
         for line in clear_leftovers(self.path):
             warnings.warn(line, stacklevel=2)
+
+    def remove_checkpoint(self) -> None:
+        """A finished run needs only its best model."""
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     @property
     def is_finished(self) -> bool:

@@ -1,7 +1,6 @@
 """Keras callbacks of a run; each can be used alone with any `fit`."""
 
 import math
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -276,4 +275,4 @@ class RunState(keras.callbacks.Callback):
 
     def finish(self) -> None:
         """Removes the checkpoint: the finished run needs only its best model."""
-        shutil.rmtree(self.run.checkpoint, ignore_errors=True)
+        self.run.remove_checkpoint()
