@@ -22,16 +22,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .errors import InputError
 
-fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 UNFINISHED = ".unfinished-"
 _OWNED = re.compile(

@@ -19,7 +19,7 @@ MOST_BYTES = 1 << 30
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A request with keys in its headers goes nowhere but where it was sent."""
 
-    def redirect_request(self, *arguments: Any) -> None:
+    def redirect_request(self, *arguments: Any, **others: Any) -> None:
         return None
 
 
