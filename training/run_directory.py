@@ -25,7 +25,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -102,9 +102,15 @@ class RunDirectory:
             yield  # Nothing is written then.
             return
         with disk_errors(self.path):
+            is_new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
-        with lock(self.lock_file, self.path):
-            yield
+        try:
+            with lock(self.lock_file, self.path):
+                yield
+        finally:
+            if is_new:
+                with suppress(OSError):  # Not empty: something came of it.
+                    self.path.rmdir()
 
     @property
     def held_by(self) -> str | None:
