@@ -8,13 +8,13 @@ import click
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_folder, check_output
-from keras_seq2seq.settings import GenerationSettings
 
 from .options import (
     PATH,
     console,
+    generation_options,
+    generation_settings,
     given,
-    options_of,
     printed_warnings,
     run_argument,
 )
@@ -41,7 +41,7 @@ FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "we
 @click.option(
     "--overwrite", is_flag=True, help="Replace formats that OUT_DIR has; versions stay."
 )
-@options_of(GenerationSettings)
+@generation_options
 def export(
     run: Any,
     out_dir: Path,
@@ -68,8 +68,7 @@ def export(
     check_folder(out_dir)
     from keras_seq2seq.export import export_formats
 
-    options = given(options)
-    settings = GenerationSettings(**options) if options else None
+    settings = generation_settings(options) if given(options) else None
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
     with printed_warnings():

@@ -48,7 +48,7 @@ def read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def settings_of(description: dict[str, Any], path: Path) -> GenerationSettings:
+def generation_of(description: dict[str, Any], path: Path) -> GenerationSettings:
     """The settings that an artefact was made with; `path` is for the message."""
     try:
         return GenerationSettings(**description["generation"])

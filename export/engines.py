@@ -17,7 +17,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
-from .description import ADVICE, read_description, settings_of
+from .description import ADVICE, generation_of, read_description
 from .litert_runner import LiteRTRunner
 
 # One source, text or array -> its target texts and their log probabilities, the best first.
@@ -53,7 +53,7 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
         InputError: If it is none that this package wrote, or damaged.
     """
     description = read_description(path)
-    settings = settings_of(description, path)
+    settings = generation_of(description, path)
     # The name of a version is a number alone.
     name = f"{path.absolute().parent.name}/{path.name}" if path.name.isdecimal() else path.name
     quantization = str(description.get("quantization"))

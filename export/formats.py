@@ -1,19 +1,19 @@
 """Several formats of one model, side by side in a folder."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from keras_seq2seq.declarations import settings_of
 from keras_seq2seq.decoding import num_threads
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_folder, clear_leftovers, disk_errors, replace_folder
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.settings import GenerationSettings, option_name
+from keras_seq2seq.settings import GenerationSettings
 
-from .description import read_description, settings_of
+from .description import generation_of, read_description
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
 from .tflite import export_tflite
@@ -123,7 +123,7 @@ def _settings_before(folder: Path, console: Console) -> GenerationSettings:
     version = last_version(folder)
     if version is None:
         return GenerationSettings()
-    settings = settings_of(read_description(folder / str(version)), folder / str(version))
+    settings = generation_of(read_description(folder / str(version)), folder / str(version))
     _say(
         console,
         f"Settings as in version {version}: {_options(settings)}. Give others as options, such "
@@ -147,14 +147,13 @@ def _say_written(
 def _options(settings: GenerationSettings) -> str:
     """The search and the options that differ from their defaults."""
     shown = []
-    for item in dataclasses.fields(settings):
-        value = getattr(settings, item.name)
-        if value == item.default:
+    for name, declared in settings_of(GenerationSettings).items():
+        value = getattr(settings, name)
+        if value == declared.default:
             continue
-        name = item.metadata["option"] or option_name(item.name)
         if isinstance(value, tuple):
             value = f"({len(value)} given)"
-        shown.append(name if value is True else f"{name} {value}")
+        shown.append(declared.option if value is True else f"{declared.option} {value}")
     return f"{settings.description}: {' '.join(shown) or 'every setting its default'}"
 
 

@@ -1,7 +1,7 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings and fingerprint of the training data
+config.json         settings in sections, where each came from, fingerprint of the data
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -34,6 +34,7 @@ import numpy as np
 
 from keras_seq2seq.data.readers import Pairs, read_pairs
 from keras_seq2seq.data.signals import Signal
+from keras_seq2seq.declarations import option_name
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import (
     check_folder,
@@ -45,7 +46,6 @@ from keras_seq2seq.files import (
     write_atomically,
     write_text,
 )
-from keras_seq2seq.settings import option_name
 
 from .run_records import (
     CHECKPOINT,
@@ -59,6 +59,7 @@ from .run_records import (
     read_records,
 )
 from .settings import TrainingConfig
+from .settings.files import recorded
 
 
 class RunDirectory:
@@ -128,11 +129,15 @@ class RunDirectory:
                 is not a run, a trained model without what a resume needs, or cannot be
                 written. Nothing in it is changed then.
         """
-        record = {"settings": config.to_dict(), "data": fingerprint(train, validation)}
+        record = {
+            "settings": config.to_dict(),
+            "origins": dict(config.origins),
+            "data": fingerprint(train, validation),
+        }
         self._check_own()
         if not self.config_file.exists():
             self.write_json(self.config_file, record)
-        self._check_same(self.config, record)
+        self._check_same(config, str(record["data"]))
         if self.is_finished:
             self.remove_checkpoint()  # A kill can fall between the end and this.
         else:
@@ -190,15 +195,14 @@ class RunDirectory:
         with disk_errors(self.path, "read"):
             return self.metrics_file.exists() and self.model_file.exists()
 
-    def _check_same(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        # What an older version did not record, it did as the default does today.
-        settings = TrainingConfig().to_dict() | old["settings"]
+    def _check_same(self, config: TrainingConfig, data: str) -> None:
+        data_then, old = self.config["data"], self.settings.values
         differences = [
-            f"{option_name(name)} was {settings[name]!r} and is now {value!r}"
-            for name, value in new["settings"].items()
-            if settings[name] != value
+            f"{option_name(name)} was {old[name]!r} and is now {value!r}"
+            for name, value in config.values.items()
+            if name in old and old[name] != value
         ]
-        if old["data"] != new["data"]:
+        if data_then != data:
             differences.append("the training or validation data has changed")
         if differences:
             raise InputError(
@@ -233,11 +237,14 @@ class RunDirectory:
             ) from error
 
     @property
+    def settings(self) -> TrainingConfig:
+        """The settings of the run, as `recorded` reads them."""
+        return recorded(self.config_file)
+
+    @property
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
-        if not self.config_file.exists():
-            return "text"
-        return self.config["settings"].get("source", "text")
+        return self.settings.data.source if self.config_file.exists() else "text"
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -291,17 +298,18 @@ class RunDirectory:
     def write_pairs(self, path: Path, pairs: Pairs) -> None:
         """Writes pairs as a TSV. A `Signal` is written to `signals/` and named by that path;
         a file by its absolute path."""
-        sources = [self._written(source) for source in pairs.sources]
+        kind = self.source
+        sources = [self._written(source, kind) for source in pairs.sources]
         rows = zip(sources, pairs.targets, strict=True)
         write_text(path, "".join(f"{source}\t{target}\n" for source, target in rows))
 
-    def _written(self, source: Any) -> str:
+    def _written(self, source: Any, kind: str) -> str:
         if isinstance(source, Signal):
             file = self.path / "signals" / f"{quote(source.name, safe='')}.npy"
             if not file.exists():
                 write_atomically(file, lambda path: np.save(path, source.array))
             return file.relative_to(self.path).as_posix()
-        if self.source == "text":
+        if kind == "text":
             return source
         return os.path.abspath(source)
 

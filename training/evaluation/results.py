@@ -60,7 +60,7 @@ def _model(run: RunDirectory) -> dict[str, str]:
     metrics = run.metrics("parameters", "training_pairs")
     return {
         "run": run.path.resolve().name,
-        "model": run.config["settings"]["architecture"],
+        "model": run.settings.model.architecture,
         "parameters": f"{metrics['parameters'] / 1e6:.2f} M",
         "training pairs": f"{metrics['training_pairs']:,}",
     }
@@ -87,7 +87,7 @@ def _training(run: RunDirectory) -> dict[str, str]:
     metrics = run.metrics("seconds", "resumed_from_epoch")
     time, first = format_seconds(metrics["seconds"]), metrics["resumed_from_epoch"]
     return {
-        "seed": str(run.config["settings"]["seed"]),
+        "seed": str(run.settings.run.seed),
         # The seconds are those since the last start.
         "training": time + (f" (from epoch {first + 1})" if first else ""),
     }

@@ -23,7 +23,6 @@ from ..evaluation import SCORE_NAMES, evaluate, plural
 from ..evaluation.comparison import counts_of
 from ..run_directory import RunDirectory
 from ..run_records import METRICS
-from ..settings import TrainingConfig
 from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 
 PAGE = Template((Path(__file__).parent / "report.html").read_text("utf-8"))
@@ -59,7 +58,8 @@ def write_report(run: RunDirectory) -> Path:
             f"{run.path} is not finished: no {run.metrics_file.name}. {what[0].upper()}"
             f"{what[1:]}."
         )
-    metrics, settings = run.metrics(*METRICS), run.config["settings"]
+    metrics, config = run.metrics(*METRICS), run.settings
+    settings = config.values
     history = run.read_history("loss", "val_loss")
     run.check_writable()
     model = run.load_model()
@@ -77,7 +77,7 @@ def write_report(run: RunDirectory) -> Path:
         worst=_examples(model, [outputs[i] for i in order[:EXAMPLES]]),
         typical=_examples(model, [outputs[i] for i in order[middle : middle + EXAMPLES]]),
         unknown=_unknown(model, outputs),
-        settings=_rows(_changed(settings)),
+        settings=_rows(config.changed or {"all": "as the defaults"}),
         machine=_rows(
             {
                 **metrics["machine"],
@@ -100,7 +100,7 @@ def _outputs(
     kept = set(list(pairs.references())[:MOST_SOURCES])
     rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
     chosen = Pairs([source for source, _ in rows], [target for _, target in rows])
-    references = settings.get("references", "source")
+    references = settings["references"]
     greedy = GenerationSettings()
     return evaluate(model, chosen, greedy, references=references).outputs, greedy.description
 
@@ -292,12 +292,6 @@ def _unknown(model: Any, outputs: Sequence[dict[str, Any]]) -> str:
         for token, count in list(unknown.items())[:40]
     )
     return f"<p>{sum(unknown.values()):,} tokens, {len(unknown):,} different: {shown}</p>"
-
-
-def _changed(settings: dict[str, Any]) -> dict[str, Any]:
-    defaults = TrainingConfig().to_dict()
-    changed = {name: v for name, v in settings.items() if defaults.get(name, None) != v}
-    return changed or {"all": "as the defaults"}
 
 
 def _rows(values: dict[str, Any]) -> str:
