@@ -143,8 +143,8 @@ class RunDirectory:
         else:
             self._check_resumable()
             check_folder(self.path)
-        folders = (self.path, self.checkpoint, self.epochs)
-        folders += (self.path / "vocabulary", self.path / "signals")
+        written = [self.path / name for name in ("", "vocabulary", "signals")]
+        folders = [*written, self.checkpoint, self.epochs]
         return [line for folder in folders for line in clear_leftovers(folder)]
 
     def _check_own(self) -> None:
