@@ -84,7 +84,6 @@ def test_a_long_configuration_is_not_read(saved, low, tmp_path):
         {"config.json": b"\xff"},
         {"config.json": json.dumps({"module": "builtins", "class_name": "exec"}).encode()},
         {"model.weights.h5": b"no weights"},
-        {"metadata.json": b"{"},
     ],
 )
 def test_what_is_damaged_inside_is_one_line(saved, tmp_path, members):
