@@ -1,7 +1,8 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings in sections, where each came from, fingerprint of the data
+config.json         settings in sections, where each came from, fingerprint of the data,
+                    modules of `--import`
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -24,7 +25,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,15 @@ class RunDirectory:
         """Who trains here now, as a sentence; `None` if nobody does."""
         return held_by(self.lock_file)
 
-    def begin(self, config: TrainingConfig, train: Pairs, validation: Pairs) -> list[str]:
-        """Creates the folder for these settings and data, or accepts it to resume.
+    def begin(
+        self,
+        config: TrainingConfig,
+        train: Pairs,
+        validation: Pairs,
+        modules: Sequence[str] = (),
+    ) -> list[str]:
+        """Creates the folder for these settings, data and modules of the user's own, or
+        accepts it to resume.
 
         Returns:
             Lines about what other writers left in it.
@@ -133,11 +141,12 @@ class RunDirectory:
             "settings": config.to_dict(),
             "origins": dict(config.origins),
             "data": fingerprint(train, validation),
+            **({"modules": list(modules)} if modules else {}),
         }
         self._check_own()
         if not self.config_file.exists():
             self.write_json(self.config_file, record)
-        self._check_same(config, str(record["data"]))
+        self._check_same(config, str(record["data"]), list(modules))
         if self.is_finished:
             self.remove_checkpoint()  # A kill can fall between the end and this.
         else:
@@ -195,13 +204,15 @@ class RunDirectory:
         with disk_errors(self.path, "read"):
             return self.metrics_file.exists() and self.model_file.exists()
 
-    def _check_same(self, config: TrainingConfig, data: str) -> None:
+    def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
         differences = [
             f"{option_name(name)} was {old[name]!r} and is now {value!r}"
             for name, value in config.values.items()
             if name in old and old[name] != value
         ]
+        if self.modules != modules:
+            differences.append(f"--import was {self.modules} and is now {modules}")
         if data_then != data:
             differences.append("the training or validation data has changed")
         if differences:
@@ -245,6 +256,11 @@ class RunDirectory:
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
         return self.settings.data.source if self.config_file.exists() else "text"
+
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules of the user's own that the run was trained with."""
+        return list(self.config.get("modules", [])) if self.config_file.exists() else []
 
     @property
     def history(self) -> list[dict[str, float]]:
