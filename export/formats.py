@@ -90,7 +90,7 @@ def export_formats(
                     f"{path} is no export of this program, so it is not overwritten. Choose "
                     "another folder, or delete it; nothing was changed."
                 )
-    for place in (folder, folder / "serving" / model_name):
+    for place in (folder, folder / "serving", folder / "serving" / model_name):
         for line in clear_leftovers(place):
             _say(console, line)
     for name, path in paths.items():

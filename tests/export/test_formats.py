@@ -80,7 +80,8 @@ def test_a_new_version_has_the_settings_of_the_one_before(quick, text_model, tmp
         json.loads((tmp_path / "serving" / "m" / name / DESCRIPTION).read_text())["generation"]
         for name in "123"
     ]
-    assert described == [first.to_dict(), first.to_dict(), GenerationSettings().to_dict()]
+    expected = [first.to_dict(), first.to_dict(), GenerationSettings().to_dict()]
+    assert described == json.loads(json.dumps(expected))
     (tmp_path / "serving" / "m" / "3" / DESCRIPTION).write_text("{")
     output, error = said(text_model, tmp_path, None, ["serving"])
     assert "signatures.json is damaged" in error and not output
