@@ -7,8 +7,6 @@ from typing import Any
 import click
 from rich.table import Table
 
-from keras_seq2seq.files import check_output, write_text
-
 from .options import (
     PATH,
     console,
@@ -16,15 +14,16 @@ from .options import (
     print_written,
     printed_warnings,
 )
+from .outputs import OUTPUT, Command, write_output
 from .runs import run_argument
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
 @click.option("--samples", default=1000, show_default=True, help="Samples of the sources.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the samples.")
-@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write the table as JSON too.")
 def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path | None) -> None:
     """Compare the last evaluations of the runs FIRST and SECOND, by paired bootstrap.
 
@@ -37,8 +36,6 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
       keras-seq2seq evaluate runs/b test.tsv
       keras-seq2seq compare runs/a runs/b
     """
-    if json_file is not None:
-        check_output(json_file)
     load_tensorflow()
     from keras_seq2seq.training.evaluation.comparison import compare_runs, comparison_rows
     from keras_seq2seq.training.run_directory import RunDirectory
@@ -57,13 +54,12 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
         )
     console.print(table)
     if json_file is not None:
-        write_text(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
-        print_written(json_file)
+        write_output(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH)
-@click.option("--output", type=PATH, help="Write it to a file in place of printing it.")
+@click.option("--output", type=OUTPUT, help="Write it to a file in place of printing it.")
 def results(runs: tuple[Path, ...], output: Path | None) -> None:
     """Print a Markdown table of the last evaluations of RUNS, one row each.
 
@@ -71,8 +67,6 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
     Example:
       keras-seq2seq results runs/cmudict runs/demo
     """
-    if output is not None:
-        check_output(output)
     load_tensorflow()
     from keras_seq2seq.training.evaluation.results import results_markdown
     from keras_seq2seq.training.run_directory import RunDirectory
@@ -81,8 +75,7 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_text(output, text)
-        print_written(output)
+        write_output(output, text)
 
 
 @click.command()

@@ -201,7 +201,8 @@ def test_a_vocabulary_that_was_damaged_is_found(bundle, tmp_path, name, damage):
         file.unlink()
     else:
         whole_lines = content[: content.index(b"\n", len(content) // 2) + 1]
-        file.write_bytes(whole_lines if damage == "cut" else content.replace(b"A", b"X").replace(b"a", b"x"))
+        changed = content.replace(b"A", b"X").replace(b"a", b"x")
+        file.write_bytes(whole_lines if damage == "cut" else changed)
     with pytest.raises(ValueError, match=f"{name} of .*copy is not as it was exported"):
         LiteRTRunner(file.parent)
 
