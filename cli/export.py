@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.files import check_folder, check_output
+from keras_seq2seq.files import check_folder
 
 from .options import (
     PATH,
@@ -118,8 +118,6 @@ def parity(
     """
     if count < 1:
         raise InputError(f"--count must be at least 1. Received: {count}.")
-    if json_file is not None:
-        check_output(json_file)
     if file and pairs:
         raise InputError("Give either --file or --pairs, not both.")
     from keras_seq2seq.data import read_texts
