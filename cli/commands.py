@@ -9,6 +9,7 @@ import click
 
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import reason_of
 from keras_seq2seq.settings import BLEU_TOKENIZERS, GenerationSettings
 from keras_seq2seq.training.recipes import check_data, load_recipe
 from keras_seq2seq.wording import counted
@@ -37,14 +38,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class _Commands(click.Group):
-    """Prints an `InputError` of any command as one line and exits with status 2."""
+    """Prints an `InputError` of any command as one line and exits with status 2; an error of
+    the file system too, such as a folder that may not be searched."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except InputError as error:
             print_error(error)
-            ctx.exit(2)
+        except BrokenPipeError:
+            raise  # Whoever reads has read enough, as `head` does.
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename is not None else ""
+            print_error(InputError(f"{name}{reason_of(error)}."))
+        ctx.exit(2)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         for argument in args:
@@ -130,6 +137,8 @@ def evaluate(
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
+    with printed_warnings():
+        run.check_writable()
     module = load_recipe(recipe) if recipe is not None else None
     if module is not None and not hasattr(module, "evaluate"):
         raise InputError(f"The recipe {recipe} has no evaluation of its own.")

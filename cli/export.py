@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_folder
 
 from .options import (
     PATH,
     console,
     generation_options,
     generation_settings,
+    given,
     printed_warnings,
 )
 from .outputs import OUTPUT, Command
@@ -43,6 +45,9 @@ FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "we
     help="Folder node_modules/@litertjs of `npm install @litertjs/core`: the page gets its own "
     "copy.  [default: a public server]",
 )
+@click.option(
+    "--overwrite", is_flag=True, help="Replace formats that OUT_DIR has; versions stay."
+)
 @generation_options
 def export(
     run: Any,
@@ -50,6 +55,7 @@ def export(
     formats: tuple[str, ...],
     model_name: str | None,
     litertjs: Path | None,
+    overwrite: bool,
     **options: Any,
 ) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
@@ -58,7 +64,8 @@ def export(
     for as many threads as this machine has: faster for batches, after seconds for each new
     size. tflite: ids in and out, builtin
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
-    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
+    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
+    with the settings of the version before where no option is given.
     web: a page that generates in the browser.
 
     \b
@@ -67,9 +74,10 @@ def export(
       keras-seq2seq export runs/demo exports/demo --format serving
       keras-seq2seq export runs/demo exports/demo --format web --litertjs node_modules/@litertjs
     """
+    check_folder(out_dir)
     from keras_seq2seq.export import export_formats
 
-    settings = generation_settings(options)
+    settings = generation_settings(options) if given(options) else None
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
     if litertjs is not None and "web" not in formats:
@@ -84,6 +92,7 @@ def export(
             name,
             sources=_own_sources(run),
             litertjs=litertjs,
+            overwrite=overwrite,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_output, write_text
 
 from .options import PATH, print_written
 
@@ -24,7 +25,7 @@ class Command(click.Command):
     """A command whose files to write are checked against what it reads, before its work.
 
     A file is refused if it is an input, belongs to a run or an export that is one, or cannot
-    be written where it is. A folder that is missing is made.
+    be written where it is. A folder that is missing is made when it is written.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -39,10 +40,7 @@ class Command(click.Command):
 
 def write_output(path: Path, text: str) -> None:
     """Writes a text file and says so; `InputError` if it cannot be written."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
+    write_text(path, text)
     print_written(path)
 
 
@@ -64,15 +62,7 @@ def _check(path: Path, inputs: Iterable[Path]) -> None:
         folder = Path(os.path.realpath(given))
         if folder in real.parents and _belongs(real, folder):
             raise InputError(f"{path} is a file of {given}; write to another file.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.lstat(path)
-    except FileNotFoundError:
-        pass  # As it should be; a name that is too long is another error.
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
-    if not os.access(path if os.path.exists(path) else path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written: permission denied.")
+    check_output(path)
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -1,5 +1,6 @@
 """The folder beside a `.tflite` file: what somebody without this package needs to use it."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -42,13 +43,19 @@ def write_bundle(
         sources: Some of the model's data, for the test vectors.
     """
     folder.mkdir(parents=True)
-    texts = {"signatures.json": json.dumps(description, indent=2)}
+    texts = {}
     for name, tokenizer in model.preprocessor.tokenizers.items():
         lists = {"vocabulary": tokenizer.get_vocabulary()}
         if isinstance(tokenizer, SentencePieceTokenizer):
             lists["scores"] = tokenizer.scores
         for what, items in lists.items():
             texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
+    contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
+    files = {
+        name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
+        for name, written in contents.items()
+    }
+    texts["signatures.json"] = json.dumps(description | {"files": files}, indent=2)
     (folder / "model.tflite").write_bytes(content)
     # At the end of the file too, as TFLite's metadata packs files: it can travel alone.
     with zipfile.ZipFile(folder / "model.tflite", "a") as archive:

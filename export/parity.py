@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_output, write_text
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.wording import counted
@@ -186,7 +187,12 @@ def print_parity(
 
     Returns:
         Whether every float32 artefact gives the same tokens, and scores within 1e-4.
+
+    Raises:
+        InputError: As `compare`, or if `json_file` cannot be written, before anything is run.
     """
+    if json_file:
+        check_output(json_file)
     with console.status(f"{counted(len(sources), 'source')} through every engine"):
         rows = compare(
             model, artefacts, sources, references=references, threads=threads, memory=memory
@@ -201,7 +207,7 @@ def print_parity(
             }
             for row in rows
         ]
-        json_file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        write_text(json_file, json.dumps(content, indent=2) + "\n")
         console.print(f"Written: {json_file}", highlight=False, soft_wrap=True)
     return all(row.passes for row in rows)
 

@@ -10,10 +10,10 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
-from .artefact import write_new
 from .device_bundle import write_bundle
 from .flatbuffer import compact, unfit_operations
 from .graph import write_graph

@@ -16,12 +16,12 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
-from .artefact import write_new
 from .signatures import describe
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
 from .tflite import convert_signatures

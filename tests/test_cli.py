@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
+from keras_seq2seq.errors import InputError
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
@@ -441,3 +442,85 @@ def test_help_imports_no_tensorflow():
         "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["attention", "RUN", "cab", "OUT.png"],
+        ["tree", "RUN", "cab", "OUT.svg"],
+        ["parity", "RUN", "nowhere", "--json", "OUT"],
+        ["compare", "RUN", "RUN", "--json", "OUT"],
+        ["results", "RUN", "--output", "OUT"],
+        ["inspect", "PAIRS", "--json", "OUT"],
+        ["export", "RUN", "OUT"],
+        ["train", "PAIRS", "--run-dir", "OUT"],
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("where", ["file/below/OUT", "x" * 300])
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    run_dir, tsv, tmp_path, command, where
+):
+    (tmp_path / "file").touch()
+    names = {"RUN": run_dir, "PAIRS": tsv}
+    places = {f"OUT{end}": tmp_path / f"{where}{end}" for end in ("", ".png", ".svg")}
+    before = snapshot(run_dir)
+    result = invoke(*({**names, **places}.get(part, part) for part in command))
+    line = one_line_error(result)
+    assert "Not a directory" in line or "File name too long" in line
+    assert snapshot(run_dir) == before
+
+
+@pytest.mark.parametrize("command", ["generate", "evaluate", "report", "results", "compare"])
+def test_a_path_that_is_too_long_is_told(tmp_path, command):
+    arguments = {"compare": ["b"], "generate": ["cab"]}.get(command, [])
+    line = one_line_error(invoke(command, tmp_path / ("x" * 300), *arguments))
+    assert "File name too long" in line
+
+
+def test_a_picture_is_made_with_its_folder(run_dir, tmp_path):
+    result = invoke("attention", run_dir, "cab", tmp_path / "new" / "deep" / "a.png")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("file", ["history.jsonl", "metrics.json", "evaluation.json"])
+def test_damaged_records_are_one_line(run_dir, tsv, tmp_path, file):
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    for name in ("history.jsonl", "metrics.json", "evaluation.json"):
+        (run / name).write_text("{}\n" if name != "history.jsonl" else "")
+    (run / "outputs.jsonl").write_text("")
+    for content in (b"", b"{", b"[]", b'{"epoch": "x"}\n', b"\xff"):
+        (run / file).write_bytes(content)
+        for command in (["report", run], ["results", run], ["compare", run, run]):
+            assert one_line_error(invoke(*command)), command
+
+
+def test_a_finished_run_without_its_metrics_is_not_trained_over(
+    run_dir, tsv, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+
+    def stop(*arguments):
+        raise InputError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_seq2seq.training.run.trainer.build_preprocessor", stop)
+        assert "stopped" in one_line_error(invoke("train", tsv, "--run-dir", run))
+    shutil.copy(run_dir / "model.keras", run)
+    (run / "history.jsonl").write_text('{"epoch": 1, "loss": 1.0, "val_loss": 1.0}\n')
+    before = snapshot(run)
+    line = one_line_error(invoke("train", tsv, "--run-dir", run))
+    assert "holds history.jsonl and model.keras of a training, but neither" in line
+    assert snapshot(run) == before
+
+
+def test_an_error_before_the_first_step_is_not_hidden(run_dir, tsv, tmp_path, monkeypatch):
+    def fail(*arguments, **others):
+        raise RuntimeError("before any callback")
+
+    monkeypatch.setattr("keras_seq2seq.models.Seq2Seq.fit", fail)
+    result = invoke("train", tsv, "--run-dir", tmp_path / "run", *SMALL)
+    assert "before any callback" in str(result.exception)

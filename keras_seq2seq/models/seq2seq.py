@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.models.fitting import Fitting
 from keras_seq2seq.models.generation import TextGeneration
@@ -26,6 +27,7 @@ from keras_seq2seq.models.parts import (
     State,
     check_role,
 )
+from keras_seq2seq.models.saved_file import check_saved_file
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
     vocabulary_size)`, float32 (teacher forcing). `encoder_model` and `decoder_model` are
     functional models of the same layers: they share every weight, before and after training
     and after `keras.models.load_model`, with nothing to rewire.
+
+    Threads may share a model to generate: they take turns. While `fit` or `set_weights`
+    changes it, nothing else may use it.
 
     Args:
         encoder: An `Encoder`, such as `RecurrentEncoder`.
@@ -300,11 +305,14 @@ def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
             `keras.saving.load_model`; generation needs it not.
 
     Raises:
-        InputError: If there is no such file, or it holds no `Seq2Seq`.
+        InputError: If there is no such file, it says that it is far larger in memory than on
+            the disk, or it holds no `Seq2Seq`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+    with disk_errors(path, "read"):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+        check_saved_file(path)
     try:
         model = keras.saving.load_model(path, compile=compile)
     except Exception as error:  # Keras raises many kinds for a broken file.

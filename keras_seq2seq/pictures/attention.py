@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data.signals import signal_name
+from keras_seq2seq.files import check_output
 from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
 from keras_seq2seq.scripts import runs_right_to_left
 from keras_seq2seq.settings import GenerationSettings
@@ -148,6 +149,7 @@ def draw_attention(
         InputError: If the model has no attention, or the format is unknown.
     """
     check_format(Path(path))
+    check_output(path)
     settings = dataclasses.replace(settings or GenerationSettings(), alignments=True)
     hypotheses = model.search([source], settings)
     target = model.texts(hypotheses, [source] if settings.replace_unknown else None)[0][0]

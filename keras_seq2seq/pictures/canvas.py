@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_atomically
 from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.wording import counted
 
@@ -76,11 +77,7 @@ def picture(path: str | Path, texts: Iterable[str]) -> Iterator[Any]:
         yield figure
         if path.suffix.lower() == ".png":
             _limit_pixels(figure, path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error}.") from error
+        write_atomically(path, figure.savefig)
 
 
 def _limit_pixels(figure: Any, path: Path) -> None:

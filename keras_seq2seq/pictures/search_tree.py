@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.decoding.tree import SearchTree
+from keras_seq2seq.files import check_output
 from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
 from keras_seq2seq.settings import GenerationSettings
 
@@ -105,6 +106,7 @@ def draw_search_tree(
         InputError: If the format is unknown, or as `generate`.
     """
     check_format(Path(path))
+    check_output(path)
     tree = model.search_tree(source, settings, prefix=prefix)
     tokenizer = model.preprocessor.target_tokenizer
 

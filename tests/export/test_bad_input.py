@@ -140,8 +140,8 @@ PROCESS = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from keras_seq2seq.errors import InputError
-    from keras_seq2seq.export.artefact import write_new
     from keras_seq2seq.export.serving import _write_version
+    from keras_seq2seq.files import write_new
     folder, number = Path(sys.argv[1]), sys.argv[2]
 
     def write(path):

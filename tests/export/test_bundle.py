@@ -254,3 +254,49 @@ def test_a_tokenizer_that_the_runner_does_not_know_is_refused(bundle, tmp_path):
     file.write_text(file.read_text().replace("CharacterTokenizer", "Syllables"))
     with pytest.raises(ValueError, match="cannot split text as 'Syllables'"):
         LiteRTRunner(folder)
+
+
+@pytest.mark.parametrize("source", [b"cab", ["cab"], ("cab",), None, 3, {"text": "cab"}])
+def test_a_source_that_is_no_string_is_refused(bundle, source):
+    message = f"must be one string. Received: {type(source).__name__}"
+    with pytest.raises(ValueError, match=message):
+        LiteRTRunner(bundle).generate(source)
+
+
+@pytest.mark.parametrize("name", ["source_vocabulary.txt", "target_vocabulary.txt"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_vocabulary_that_was_damaged_is_found(bundle, tmp_path, name, damage):
+    file = shutil.copytree(bundle, tmp_path / "copy") / name
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        whole_lines = content[: content.index(b"\n", len(content) // 2) + 1]
+        changed = content.replace(b"A", b"X").replace(b"a", b"x")
+        file.write_bytes(whole_lines if damage == "cut" else changed)
+    with pytest.raises(ValueError, match=f"{name} of .*copy is not as it was exported"):
+        LiteRTRunner(file.parent)
+
+
+@pytest.mark.parametrize("size", [0, 10, 1000])
+def test_a_model_that_was_cut_is_found_before_the_runtime_reads_it(bundle, tmp_path, size):
+    folder = shutil.copytree(bundle, tmp_path / "copy")
+    content = (folder / "model.tflite").read_bytes()
+    (folder / "model.tflite").write_bytes(content[:size])
+    with pytest.raises(ValueError, match="model.tflite is not as it was exported"):
+        LiteRTRunner(folder)
+
+
+def test_a_folder_of_an_older_version_tells_no_fingerprints_and_loads(
+    bundle, tmp_path, text_model
+):
+    folder = shutil.copytree(bundle, tmp_path / "copy")
+    description = json.loads((folder / "signatures.json").read_text())
+    assert set(description.pop("files")) == {
+        "model.tflite",
+        "source_vocabulary.txt",
+        "target_vocabulary.txt",
+    }
+    (folder / "signatures.json").write_text(json.dumps(description))
+    texts, _ = LiteRTRunner(folder).generate("cab")
+    assert texts[0] == text_model.generate("cab", num_beams=2)

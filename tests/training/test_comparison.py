@@ -124,8 +124,14 @@ def test_bad_input_is_told(tmp_path):
         compare_runs(run, other)
     with pytest.raises(InputError, match="no saved outputs. Run `keras-seq2seq evaluate"):
         compare_runs(run, RunDirectory(tmp_path / "none"))
-    with pytest.raises(InputError, match="--samples must be at least 1. Received: 0"):
-        compare_runs(run, run, samples=0)
+    for settings, message in (
+        ({"samples": 0}, "--samples must be at least 1. Received: 0"),
+        ({"samples": 10**12}, "--samples must be at most 1000000. Received: 1000000000000"),
+        ({"seed": -1}, "--seed must be at least 0. Received: -1"),
+        ({"seed": 10**30}, "--seed must be at most"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare_runs(run, run, **settings)
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path):

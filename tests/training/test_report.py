@@ -104,6 +104,8 @@ def test_a_run_that_is_not_finished_is_refused(run, tmp_path):
     unfinished = RunDirectory(tmp_path)
     with pytest.raises(InputError, match="is not finished: no metrics.json"):
         write_report(unfinished)
+    with unfinished.held(), pytest.raises(InputError, match=r"Process \d+ on .* trains there"):
+        write_report(unfinished)
 
 
 def test_the_command_writes_it_again(run):

@@ -1,6 +1,6 @@
 """Whether one run is better than another: paired bootstrap over the same test sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
 from .files import evaluated_line
+
+# More tell nothing new, and take hours.
+MOST_SAMPLES = 1_000_000
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ def compare_runs(
     Args:
         first: A run that was evaluated.
         second: Another, on the same test pairs.
-        samples: int, at least 1.
-        seed: int. Of the samples.
+        samples: int, from 1 to 1,000,000.
+        seed: int, at least 0. Of the samples.
 
     Returns:
         Of token and sequence error rate, and of BLEU, ROUGE or WER if both runs were evaluated
@@ -74,14 +78,23 @@ def compare_runs(
     Reference:
         [Koehn, 2004](https://aclanthology.org/W04-3250), section 3.
     """
-    if samples < 1:
-        raise InputError(f"--samples must be at least 1. Received: {samples}.")
+    for name, value, low, high in (
+        ("samples", samples, 1, MOST_SAMPLES),
+        ("seed", seed, 0, LARGEST_SEED),
+    ):
+        if not low <= value <= high:
+            bound = f"at least {low}" if value < low else f"at most {high}"
+            raise InputError(f"--{name} must be {bound}. Received: {value}.")
     outputs, evaluations = read_both(first, second)
-    generator = np.random.default_rng(seed)
     count = len(outputs[0])
-    drawn = generator.integers(count, size=(samples, count))
+
+    def drawn() -> Iterator[np.ndarray]:
+        generator = np.random.default_rng(seed)
+        # One by one: all at once they can be larger than memory.
+        return (generator.integers(count, size=count) for _ in range(samples))
+
     return [
-        _compare(name, statistic, drawn)
+        _compare(name, statistic, count, drawn())
         for name, statistic in _statistics(outputs, evaluations).items()
     ]
 
@@ -101,7 +114,7 @@ def read_both(
     """
     runs = (first, second)
     outputs = [_read(run) for run in runs]
-    evaluations = [run.read_json(run.evaluation_file) for run in runs]
+    evaluations = [run.evaluation() for run in runs]
     marks = {(one.get("evaluated") or {}).get("pairs_sha256") for one in evaluations}
     # Signals lie in the folder of each run; an older version recorded no fingerprint.
     same_pairs = None not in marks and len(marks) == 1
@@ -136,8 +149,10 @@ def _read(run: RunDirectory) -> list[dict[str, Any]]:
     return outputs
 
 
-def _compare(name: str, statistic: Statistic, drawn: np.ndarray) -> Comparison:
-    first, second = statistic(np.arange(drawn.shape[1]))
+def _compare(
+    name: str, statistic: Statistic, count: int, drawn: Iterator[np.ndarray]
+) -> Comparison:
+    first, second = statistic(np.arange(count))
     differences = np.array([np.subtract(*statistic(rows)[::-1]) for rows in drawn])
     difference = second - first
     low, high = np.percentile(differences, (2.5, 97.5))

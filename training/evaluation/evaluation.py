@@ -158,11 +158,13 @@ def evaluate_run(
         as `evaluated` which part or files, with fingerprints.
 
     Raises:
-        InputError: As `evaluate`.
+        InputError: As `evaluate`, or if a file of the run cannot be read, or nothing can be
+            written into it.
 
     Warns:
         UserWarning: If the metric says little of these targets.
     """
+    run.check_writable()
     config = run.settings
     metric = metric if metric is not None else config.selection.metric
     if bleu_tokenizer is not None and metric not in BLEU_METRICS:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
 from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
@@ -40,15 +41,25 @@ def results_markdown(runs: Sequence[RunDirectory]) -> str:
 
 def _evaluation(run: RunDirectory) -> dict[str, Any]:
     for file, command in ((run.metrics_file, "train"), (run.evaluation_file, "evaluate")):
-        if not file.exists():
-            raise InputError(
-                f"{run.path} has no {file.name}. Run `keras-seq2seq {command}` on it first."
-            )
-    return run.read_json(run.evaluation_file)
+        with disk_errors(run.path, "read"):
+            if file.exists():
+                continue
+        raise InputError(
+            f"{run.path} has no {file.name}. Run `keras-seq2seq {command}` on it first."
+        )
+    return run.evaluation(
+        "token_error_rate",
+        "sequence_error_rate",
+        "sequences",
+        "search",
+        "token_name",
+        "sequence_name",
+        scores=SCORE_NAMES,
+    )
 
 
 def _model(run: RunDirectory) -> dict[str, str]:
-    metrics = run.read_json(run.metrics_file)
+    metrics = run.metrics("parameters", "training_pairs")
     return {
         "run": run.path.resolve().name,
         "model": run.settings.model.architecture,
@@ -78,7 +89,7 @@ def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
 
 
 def _training(run: RunDirectory) -> dict[str, str]:
-    metrics = run.read_json(run.metrics_file)
+    metrics = run.metrics("seconds", "resumed_from_epoch")
     time, first = format_seconds(metrics["seconds"]), metrics["resumed_from_epoch"]
     return {
         "seed": str(run.settings.run.seed),
@@ -88,7 +99,7 @@ def _training(run: RunDirectory) -> dict[str, str]:
 
 
 def _machine(run: RunDirectory) -> str:
-    machine: dict[str, Any] = run.read_json(run.metrics_file)["machine"]
+    machine: dict[str, Any] = run.metrics("machine")["machine"]
     parts = [
         machine["processor"],
         counted(machine["cores"], "core"),

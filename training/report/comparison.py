@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_text
 from keras_seq2seq.wording import counted
 
 from ..evaluation.comparison import Comparison, read_both
@@ -78,10 +79,7 @@ def write_comparison(path: Path, content: str) -> None:
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path}: a report must end in .html.")
-    try:
-        path.write_text(content, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
+    write_text(path, content)
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:

@@ -9,13 +9,15 @@ import numpy as np
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors, write_text
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate, evaluated_name
 from ..evaluation.files import evaluated_line, evaluated_part
-from ..run_directory import RunDirectory, write_atomically
+from ..run_directory import RunDirectory
+from ..run_records import METRICS
 from . import charts
 from .errors import NOTHING, calibration, confusions, counts, unknown_groups
 from .examples import examples
@@ -41,16 +43,22 @@ def write_report(run: RunDirectory) -> Path:
         The file.
 
     Raises:
-        InputError: If the run is not finished.
+        InputError: If the run is not finished, one of its files cannot be read, or the report
+            cannot be written.
     """
-    if not run.metrics_file.exists():
+    with disk_errors(run.path, "read"):
+        is_finished = run.metrics_file.exists()
+    if not is_finished:
+        what = run.held_by or "Give its `train` command again"
         raise InputError(
-            f"{run.path} is not finished: no {run.metrics_file.name}. Give its `train` command "
-            "again."
+            f"{run.path} is not finished: no {run.metrics_file.name}. {what[0].upper()}"
+            f"{what[1:]}."
         )
-    model = run.load_model()
-    metrics, config = run.read_json(run.metrics_file), run.settings
+    metrics, config = run.metrics(*METRICS), run.settings
     settings = config.values
+    history = run.read_history("loss", "val_loss")
+    run.check_writable()
+    model = run.load_model()
     rows, evaluation = _outputs(run, model, settings)
     counted_rows = counts(rows)
     content = page(
@@ -59,7 +67,7 @@ def write_report(run: RunDirectory) -> Path:
         [
             tiles(_tiles(settings, metrics, rows, counted_rows, evaluation)),
             beside(
-                section("Training", charts.curves(run.history, metrics, settings)),
+                section("Training", charts.curves(history, metrics, settings)),
                 section("By length of the source", charts.lengths(model, rows, counted_rows)),
             ),
             *_examples(model, rows, counted_rows),
@@ -77,7 +85,7 @@ def write_report(run: RunDirectory) -> Path:
             ),
         ],
     )
-    write_atomically(run.report_file, lambda path: path.write_text(content, "utf-8"))
+    write_text(run.report_file, content)
     return run.report_file
 
 
@@ -86,7 +94,7 @@ def _outputs(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What an evaluation generated, and what it says of itself."""
     if (outputs := run.outputs()) and run.evaluation_file.exists():
-        return outputs, run.read_json(run.evaluation_file)
+        return outputs, run.evaluation("search", scores=SCORE_NAMES)
     pairs = run.test_pairs()
     kept = set(list(pairs.references())[:MOST_SOURCES])
     rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
@@ -233,7 +241,7 @@ def _machine(run: RunDirectory, metrics: dict[str, Any]) -> dict[str, Any]:
         "resumed after epoch": metrics["resumed_from_epoch"] or "never",
     }
     if run.evaluation_file.exists():
-        evaluation = run.read_json(run.evaluation_file)
+        evaluation = run.evaluation()
         if "evaluated" in evaluation:
             shown["evaluated on"] = evaluated_line(evaluation["evaluated"])
         if "signature" in evaluation:

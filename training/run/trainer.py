@@ -8,11 +8,12 @@ import keras
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
+from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import backend_generates
 from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate
-from ..run_directory import RunDirectory, write_atomically
+from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
 from ..settings.monitors import cost, mode_of
 from .averaging import average_models, epochs_to_average
@@ -60,15 +61,28 @@ def train(
         The summary that `metrics.json` holds.
 
     Raises:
-        InputError: If data, settings and folder do not fit, or the loss is not a number.
+        InputError: If data, settings and folder do not fit, another process trains there, or
+            the loss is not a number.
     """
     check_backend(config)
     notes = fitting_metric(config, splits.validation)
-    own = own or OwnParts()
-    run.begin(config, splits.train, splits.validation, own.modules)
-    if run.metrics_file.exists() and run.model_file.exists():
+    with run.held():
+        return _train(config, splits, run, console, own or OwnParts(), notes)
+
+
+def _train(
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts,
+    notes: list[str],
+) -> dict[str, Any]:
+    for line in run.begin(config, splits.train, splits.validation, own.modules):
+        console.print(line, highlight=False, soft_wrap=True)
+    if run.is_finished:
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
-        return run.read_json(run.metrics_file)
+        return run.metrics()
     for note in notes:
         console.print(f"warning: {note}", highlight=False, soft_wrap=True, markup=False)
     set_threads(config.run.intra_op_threads, console)
