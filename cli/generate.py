@@ -26,11 +26,11 @@ from .source_lines import cleaned, count_lines, lines_of, open_output
 from .targets import Writer, progress, say_unknown
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("texts", nargs=-1)
 @click.option("--file", "file", type=PATH, help="One source a line.")
-@click.option("--output", type=PATH, help="File to write to, in place of standard output.")
+@click.option("--output", type=OUTPUT, help="File to write to, in place of standard output.")
 @click.option(
     "--resume", is_flag=True, help="Continue the file of --output at the line where it stopped."
 )

@@ -32,6 +32,7 @@ def test_every_file_that_a_command_writes_is_of_the_type_that_is_checked():
     assert names_of(OUTPUT) == {
         ("inspect", "json_file"),
         ("compare", "json_file"),
+        ("generate", "output"),
         ("compare", "report_file"),
         ("results", "output"),
         ("parity", "json_file"),

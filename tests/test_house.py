@@ -166,7 +166,7 @@ def assert_a_user_sees_types(folder):
     (folder / "program.py").write_text(
         "from keras_seq2seq.export import LiteRTRunner\n"
         "reveal_type(LiteRTRunner)\n"
-        "LiteRTRunner('folder', threads='many')\n"
+        "LiteRTRunner('folder', num_threads='many')\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", os.devnull, "program.py"]

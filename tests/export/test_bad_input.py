@@ -28,26 +28,6 @@ def tree(path):
     return {file: file.stat().st_mtime_ns for file in path.rglob("*")}
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Stands for the slow part, the tracing and converting."""
-
-    def write_graph(path, functions, tables):
-        os.makedirs(f"{path}/variables")
-        Path(path, "saved_model.pb").write_bytes(b"x" * 1000)
-
-    monkeypatch.setattr("export.saved_model.write_graph", write_graph)
-    monkeypatch.setattr("export.saved_model.check_servable", lambda folder: None)
-    monkeypatch.setattr("export.signatures.TextSignatures.functions", lambda self: {})
-    monkeypatch.setattr("export.tflite.convert", lambda *arguments: b"x" * 1000)
-    monkeypatch.setattr("export.web._convert", lambda *arguments: b"x" * 1000)
-    vector = {"source": "a", "encoder_token_ids": [4, 3], "token_ids": [[4]], "texts": ["AA"]}
-    for module in ("device_bundle", "web"):
-        monkeypatch.setattr(
-            f"export.{module}.make_test_vectors", lambda *arguments: {"vectors": [vector]}
-        )
-
-
 @pytest.mark.parametrize("export", EXPORTERS)
 def test_a_target_that_exists_is_left_as_it_is(quick, export, text_model, tmp_path):
     export(text_model, tmp_path / "model")
