@@ -16,6 +16,7 @@ from keras_seq2seq.training.settings import TrainingConfig
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
 from .generate import attention, generate, print_hypotheses, score, tree
+from .import_model import import_model
 from .options import (
     PATH,
     console,
@@ -64,6 +65,7 @@ def main() -> None:
 
 for command in (
     inspect,
+    import_model,
     request,
     generate,
     score,

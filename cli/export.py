@@ -21,7 +21,7 @@ from .pairs import read_data
 
 # What `export` can write; names of the folders too.
 DEFAULT_FORMATS = ("saved_model", "tflite", "tflite_int8")
-FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "web")
+FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "web", "ctranslate2")
 
 
 @click.command()
@@ -52,7 +52,8 @@ def export(
     size. tflite: ids in and out, builtin
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
     a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
-    web: a page that generates in the browser.
+    web: a page that generates in the browser. ctranslate2: a Transformer for CTranslate2's
+    `Translator`, which brings its own loop.
 
     \b
     Examples:

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_seq2seq import __version__
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
+from keras_seq2seq.tokenizers import SentencePieceFileTokenizer, SentencePieceTokenizer
 
 from . import litert_runner, plain_tokenizers
 
@@ -38,7 +38,7 @@ def write_bundle(
     texts = {"signatures.json": json.dumps(description, indent=2)}
     for name, tokenizer in model.preprocessor.tokenizers.items():
         lists = {"vocabulary": tokenizer.get_vocabulary()}
-        if isinstance(tokenizer, SentencePieceTokenizer):
+        if isinstance(tokenizer, (SentencePieceTokenizer, SentencePieceFileTokenizer)):
             lists["scores"] = tokenizer.scores
         for what, items in lists.items():
             texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
@@ -82,6 +82,8 @@ def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: in
         "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
         "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt`",
+        "SentencePieceFileTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
+        "`source_scores.txt` and `signatures.json`",
     }
     lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
     how = split.get(description["source"]["split"], description["source"]["split"])

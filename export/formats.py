@@ -6,11 +6,13 @@ from typing import Any
 
 from rich.console import Console
 
+from keras_seq2seq.converters import to_ctranslate2
 from keras_seq2seq.decoding import num_threads
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
+from .artefact import write_new
 from .saved_model import export_saved_model
 from .serving import export_serving
 from .tflite import export_tflite
@@ -38,6 +40,9 @@ EXPORTERS: dict[str, Exporter] = {
     "tflite_int8": _tflite("int8"),
     "serving": lambda model, path, settings, name: export_serving(
         model, path, settings, model_name=name
+    ),
+    "ctranslate2": lambda model, path, settings, name: write_new(
+        path, lambda folder: to_ctranslate2(model, folder)
     ),
     "web": lambda model, path, settings, name: export_web(
         model, path, settings, model_name=name

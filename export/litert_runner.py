@@ -71,14 +71,13 @@ class LiteRTRunner:
             ValueError: If the text is empty or longer than the model takes.
         """
         source = self.description["source"]
-        pieces = self.split(text)
+        ids = self.source.encode(text)
         longest = self.description["max_source_length"]
-        if not 1 <= len(pieces) <= longest:
+        if not 1 <= len(ids) <= longest:
             raise ValueError(
-                f"A source must have from 1 to {longest} tokens. Received {len(pieces)}: "
+                f"A source must have from 1 to {longest} tokens. Received {len(ids)}: "
                 f"{text[:40]!r}."
             )
-        ids = [self.source.ids.get(piece, source["unknown"]) for piece in pieces]
         return [*ids, source["append"]]
 
     def read_signal(self, source: np.ndarray | str | Path) -> np.ndarray:

@@ -259,7 +259,7 @@ class _Reading:
             layers = self.layout.encoder_layers, self.layout.decoder_layers
             for index in range(layers[side == "decoder"]):
                 other = name.replace("layer_0", f"layer_{index}")
-                if other in self.file and not self.file.same(name, other):
+                if other in self.file and not np.array_equal(self.file[name], self.file[other]):
                     raise InputError(
                         f"The model has {other}, a bias of its own in every block, which is "
                         "not supported."

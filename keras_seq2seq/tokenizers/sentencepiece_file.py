@@ -1,6 +1,7 @@
 """Subwords of a SentencePiece model as it was trained elsewhere."""
 
 import base64
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,13 @@ import keras
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers.sentencepiece_tokenizer import SPACE, load_pieces
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer
+
+# Kinds of pieces, and of models, by the numbers in the file.
+_NORMAL, _USER_DEFINED = 1, 4
+_BPE = 2
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -40,7 +46,7 @@ class SentencePieceFileTokenizer(TableTokenizer):
     ):
         super().__init__(vocabulary, lowercase, name, **kwargs)
         self.model = base64.b64decode(model) if isinstance(model, str) else bytes(model)
-        check_model(self.model, "The SentencePiece model")
+        self._proto = read_proto(self.model, "The SentencePiece model")
         self._pieces = load_pieces(self.model, tf.string)
         # The operation's own resource, which an exporter must track as well.
         self.tables.append(self._pieces._model_resource)
@@ -54,14 +60,53 @@ class SentencePieceFileTokenizer(TableTokenizer):
 
     @property
     def description(self) -> dict[str, Any]:
-        return {**super().description, "space": SPACE}
+        """As of every tokenizer, and what the model does before it splits; the pieces that the
+        vocabulary lacks with their scores."""
+        normalizer = self._proto.normalizer_spec
+        known, scores = set(self.vocabulary[len(SPECIAL_TOKENS) :]), self._piece_scores
+        return {
+            **super().description,
+            "space": SPACE,
+            "algorithm": "bpe" if self._proto.trainer_spec.model_type == _BPE else "unigram",
+            "normalizer": {
+                "characters": base64.b64encode(normalizer.precompiled_charsmap).decode(),
+                "collapse": normalizer.remove_extra_whitespaces,
+                "prefix": normalizer.add_dummy_prefix,
+            },
+            "more_pieces": {piece: scores[piece] for piece in scores if piece not in known},
+            "worst_score": min(
+                (piece.score for piece in self._proto.pieces if piece.type == _NORMAL),
+                default=0.0,
+            ),
+        }
+
+    @property
+    def scores(self) -> list[float]:
+        """Of each token its score as a piece, NaN if it is none; for programs without
+        TensorFlow."""
+        pieces = self._piece_scores
+        special = [math.nan] * len(SPECIAL_TOKENS)
+        return special + [pieces.get(token, math.nan) for token in self.vocabulary[4:]]
+
+    @property
+    def _piece_scores(self) -> dict[str, float]:
+        """Of the pieces that a text can be split into."""
+        best = max(piece.score for piece in self._proto.pieces)
+        return {
+            # A symbol of the user's wins over all that could stand in its place.
+            piece.piece: len(piece.piece) * best - 0.1
+            if piece.type == _USER_DEFINED
+            else piece.score
+            for piece in self._proto.pieces
+            if piece.type in (_NORMAL, _USER_DEFINED)
+        }
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
 
 
-def check_model(model: bytes, name: str) -> None:
-    """`InputError` if this is no SentencePiece model that can be used."""
+def read_proto(model: bytes, name: str) -> Any:
+    """The model as a message; `InputError` if it is none that can be used."""
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 
@@ -75,6 +120,7 @@ def check_model(model: bytes, name: str) -> None:
         raise InputError(
             f"{name} falls back to bytes (byte_fallback), which is not supported."
         )
+    return proto
 
 
 def read_sentencepiece(path: str | Path) -> bytes:
@@ -87,5 +133,5 @@ def read_sentencepiece(path: str | Path) -> bytes:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the SentencePiece model, such as *.spm.")
     model = path.read_bytes()
-    check_model(model, str(path))
+    read_proto(model, str(path))
     return model
