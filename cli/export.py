@@ -21,7 +21,14 @@ from .pairs import read_data
 
 # What `export` can write; names of the folders too.
 DEFAULT_FORMATS = ("saved_model", "tflite", "tflite_int8")
-FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "web", "ctranslate2")
+FORMATS = (
+    *DEFAULT_FORMATS,
+    "tflite_float16",
+    "saved_model_xla",
+    "serving",
+    "web",
+    "ctranslate2",
+)
 
 
 @click.command()

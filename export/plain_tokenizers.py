@@ -78,7 +78,11 @@ class PlainTokenizer:
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of tokens."""
-        tokens = [token for token in tokens if token not in self.begin]
+        count = len(self.begin)
+        first = [
+            token for token, begin in zip(tokens, self.begin, strict=False) if token != begin
+        ]
+        tokens = [*first, *tokens[count:]]
         text = self.description.get("separator", "").join(tokens)
         if "space" in self.description:
             return text.replace(self.description["space"], " ").removeprefix(" ")

@@ -115,7 +115,9 @@ def read_vocabularies(folder: Path) -> tuple[list[str], list[str]]:
         return shared, shared
     if _read_tokens(folder, "source_1_vocabulary") is not None:
         raise InputError(f"{folder} has several source vocabularies, which is not supported.")
-    source, target = (_read_tokens(folder, f"{side}_vocabulary") for side in ("source", "target"))
+    source, target = (
+        _read_tokens(folder, f"{side}_vocabulary") for side in ("source", "target")
+    )
     if source is None or target is None:
         raise InputError(
             f"{folder} lacks its vocabularies: shared_vocabulary.json, or "

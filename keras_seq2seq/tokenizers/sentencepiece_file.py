@@ -117,9 +117,7 @@ def read_proto(model: bytes, name: str) -> Any:
     if not proto.pieces:
         raise InputError(f"{name} is no SentencePiece model: it has no pieces.")
     if proto.trainer_spec.byte_fallback:
-        raise InputError(
-            f"{name} falls back to bytes (byte_fallback), which is not supported."
-        )
+        raise InputError(f"{name} falls back to bytes (byte_fallback), which is not supported.")
     return proto
 
 

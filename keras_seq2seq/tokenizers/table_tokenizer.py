@@ -183,8 +183,9 @@ class TableTokenizer(Tokenizer, ABC):
         ids = tf.cast(tf.convert_to_tensor(inputs), tf.int64)
         ended = tf.cumsum(tf.cast(ids == END_ID, tf.int32), axis=-1) > 0
         keep = ~ended & (ids != PAD_ID) & (ids != START_ID)
-        for begin_id in set(self.begin_ids):
-            keep &= ids != begin_id
+        place = tf.range(tf.shape(ids)[-1])
+        for index, begin_id in enumerate(self.begin_ids):
+            keep &= (place != index) | (ids != begin_id)
         shape = tf.shape(ids)
         # Not -1: without positions the number of rows cannot be inferred.
         flat = tf.stack([tf.reduce_prod(shape[:-1]), shape[-1]])
