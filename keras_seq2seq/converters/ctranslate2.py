@@ -416,8 +416,8 @@ class _Reading:
             return
         if "decoder_norm" not in layers:
             raise InputError(
-                "The model has decoder/scale_outputs without a last normalization, which is not "
-                "supported."
+                "The model has decoder/scale_outputs without a last normalization, which is "
+                "not supported."
             )
         # Nothing else reads what the last normalization puts out.
         norm = layers["decoder_norm"]

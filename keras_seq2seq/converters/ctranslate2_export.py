@@ -98,7 +98,8 @@ def _check(encoder: Any, decoder: Any) -> None:
             )
         if part.positions in ("rotary", "none"):
             raise InputError(
-                f"The CTranslate2 format has no encoder-decoder with {part.positions} positions."
+                "The CTranslate2 format has no encoder-decoder with "
+                f"{part.positions} positions."
             )
     for name in ("style", "normalize_first", "num_heads", "positions"):
         if getattr(encoder, name) != getattr(decoder, name):

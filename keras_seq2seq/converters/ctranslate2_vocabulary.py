@@ -10,11 +10,9 @@ import numpy as np
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
-    END_ID,
     PAD_TOKEN,
     SPECIAL_TOKENS,
     START_ID,
-    UNKNOWN_ID,
 )
 
 # Logit of a token that the model never had: its probability is 0 in float32.
@@ -149,8 +147,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}.") from error
-
-
-def ids_of_specials() -> dict[str, int]:
-    """Id of each special token by its key in `config.json`."""
-    return {"unk_token": UNKNOWN_ID, "decoder_start_token": START_ID, "eos_token": END_ID}

@@ -38,8 +38,9 @@ class AttentionProjections:
         causal: bool = False,
         rotary: bool = False,
         shared: bool = False,
-        style: TransformerStyle = TransformerStyle(),
+        style: TransformerStyle | None = None,
     ):
+        style = style or TransformerStyle()
         inner = dim if style.head_dim is None else num_heads * style.head_dim
 
         def dense(units: int, role: str) -> keras.layers.Layer:
