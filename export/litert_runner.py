@@ -73,9 +73,10 @@ class LiteRTRunner:
         source = self.description["source"]
         ids = self.source.encode(text)
         longest = self.description["max_source_length"]
-        if not 1 <= len(ids) <= longest:
+        least = len(self.source.begin) + 1
+        if not least <= len(ids) <= longest:
             raise ValueError(
-                f"A source must have from 1 to {longest} tokens. Received {len(ids)}: "
+                f"A source must have from {least} to {longest} tokens. Received {len(ids)}: "
                 f"{text[:40]!r}."
             )
         return [*ids, source["append"]]

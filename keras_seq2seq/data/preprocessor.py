@@ -92,6 +92,11 @@ class Preprocessor(ABC):
         """`"target"`, and `"source"` where sources are text."""
         return {"target": self.target_tokenizer}
 
+    @property
+    def tokens_in_front(self) -> int:
+        """Positions that every source begins with, whatever it is."""
+        return 0
+
     def rows_at_most(self, lengths: np.ndarray) -> int:
         """Sources that fit in a batch without gradients, padded to the longest of them."""
         _, inner = self.source_size if self.kind == "features" else ("", 1)
@@ -125,7 +130,7 @@ class Preprocessor(ABC):
                 number.
         """
         lengths = self.source_lengths(sources)
-        if (empty := np.flatnonzero(lengths == 0)).size:
+        if (empty := np.flatnonzero(lengths <= self.tokens_in_front)).size:
             raise InputError(
                 f"Source {empty[0] + 1} of {len(sources)} is empty; remove it or give it "
                 f"{'text' if self.kind == 'text' else self.unit}."
@@ -271,6 +276,11 @@ class TextPreprocessor(Preprocessor):
     @property
     def tokenizers(self) -> dict[str, TableTokenizer]:
         return {"source": self.source_tokenizer, "target": self.target_tokenizer}
+
+    @property
+    def tokens_in_front(self) -> int:
+        # A tokenizer of another package has none.
+        return len(getattr(self.source_tokenizer, "begin_ids", ()))
 
     def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -408,6 +410,13 @@ def test_prefixes_are_read_and_written_on_a_device_too(tmp_path):
         np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[row], atol=1e-3)
 
 
+def test_a_source_of_its_prefix_alone_is_empty(tmp_path):
+    model = build(begin=(["w1"], []))
+    with pytest.raises(InputError, match="Source 1 of 1 is empty"):
+        model.generate([" "])
+    assert model.generate("w4", max_length=2) != model.generate("w5", max_length=2)
+
+
 def test_models_that_the_layout_lacks_are_refused(tmp_path):
     rotary = build(positions="rotary")
     with pytest.raises(InputError, match="no encoder-decoder with rotary positions"):
@@ -420,3 +429,12 @@ def test_models_that_the_layout_lacks_are_refused(tmp_path):
     with pytest.raises(InputError, match="Received: RecurrentEncoder of TokenEmbedding"):
         to_ctranslate2(other, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text("utf-8")
+    (block,) = re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(block, "pretrained.md", "exec"), names)
+    assert names["same"].generate("a small") == names["model"].generate("a small")

@@ -86,6 +86,11 @@ def test_ten_thousand_words_of_the_trained_model(tmp_path):
     assert [runner.generate(word)[0][0] for word in sources] == model.generate(sources)
     export_tflite(model, tmp_path / "int8", quantization="int8")
     assert (tmp_path / "int8" / "model.tflite").stat().st_size < 1_000_000
+    eight = LiteRTRunner(tmp_path / "int8")
+    found, expected = [eight.generate(word)[0][0] for word in sources], model.generate(sources)
+    share = np.mean([one == other for one, other in zip(found, expected, strict=True)])
+    print(f"8 bits: {100 * share:.1f} % of {len(sources)} words the same")
+    assert share > 0.8
 
 
 def test_another_archive_is_one_message(tmp_path):
