@@ -17,8 +17,8 @@ from export import export_tflite
 from export.litert_runner import LiteRTRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.converters import from_ctranslate2, to_ctranslate2
-from keras_seq2seq.converters.ctranslate2 import _waves
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, read_model, write_model
+from keras_seq2seq.converters.ctranslate2_reading import known_waves
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import SinusoidalPositions
@@ -231,9 +231,9 @@ def test_tables_of_waves_are_known_by_their_numbers(interleaved, inclusive, firs
     assert table[2, 2 if interleaved else 1] == pytest.approx(np.sin(angle), abs=1e-6)
     assert table[2, 3 if interleaved else 4] == pytest.approx(np.cos(angle), abs=1e-6)
     found = {"interleaved": interleaved, "inclusive": inclusive, "first_position": first}
-    assert _waves(table) == found
-    assert _waves(table.astype("float16")) == found
-    assert _waves(table + 0.1) is None
+    assert known_waves(table) == found
+    assert known_waves(table.astype("float16")) == found
+    assert known_waves(table + 0.1) is None
 
 
 NUMBERS = st.sampled_from(["float32", "float16", "int8", "int16", "int32"])
@@ -351,6 +351,16 @@ BROKEN = [
         "decoder/layer_0/self_attention/q_norm/gamma, which is not supported",
     ),
     (with_variable("decoder/alibi", np.asarray(np.int8(1))), [], "decoder/alibi, which is not"),
+    (
+        with_variable("decoder/layer_0/ffn/linear_1/weight", np.ones((16, 3), "float32")),
+        [],
+        "its weights do not fit one another",
+    ),
+    (
+        with_variable("encoder/num_heads", np.asarray(np.int16(0))),
+        [],
+        "its weights do not fit one another",
+    ),
     (configured(eos_token="</s>"), [], "lacks the end token '</s>'"),
     (configured(decoder_start_token=None), [], "give it as --target-prefix"),
     (configured(), ["--source-prefix", "__en__"], "lacks the token '__en__'"),
@@ -408,6 +418,8 @@ def test_prefixes_are_read_and_written_on_a_device_too(tmp_path):
         texts, outputs = runner.generate(source)
         assert texts == model.texts(expected)[row][:1]
         np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[row], atol=1e-3)
+    with pytest.raises(ValueError, match="from 2 to 12 tokens"):
+        runner.generate(" ")
 
 
 def test_a_source_of_its_prefix_alone_is_empty(tmp_path):
