@@ -95,9 +95,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     embedding = arrays.get("enc_emb", np.zeros((0, 0)))
     units = arrays.get("enc_w_hh", np.zeros((0, 0))).shape[-1]
     dim = embedding.shape[-1]
-    expected = {"enc_emb": (len(_LETTER_ROWS) - 1, dim)}
-    expected |= {"dec_emb": (len(SPECIAL_TOKENS) + len(_PHONEMES), dim)}
-    expected |= {"fc_w": (expected["dec_emb"][0], units), "fc_b": expected["dec_emb"][:1]}
+    expected: dict[str, tuple[int, ...]] = {"enc_emb": (len(_LETTER_ROWS) - 1, dim)}
+    tokens = len(SPECIAL_TOKENS) + len(_PHONEMES)
+    expected |= {"dec_emb": (tokens, dim), "fc_w": (tokens, units), "fc_b": (tokens,)}
     for side in ("enc", "dec"):
         expected |= {f"{side}_w_ih": (3 * units, dim), f"{side}_w_hh": (3 * units, units)}
         expected |= {f"{side}_b_ih": (3 * units,), f"{side}_b_hh": (3 * units,)}
