@@ -10,8 +10,7 @@ import click
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
-from keras_seq2seq.training.settings import TrainingConfig
+from keras_seq2seq.training.recipes import check_data, load_recipe
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
@@ -20,22 +19,19 @@ from .import_model import import_model
 from .options import (
     PATH,
     console,
-    given,
+    generation_options,
+    generation_settings,
     load_tensorflow,
-    options_of,
     print_error,
     print_written,
-    printed_warnings,
     run_argument,
 )
-from .pairs import data_options, read_data, read_splits
+from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
+from .train import train
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-# Where `train` stops by the clock.
-MOST_EPOCHS = 10_000
 
 
 class _Commands(click.Group):
@@ -66,6 +62,7 @@ def main() -> None:
 for command in (
     inspect,
     import_model,
+    train,
     request,
     generate,
     score,
@@ -81,126 +78,6 @@ for command in (
 
 
 @main.command()
-@click.argument("files", nargs=-1, type=PATH)
-@click.option(
-    "--run-dir",
-    required=True,
-    type=PATH,
-    help="Where the run is written; the same command resumes it.",
-)
-@click.option(
-    "--recipe", help="Settings and data of a recipe: " + ", ".join(recipe_names()) + "."
-)
-@click.option("--data", type=PATH, help="Data of the recipe.")
-@click.option(
-    "--preset",
-    help="Architecture and sizes by name: {rnn,transformer}_{tiny,small,base}; other options "
-    "change them.",
-)
-@click.option(
-    "--validation",
-    "validation_file",
-    type=PATH,
-    help="Pairs that choose the best epoch; else held out.",
-)
-@click.option(
-    "--test",
-    "test_file",
-    type=PATH,
-    help="Test pairs for `evaluate`.",
-)
-@data_options
-@options_of(TrainingConfig)
-def train(
-    files: tuple[Path, ...],
-    run_dir: Path,
-    recipe: str | None,
-    data: Path | None,
-    preset: str | None,
-    validation_file: Path | None,
-    test_file: Path | None,
-    source_column: str | None,
-    target_column: str | None,
-    strict: bool,
-    **settings: Any,
-) -> None:
-    """Train a model on FILES: pairs of texts in one TSV (source, tab, target), CSV or JSON
-    Lines file, two parallel text files, or a folder with train.en, train.de and so on.
-
-    With --source features or waveform: a list of .npy or sound files with their texts (TSV,
-    metadata.csv, metadata.jsonl or a folder with one of these), and where the files are.
-    UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
-    given again.
-
-    \b
-    Examples:
-      keras-seq2seq train pairs.tsv --run-dir runs/first --minutes 10
-      keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
-      keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
-      keras-seq2seq train corpus/ --source-column en --target-column de --run-dir runs/third
-      keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
-      keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
-      keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
-    """
-    load_tensorflow()
-    changed = {**_preset_settings(preset), **given(settings)}
-    if recipe is not None:
-        if files:
-            raise InputError("Give either files or --recipe, not both.")
-        module = load_recipe(recipe)
-        config = module.CONFIG.replace(**changed)
-        check_data(module, data)
-        splits = module.load(data)
-    else:
-        if changed.get("minutes"):
-            changed.setdefault("epochs", MOST_EPOCHS)
-        config = TrainingConfig(**changed)
-        columns = source_column, target_column
-        splits = read_splits(files, validation_file, test_file, config, strict, columns)
-        if config.minutes and config.source == "text":
-            config = _chosen(config, splits, changed)
-    from keras_seq2seq.models import backend_generates
-    from keras_seq2seq.training.run.trainer import train as train_run
-    from keras_seq2seq.training.run_directory import RunDirectory
-
-    run = RunDirectory(run_dir)
-    train_run(config, splits, run, console)
-    if not backend_generates():
-        console.print(
-            "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "
-            f"{run.path}` without KERAS_BACKEND.",
-            highlight=False,
-            soft_wrap=True,
-        )
-    elif not run.report_file.exists():
-        from keras_seq2seq.training.report import write_report
-
-        with printed_warnings(), console.status("writing the report"):
-            print_written(write_report(run))
-
-
-def _chosen(config: TrainingConfig, splits: Any, changed: dict[str, Any]) -> TrainingConfig:
-    """The configuration with what the data suggests; what was given stays."""
-    from keras_seq2seq.training.settings.suggestions import choose_settings
-
-    settings, reasons = choose_settings(splits.train, config.minutes)
-    for reason in reasons:
-        console.print(f"  {reason}", highlight=False, soft_wrap=True)
-    return config.replace(**{**settings, **changed})
-
-
-def _preset_settings(name: str | None) -> dict[str, Any]:
-    """The settings of a preset; none for `None`."""
-    if name is None:
-        return {}
-    from keras_seq2seq.models import PRESETS
-
-    if name not in PRESETS:
-        raise InputError(f"--preset must be one of {', '.join(PRESETS)}. Received: {name!r}.")
-    return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
-
-
-@main.command()
 @run_argument
 @click.argument("files", nargs=-1, type=PATH)
 @click.option(
@@ -213,7 +90,7 @@ def _preset_settings(name: str | None) -> dict[str, Any]:
 )
 @click.option("--data", type=PATH, help="Data of the recipe.")
 @data_options
-@options_of(GenerationSettings)
+@generation_options
 def evaluate(
     run: Any,
     files: tuple[Path, ...],
@@ -245,7 +122,7 @@ def evaluate(
     pairs = None
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))
-    settings = GenerationSettings(**given(options))
+    settings = generation_settings(options)
     result = evaluate_run(run, pairs, settings, metric)
     if module is not None:
         result["parts"] = module.evaluate(run.load_model(), data, settings)

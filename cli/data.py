@@ -30,6 +30,7 @@ def inspect(
     strict: bool,
 ) -> None:
     """Look at FILES: pairs of texts in one TSV, CSV or JSON Lines file, or two parallel files.
+    Of a run's folder: its settings, and where each value came from.
 
     Prints lengths, characters, repeated pairs, what validation and test share with training,
     and suspicious pairs: identical sides, lengths that do not fit each other, control
@@ -39,7 +40,13 @@ def inspect(
     Examples:
       keras-seq2seq inspect pairs.tsv
       keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
+      keras-seq2seq inspect runs/first
     """
+    if len(files) == 1 and files[0].is_dir():
+        if validation or test or source_column or target_column or strict:
+            raise InputError("Of the folder of a run only its settings are shown: give --json.")
+        _inspect_run(files[0], json_file)
+        return
     load_tensorflow()
     from keras_seq2seq.data.inspection import inspect_pairs
 
@@ -55,12 +62,34 @@ def inspect(
     for name in parts:
         _print_examples(name, result[name]["suspicious"])
     if json_file is not None:
-        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-        try:
-            json_file.write_text(text, "utf-8")
-        except OSError as error:
-            raise InputError(f"{json_file} cannot be written: {error}.") from error
-        print_written(json_file)
+        _write_json(json_file, result)
+
+
+def _inspect_run(folder: Path, json_file: Path | None) -> None:
+    """Prints the settings of a run: option, file, recipe, data or default."""
+    from keras_seq2seq.training.settings.files import recorded
+
+    config = recorded(folder / "config.json")
+    rows = [
+        {"section": section, "setting": name, "value": value, "from": config.origin_of(name)}
+        for section, settings in config.to_dict().items()
+        for name, value in settings.items()
+    ]
+    table = Table("section", "setting", "value", "from")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row.values()))
+    console.print(table)
+    if json_file is not None:
+        _write_json(json_file, rows)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}.") from error
+    print_written(path)
 
 
 def _summary(result: dict[str, Any], names: list[str]) -> Table:

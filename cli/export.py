@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
 
 from .options import (
     PATH,
     console,
-    given,
-    options_of,
+    generation_options,
+    generation_settings,
     printed_warnings,
     run_argument,
 )
@@ -44,7 +43,7 @@ FORMATS = (
 @click.option(
     "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
 )
-@options_of(GenerationSettings)
+@generation_options
 def export(
     run: Any,
     out_dir: Path,
@@ -69,7 +68,7 @@ def export(
     """
     from keras_seq2seq.export import export_formats
 
-    settings = GenerationSettings(**given(options))
+    settings = generation_settings(options)
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
     with printed_warnings():

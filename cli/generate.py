@@ -13,8 +13,8 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .options import (
     PATH,
-    given,
-    options_of,
+    generation_options,
+    generation_settings,
     print_error,
     print_written,
     printed_warnings,
@@ -33,7 +33,7 @@ from .pairs import read_data
 )
 @click.option("--scores", is_flag=True, help="Print the log probability in front.")
 @click.option("--json", "as_json", is_flag=True, help="All of it, one JSON object a source.")
-@options_of(GenerationSettings)
+@generation_options
 def generate(
     run: Any,
     texts: tuple[str, ...],
@@ -65,7 +65,7 @@ def generate(
         raise InputError("Give either texts or --file, not both.")
     if prefix is not None and prefix_file:
         raise InputError("Give either --prefix or --prefixes, not both.")
-    settings = GenerationSettings(**given(options))
+    settings = generation_settings(options)
     lines = _source_lines(texts, file)
     prefixes: Any = prefix
     if prefix_file:
@@ -196,7 +196,7 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
 @run_argument
 @click.argument("text")
 @click.argument("picture", type=PATH)
-@options_of(GenerationSettings)
+@generation_options
 def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     """Draw where the model RUN_DIR looks while it writes the target of TEXT.
 
@@ -208,7 +208,7 @@ def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     """
     from keras_seq2seq.pictures import draw_attention
 
-    settings = GenerationSettings(**given(options))
+    settings = generation_settings(options)
     with printed_warnings():
         draw_attention(run.load_model(), text, picture, settings)
     print_written(picture)
@@ -219,7 +219,7 @@ def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
 @click.argument("text")
 @click.argument("picture", type=PATH)
 @click.option("--prefix", default="", help="What the target begins with.")
-@options_of(GenerationSettings)
+@generation_options
 def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> None:
     """Draw every hypothesis of the search for the target of TEXT.
 
@@ -231,7 +231,7 @@ def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> Non
     """
     from keras_seq2seq.pictures import draw_search_tree
 
-    settings = GenerationSettings(**{"num_beams": 4, **given(options)})
+    settings = generation_settings(options, num_beams=4)
     with printed_warnings():
         draw_search_tree(run.load_model(), text, picture, settings, prefix)
     print_written(picture)

@@ -1,9 +1,8 @@
-"""What the commands share: options from settings, opening a run, messages."""
+"""What the commands share: options from declarations, opening a run, messages."""
 
-import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from keras_seq2seq.declarations import Setting, settings_of
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import option_name
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings_files import read_generation
+from keras_seq2seq.training.settings import training_settings
 
 console = Console()
 PATH = click.Path(path_type=Path)
@@ -68,55 +70,84 @@ def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any
 run_argument = click.argument("run", metavar="RUN_DIR", type=PATH, callback=_open_run)
 
 
-def options_of(settings: type) -> Callable:
-    """A decorator: one option for every field; not given is `None`."""
+def options_of(settings: Iterable[Setting]) -> Callable:
+    """A decorator: one option for every setting; not given is `None`."""
 
     def decorate(command: Callable) -> Callable:
-        for item in reversed(dataclasses.fields(settings)):
-            command = _option(item)(command)
+        for declared in reversed([*settings]):
+            command = _option(declared)(command)
         return command
 
     return decorate
 
 
-def _option(item: dataclasses.Field) -> Callable:
-    choices, default = item.metadata["choices"], item.default
-    name = item.metadata["option"] or option_name(item.name)
-    help_ = item.metadata["help"]
-    if isinstance(default, tuple):
-        return click.option(
-            name,
-            item.name,
-            multiple=True,
-            callback=_items_of(item),
-            help=f"{help_} May be given several times.",
-        )
+def training_options(command: Callable) -> Callable:
+    """A decorator: one option for every setting of a run, whatever the architecture."""
+    sections = training_settings().values()
+    return options_of(one for settings in sections for one in settings.values())(command)
+
+
+def generation_options(command: Callable) -> Callable:
+    """A decorator: the settings of generation, and a file of them. `generation_settings`
+    makes one value of the options."""
+    command = options_of(settings_of(GenerationSettings).values())(command)
     return click.option(
-        f"{name}/--no-{name[2:]}" if isinstance(default, bool) else name,
-        item.name,
+        "--config", type=PATH, help="TOML file of settings, section [generation]; options win."
+    )(command)
+
+
+def generation_settings(options: dict[str, Any], **defaults: Any) -> GenerationSettings:
+    """The settings of an option, else of the file `config`, else of `defaults`."""
+    path = options.pop("config")
+    layer = {} if path is None else read_generation(path)
+    return GenerationSettings(**{**defaults, **layer, **given(options)})
+
+
+class _Value(click.ParamType):
+    """What a declaration says of a value is what an option says of it."""
+
+    def __init__(self, declared: Setting):
+        self.declared = declared
+        self.name = {int: "integer", float: "float"}.get(declared.plain_type, "text")
+
+    def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str | None:
+        choices = self.declared.choices
+        return f"[{'|'.join(choices)}]" if choices else None
+
+    def convert(self, value: Any, *args: Any) -> Any:
+        return self.declared.parsed(value)
+
+
+def _option(declared: Setting) -> Callable:
+    if isinstance(declared.default, tuple):
+        return click.option(
+            declared.option,
+            declared.name,
+            multiple=True,
+            callback=_items_of(declared),
+            help=f"{declared.help} May be given several times.",
+        )
+    is_flag = declared.plain_type is bool
+    return click.option(
+        f"{declared.option}/--no-{declared.option[2:]}" if is_flag else declared.option,
+        declared.name,
         default=None,
-        type=click.Choice(choices) if choices else _type_of(item),
-        help=f"{help_} [default: {default}]",
+        type=None if is_flag else _Value(declared),
+        help=f"{declared.help} [default: {declared.default}]",
     )
 
 
-def _type_of(item: dataclasses.Field) -> type:
-    if item.default is not None:
-        return type(item.default)
-    return float if "float" in str(item.type) else int
-
-
-def _items_of(item: dataclasses.Field) -> Callable:
+def _items_of(declared: Setting) -> Callable:
     """A callback: the texts of an option, or the lines of the files it names -> a tuple."""
 
     def convert(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
         if not texts:
             return None
-        if item.metadata["lines"]:
+        if declared.lines:
             from keras_seq2seq.data.readers import read_lines
 
             texts = tuple(line for text in texts for line in read_lines(Path(text)))
-        return tuple(item.metadata["item"](text) for text in texts)
+        return declared.checked([declared.item(text) for text in texts])
 
     return convert
 

@@ -77,24 +77,24 @@ def read_splits(
             "Expected one file or folder of pairs, or two parallel files, or --recipe. "
             f"Received {len(files)} files."
         )
-    if config.source == "text" and len(files) == 1 and files[0].is_dir():
+    if config.data.source == "text" and len(files) == 1 and files[0].is_dir():
         splits = _read_folder(files[0], strict, columns)
     else:
-        folder = () if config.source == "text" else files[1:]
+        folder = () if config.data.source == "text" else files[1:]
         lists = [path for path in (files[0], validation_file, test_file) if path]
 
         def read(*paths: Path | None) -> Any:
             if None in paths:
                 return None
             given = [path for path in paths if path]
-            return read_data(given, config.source, strict, columns, lists)
+            return read_data(given, config.data.source, strict, columns, lists)
 
         splits = Splits(read(*files), read(validation_file, *folder), read(test_file, *folder))
     if splits.validation:
         return splits
     pairs = splits.train
-    held_out = min(config.validation_sources, max(1, len(set(pairs.sources)) // 10))
-    parts = split_by_source(pairs, validation_sources=held_out, seed=config.seed)
+    held_out = min(config.selection.validation_sources, max(1, len(set(pairs.sources)) // 10))
+    parts = split_by_source(pairs, validation_sources=held_out, seed=config.run.seed)
     return dataclasses.replace(parts, test=splits.test)
 
 

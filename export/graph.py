@@ -16,15 +16,15 @@ def write_graph(folder: Path | str, functions: dict[str, Any], tables: Iterable 
     Args:
         folder: Where to write.
         functions: By the name of their signature, each a concrete function, or a `tf.function`
-            with an `input_signature`, which keeps the defaults of its arguments.
+            with an `input_signature`, which keeps the defaults of its arguments. The latter is
+            traced by saving alone: its weights must be those of a concrete one.
         tables: Lookup tables and other resources that the functions use.
     """
     root = tf.Module()
     variables: dict[int, tf.Variable] = {}
     for function in functions.values():
-        is_traced = isinstance(function, tf.types.experimental.ConcreteFunction)
-        traced = function if is_traced else function.get_concrete_function()
-        variables |= {id(variable): variable for variable in traced.variables}
+        if isinstance(function, tf.types.experimental.ConcreteFunction):
+            variables |= {id(variable): variable for variable in function.variables}
     root.weights = list(variables.values())
     root.tables = list(tables)
     tf.saved_model.save(root, str(folder), signatures=functions)

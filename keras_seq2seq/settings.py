@@ -1,59 +1,16 @@
-"""Settings as frozen values: each field is an argument in Python and an option of a command.
+"""How targets are generated, as one frozen value. Imports no TensorFlow."""
 
-Imports no TensorFlow, so that `--help` is instant.
-"""
-
-import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from keras_seq2seq.declarations import Settings, option_name, setting
 from keras_seq2seq.errors import InputError
 
+__all__ = ["GenerationSettings", "id_bias", "option_name", "token_number", "word_bias"]
 
-def setting(
-    default: Any,
-    help: str,
-    choices: tuple[str, ...] | None = None,
-    option: str | None = None,
-    item: Callable[[str], Any] | None = None,
-    lines: bool = False,
-) -> Any:
-    """A dataclass field with what a command line says about it.
-
-    Args:
-        default: Default value; a tuple is an option that may be given several times.
-        help: One sentence.
-        choices: The values it may have, if they are few.
-        option: Name of the option, if not that of the field.
-        item: Of a tuple, makes an item from the text given. Defaults to `str`.
-        lines: Whether the option names a file with an item a line.
-    """
-    metadata = {
-        "help": help,
-        "choices": choices,
-        "option": option,
-        "item": item or str,
-        "lines": lines,
-    }
-    return field(default=default, metadata=metadata)
-
-
-def option_name(name: str) -> str:
-    """`hidden_dim` -> `--hidden-dim`."""
-    return "--" + name.replace("_", "-")
-
-
-def check_choices(settings: Any) -> None:
-    """Raises `InputError` for a field that is none of its choices."""
-    for item in dataclasses.fields(settings):
-        choices, value = item.metadata["choices"], getattr(settings, item.name)
-        if choices and value not in choices:
-            raise InputError(
-                f"{option_name(item.name)} must be one of {', '.join(choices)}. "
-                f"Received: {value!r}."
-            )
+# More than any model here was ever asked for; beyond, a machine runs out of memory.
+MOST_BEAMS = 65536
+LONGEST = 1_000_000
 
 
 def word_bias(text: str) -> tuple[str, float]:
@@ -88,7 +45,7 @@ def _number(text: str, whole: str) -> float:
 
 
 @dataclass(frozen=True)
-class GenerationSettings:
+class GenerationSettings(Settings):
     """How targets are generated: the same for `generate`, the command line and an export.
 
     Equations and sources: `docs/decoding.md`. Lists are taken for tuples, and a mapping for
@@ -98,13 +55,18 @@ class GenerationSettings:
         InputError: If a value is out of range, or two contradict each other.
     """
 
-    num_beams: int = setting(1, "1 is greedy search.", option="--beam-size")
+    num_beams: int = setting(
+        1, "1 is greedy search.", option="--beam-size", bounds=f"[1, {MOST_BEAMS}]"
+    )
     num_hypotheses: int = setting(
         1,
         "Hypotheses a source, at most the beam size; samples when sampling.",
         option="--n-best",
+        bounds=f"[1, {MOST_BEAMS}]",
     )
-    length_penalty: float = setting(0.0, "Strength of the length rule; 0 ranks by probability.")
+    length_penalty: float = setting(
+        0.0, "Strength of the length rule; 0 ranks by probability.", bounds="(-inf, inf)"
+    )
     length_rule: str = setting(
         "power",
         "power: log P / length^a; gnmt: log P / ((5 + length) / 6)^a; "
@@ -112,40 +74,74 @@ class GenerationSettings:
         choices=("power", "gnmt", "reward"),
     )
     coverage_penalty: float = setting(
-        0.0, "Beam search: strength of the GNMT coverage penalty; needs attention."
+        0.0,
+        "Beam search: strength of the GNMT coverage penalty; needs attention.",
+        bounds="[0, inf)",
     )
     ctc_weight: float = setting(
         0.0,
         "Joint CTC/attention decoding: share of CTC in the score of a token; needs a model "
         "trained with an auxiliary CTC loss.",
+        bounds="[0, 1]",
     )
     num_beam_groups: int = setting(
-        1, "Diverse beam search: groups that the beam is cut into.", option="--beam-groups"
+        1,
+        "Diverse beam search: groups that the beam is cut into.",
+        option="--beam-groups",
+        bounds=f"[1, {MOST_BEAMS}]",
     )
     diversity_penalty: float = setting(
-        0.5, "Diverse beam search: off a token for each earlier group's choice of it."
+        0.5,
+        "Diverse beam search: off a token for each earlier group's choice of it.",
+        bounds="[0, inf)",
     )
     patience: float = setting(
-        1.0, "Stop a beam search after patience x beam size ended hypotheses; inf: never early."
+        1.0,
+        "Stop a beam search after patience x beam size ended hypotheses; inf: never early.",
+        bounds="(0, 10000] or inf",
     )
-    max_length: int | None = setting(None, "Target tokens at most, without the end token.")
-    min_length: int = setting(0, "Target tokens at least, without the end token.")
+    max_length: int | None = setting(
+        None, "Target tokens at most, without the end token.", bounds=f"[1, {LONGEST}]"
+    )
+    min_length: int = setting(
+        0, "Target tokens at least, without the end token.", bounds=f"[0, {LONGEST}]"
+    )
     max_length_ratio: float | None = setting(
-        None, "Target tokens at most, times the source tokens; rounded down, at least 1."
+        None,
+        "Target tokens at most, times the source tokens; rounded down, at least 1.",
+        bounds=f"(0, {LONGEST}]",
     )
     min_length_ratio: float = setting(
-        0.0, "Target tokens at least, times the source tokens; rounded up."
+        0.0,
+        "Target tokens at least, times the source tokens; rounded up.",
+        bounds=f"[0, {LONGEST}]",
     )
     sample: bool = setting(False, "Draw tokens at random in place of searching.")
-    seed: int = setting(0, "Seed of sampling; the same seed gives the same targets.")
-    temperature: float = setting(1.0, "Sampling: above 1 flattens probabilities.")
-    top_k: int = setting(0, "Sampling: among the k most probable tokens; 0 for all.")
-    top_p: float = setting(1.0, "Sampling: among the most probable tokens of this total.")
-    min_p: float = setting(0.0, "Sampling: among tokens of this share of the highest.")
-    repetition_penalty: float = setting(
-        1.0, "Multiply log probabilities of tokens that occurred already; above 1 hinders them."
+    seed: int = setting(
+        0,
+        "Seed of sampling; the same seed gives the same targets.",
+        bounds=f"[0, {2**31 - 1}]",
     )
-    no_repeat_ngram_size: int = setting(0, "No n-gram of this size twice; 0 for no limit.")
+    temperature: float = setting(
+        1.0, "Sampling: above 1 flattens probabilities.", bounds="(0, inf)"
+    )
+    top_k: int = setting(
+        0, "Sampling: among the k most probable tokens; 0 for all.", bounds=f"[0, {2**31 - 1}]"
+    )
+    top_p: float = setting(
+        1.0, "Sampling: among the most probable tokens of this total.", bounds="(0, 1]"
+    )
+    min_p: float = setting(
+        0.0, "Sampling: among tokens of this share of the highest.", bounds="[0, 1)"
+    )
+    repetition_penalty: float = setting(
+        1.0,
+        "Multiply log probabilities of tokens that occurred already; above 1 hinders them.",
+        bounds="(0, inf)",
+    )
+    no_repeat_ngram_size: int = setting(
+        0, "No n-gram of this size twice; 0 for no limit.", bounds=f"[0, {LONGEST}]"
+    )
     forbid_unknown: bool = setting(False, "Never generate the unknown token.")
     suppress: tuple[str, ...] = setting((), "A target token that never comes out.")
     suppress_ids: tuple[int, ...] = setting(
@@ -165,14 +161,7 @@ class GenerationSettings:
         False, "Put the source token with the most attention in place of an unknown one."
     )
 
-    def __post_init__(self) -> None:
-        self._freeze_collections()
-        check_choices(self)
-        if self.num_beams < 1 or self.num_hypotheses < 1:
-            raise InputError(
-                "The beam size and the n-best must be at least 1. Received: "
-                f"beam size {self.num_beams}, n-best {self.num_hypotheses}."
-            )
+    def check_together(self) -> None:
         if self.sample and self.num_beams > 1:
             raise InputError(
                 "Sampling and beam search exclude each other; ask for several samples with "
@@ -183,14 +172,12 @@ class GenerationSettings:
                 "The n-best must be at most the beam size. Received: "
                 f"beam size {self.num_beams}, n-best {self.num_hypotheses}."
             )
-        if not math.isfinite(self.length_penalty) or (
-            self.length_penalty < 0 and self.length_rule != "reward"
-        ):
+        if self.length_penalty < 0 and self.length_rule != "reward":
             raise InputError(
                 "The length penalty must be at least 0 (for the rule reward any number). "
                 f"Received: {self.length_penalty}."
             )
-        if self.num_beam_groups < 1 or self.num_beams % self.num_beam_groups:
+        if self.num_beams % self.num_beam_groups:
             raise InputError(
                 "The beam groups must divide the beam size. Received: "
                 f"beam groups {self.num_beam_groups}, beam size {self.num_beams}."
@@ -200,57 +187,18 @@ class GenerationSettings:
                 "A coverage penalty ranks the hypotheses of a beam search; use a beam size "
                 f"above 1. Received: coverage penalty {self.coverage_penalty}, beam size 1."
             )
-        for name, holds, range_ in (
-            ("coverage_penalty", 0 <= self.coverage_penalty < math.inf, "at least 0"),
-            ("ctc_weight", 0 <= self.ctc_weight <= 1, "in [0, 1]"),
-            ("diversity_penalty", 0 <= self.diversity_penalty < math.inf, "at least 0"),
-            ("min_length_ratio", 0 <= self.min_length_ratio < math.inf, "at least 0"),
-            (
-                "max_length_ratio",
-                self.max_length_ratio is None or 0 < self.max_length_ratio < math.inf,
-                "above 0",
-            ),
-            ("patience", self.patience > 0, "above 0"),
-            ("temperature", 0 < self.temperature < math.inf, "above 0"),
-            ("top_k", self.top_k >= 0, "at least 0"),
-            ("top_p", 0 < self.top_p <= 1, "in (0, 1]"),
-            ("min_p", 0 <= self.min_p < 1, "in [0, 1)"),
-            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "above 0"),
-            ("no_repeat_ngram_size", self.no_repeat_ngram_size >= 0, "at least 0"),
-            ("min_length", self.min_length >= 0, "at least 0"),
-            ("max_length", self.max_length is None or self.max_length >= 1, "at least 1"),
-            ("seed", 0 <= self.seed < 2**31, "in [0, 2^31)"),
+        for least, greatest in (
+            ("min_length", "max_length"),
+            ("min_length_ratio", "max_length_ratio"),
         ):
-            if not holds:
+            low, high = getattr(self, least), getattr(self, greatest)
+            if high is not None and low > high:
                 raise InputError(
-                    f"{option_name(name)} must be {range_}. Received: {getattr(self, name)}."
+                    "The least length must not exceed the greatest. Received: "
+                    f"{option_name(least)} {low}, {option_name(greatest)} {high}."
                 )
-        if self.max_length is not None and self.min_length > self.max_length:
-            raise InputError(
-                "The least length must not exceed the greatest. Received: "
-                f"--min-length {self.min_length}, --max-length {self.max_length}."
-            )
-
-        if self.max_length_ratio is not None and self.min_length_ratio > self.max_length_ratio:
-            raise InputError(
-                "The least length must not exceed the greatest. Received: --min-length-ratio "
-                f"{self.min_length_ratio}, --max-length-ratio {self.max_length_ratio}."
-            )
         if any(not math.isfinite(number) for _, number in (*self.bias, *self.bias_ids)):
             raise InputError("A bias must be a finite number; to forbid a token, suppress it.")
-
-    def _freeze_collections(self) -> None:
-        """Tuples in place of lists and mappings, so that settings can be keys."""
-        for item in dataclasses.fields(self):
-            if isinstance(item.default, tuple):
-                value = getattr(self, item.name)
-                if isinstance(value, str):
-                    raise InputError(
-                        f"{option_name(item.name)} takes a list. Received: {value!r}."
-                    )
-                items = value.items() if isinstance(value, Mapping) else value
-                frozen = tuple(tuple(x) if isinstance(x, list) else x for x in items)
-                object.__setattr__(self, item.name, frozen)
 
     @property
     def records_alignments(self) -> bool:
@@ -277,7 +225,3 @@ class GenerationSettings:
             if self.patience != 1:
                 search += f", patience {self.patience:g}"
         return f"{search}, CTC {self.ctc_weight:g}" if self.ctc_weight else search
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; `GenerationSettings(**settings.to_dict())` is the same."""
-        return dataclasses.asdict(self)

@@ -192,6 +192,18 @@ def test_generate_asks_on_a_terminal(run_dir, text_model, monkeypatch):
     assert "has 12 tokens" in result.stderr
 
 
+def test_settings_of_generation_from_a_file_and_an_option_wins(run_dir, tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("[generation]\nnum_beams = 3\nnum_hypotheses = 2\n")
+    result = invoke("generate", run_dir, "cab", "--config", path)
+    assert (
+        result.stdout
+        == invoke("generate", run_dir, "cab", "--beam-size", 3, "--n-best", 2).stdout
+    )
+    result = invoke("generate", run_dir, "cab", "--config", path, "--n-best", 1)
+    assert len(result.stdout.splitlines()) == 1
+
+
 def test_a_picture_of_attention(run_dir, tmp_path):
     result = invoke("attention", run_dir, "cab", tmp_path / "attention.png")
     assert result.exit_code == 0 and (tmp_path / "attention.png").stat().st_size > 1000
@@ -259,6 +271,36 @@ def test_a_folder_needs_the_endings_of_its_files(tmp_path):
     assert "no train.en and train.de" in line
 
 
+@pytest.fixture
+def dates(tmp_path):
+    """Dates: every target is a word of its own."""
+    rows = [
+        f"{day}.{month}.\t2024-{month:02}-{day:02}\n"
+        for month in (1, 2)
+        for day in range(1, 29)
+    ]
+    (tmp_path / "dates.tsv").write_text("".join(rows))
+    return tmp_path / "dates.tsv"
+
+
+def test_tokenizers_are_chosen_from_the_data_and_an_option_wins(dates):
+    result = invoke("train", dates, "--print-config")
+    assert '\ntarget_tokenizer = "characters"\n' in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Chosen from the data: source_tokenizer characters: 1.0 words a l")
+    assert "; target_tokenizer characters: 1.0 words a line, " in line
+    result = invoke("train", dates, "--print-config", "--target-tokenizer", "symbols")
+    assert '\ntarget_tokenizer = "symbols"\n' in result.stdout
+    assert "target_tokenizer" not in result.stderr
+
+
+def test_training_refuses_a_target_vocabulary_that_misses_most_tokens(dates, tmp_path):
+    arguments = ["train", dates, "--run-dir", tmp_path / "run", "--target-tokenizer", "symbols"]
+    line = one_line_error(invoke(*arguments))
+    assert "training targets misses 5 of 5 tokens of the validation targets: " in line
+    assert "smaller tokens: --target-tokenizer characters." in line
+
+
 def test_training_refuses_parallel_files_of_different_length(tmp_path):
     (tmp_path / "a").write_text("x\ny\n")
     (tmp_path / "b").write_text("X\n")
@@ -290,7 +332,9 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--beam-size", "0", "cab"], "beam size 0"),
+        (["--beam-size", "0", "cab"], "--beam-size must be at least 1. Received: 0."),
+        (["--beam-size", "two", "cab"], "--beam-size must be a whole number. Received: 'two'"),
+        (["--config", "nowhere.toml", "cab"], "nowhere.toml: no such file"),
         (["--n-best", "2", "cab"], "n-best 2"),
         (["--sample", "--beam-size", "2", "cab"], "exclude each other"),
         (["--top-p", "0", "cab"], "--top-p must be in (0, 1]. Received: 0.0"),
@@ -354,6 +398,15 @@ def test_a_broken_model_file_is_refused(run_dir, tmp_path):
         (["a", "--recipe", "cmudict_demo"], "either files or --recipe"),
         (["a.tsv", "--dropout", "1"], "--dropout must be in [0, 1). Received: 1.0"),
         (["a.tsv", "--epochs", "0"], "--epochs must be at least 1. Received: 0"),
+        (
+            ["a.tsv", "--hidden-dim", "wide"],
+            "--hidden-dim must be a whole number. Received: 'w",
+        ),
+        (["a.tsv", "--hidden-dim", "2147483648"], "--hidden-dim must be at most 65536. Receiv"),
+        (["a.tsv", "--patience", "1e300"], "--patience must be a whole number. Received: '1e3"),
+        (["a.tsv", "--seed", "9" * 5000], "--seed must be a whole number. Received: '999"),
+        (["a.tsv", "--cell", "gru"], "--cell does not apply to --architecture lstm_attention"),
+        (["a.tsv", "--config", "nowhere.toml"], "nowhere.toml: no such file"),
         (["--recipe", "cmudict_lstm_attention"], "needs its data: --data"),
     ],
 )
@@ -362,9 +415,8 @@ def test_training_refuses_bad_options(tmp_path, arguments, message):
     assert message in one_line_error(result)
 
 
-@pytest.mark.parametrize("arguments", [["--unknown", "1"], ["--hidden-dim", "wide"]])
-def test_a_wrong_flag_has_status_2(tmp_path, arguments):
-    result = invoke("train", "a.tsv", "--run-dir", tmp_path / "run", *arguments)
+def test_a_wrong_flag_has_status_2(tmp_path):
+    result = invoke("train", "a.tsv", "--run-dir", tmp_path / "run", "--unknown", "1")
     assert result.exit_code == 2 and "Usage:" in result.stderr
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 
 soundfile = pytest.importorskip("soundfile")
-SMALL = "--embedding-dim 8 --hidden-dim 8 --epochs 1 --num-buckets 1 --validation-sources 2"
+SMALL = "--hidden-dim 8 --epochs 1 --num-buckets 1 --validation-sources 2"
 
 
 def invoke(*arguments, status=0):

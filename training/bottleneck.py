@@ -28,7 +28,6 @@ from .settings import TrainingConfig
 FEWEST_DRAWN = 10
 
 _COMMON = TrainingConfig(
-    embedding_dim=64,
     dropout=0.0,
     batch_size=64,
     num_buckets=4,
@@ -41,9 +40,11 @@ _COMMON = TrainingConfig(
 )
 # About 240,000 parameters each with the vocabularies of the reversal.
 MODELS = {
-    "lstm": _COMMON.replace(architecture="lstm", hidden_dim=140, learning_rate=3e-3),
+    "lstm": _COMMON.replace(
+        architecture="lstm", embedding_dim=64, hidden_dim=140, learning_rate=3e-3
+    ),
     "lstm_attention": _COMMON.replace(
-        architecture="lstm_attention", hidden_dim=116, learning_rate=3e-3
+        architecture="lstm_attention", embedding_dim=64, hidden_dim=116, learning_rate=3e-3
     ),
     "transformer": _COMMON.replace(
         architecture="transformer",

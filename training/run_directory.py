@@ -1,7 +1,7 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings and fingerprint of the training data
+config.json         settings in sections, where each came from, fingerprint of the data
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -33,6 +33,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
 
 from .settings import TrainingConfig
+from .settings.files import recorded
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -79,13 +80,17 @@ class RunDirectory:
             InputError: If the folder holds a run of other settings or data, or something
                 that is not a run. Nothing in it is changed then.
         """
-        record = {"settings": config.to_dict(), "data": fingerprint(train, validation)}
+        record = {
+            "settings": config.to_dict(),
+            "origins": dict(config.origins),
+            "data": fingerprint(train, validation),
+        }
         if self.path.is_dir():
             # What a kill left of a file that was being written.
             for unfinished in self.path.rglob(".unfinished-*"):
                 unfinished.unlink()
         if self.config_file.exists():
-            self._check_same(self.config, record)
+            self._check_same(config, str(record["data"]))
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(
@@ -95,15 +100,14 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_json(self.config_file, record)
 
-    def _check_same(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        # What an older version did not record, it did as the default does today.
-        settings = TrainingConfig().to_dict() | old["settings"]
+    def _check_same(self, config: TrainingConfig, data: str) -> None:
+        data_then, old = self.config["data"], self.settings.values
         differences = [
-            f"{option_name(name)} was {settings[name]!r} and is now {value!r}"
-            for name, value in new["settings"].items()
-            if settings[name] != value
+            f"{option_name(name)} was {old[name]!r} and is now {value!r}"
+            for name, value in config.values.items()
+            if name in old and old[name] != value
         ]
-        if old["data"] != new["data"]:
+        if data_then != data:
             differences.append("the training or validation data has changed")
         if differences:
             raise InputError(
@@ -140,11 +144,14 @@ class RunDirectory:
         )
 
     @property
+    def settings(self) -> TrainingConfig:
+        """The settings of the run, as `recorded` reads them."""
+        return recorded(self.config_file)
+
+    @property
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
-        if not self.config_file.exists():
-            return "text"
-        return self.config["settings"].get("source", "text")
+        return self.settings.data.source if self.config_file.exists() else "text"
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -168,19 +175,20 @@ class RunDirectory:
     def write_pairs(self, path: Path, pairs: Pairs) -> None:
         """Writes pairs as a TSV. A `Signal` is written to `signals/` and named by that path;
         a file by its absolute path."""
-        sources = [self._written(source) for source in pairs.sources]
+        kind = self.source
+        sources = [self._written(source, kind) for source in pairs.sources]
         rows = zip(sources, pairs.targets, strict=True)
         text = "".join(f"{source}\t{target}\n" for source, target in rows)
         write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
-    def _written(self, source: Any) -> str:
+    def _written(self, source: Any, kind: str) -> str:
         if isinstance(source, Signal):
             file = self.path / "signals" / f"{quote(source.name, safe='')}.npy"
             if not file.exists():
                 file.parent.mkdir(exist_ok=True)
                 write_atomically(file, lambda path: np.save(path, source.array))
             return file.relative_to(self.path).as_posix()
-        if self.source == "text":
+        if kind == "text":
             return source
         return os.path.abspath(source)
 

@@ -327,17 +327,7 @@ class TextPreprocessor(Preprocessor):
 
     def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
         """The source tokens that the vocabulary lacks, with how often each occurs."""
-        if not len(sources):
-            return {}
-        tokenizer = self.source_tokenizer
-        pieces = tokenizer.split_strings(tf.constant(list(sources)), tokenizer.lowercase)
-        ids = tokenizer.tokenize(list(sources))
-        unknown = tf.boolean_mask(
-            pieces.flat_values, ids.flat_values == tokenizer.unknown_token_id
-        ).numpy()
-        values, counts = np.unique(unknown.astype(object), return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        return {values[i].decode("utf-8", "replace"): int(counts[i]) for i in order}
+        return count_unknown(self.source_tokenizer, sources)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -371,3 +361,17 @@ def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
 def longest_of(tokenizer: Any, lines: Sequence[str]) -> int:
     """Tokens of the longest line."""
     return int(tf.reduce_max(tokenizer.tokenize(list(lines)).row_lengths()))
+
+
+def count_unknown(tokenizer: Any, texts: Sequence[str]) -> dict[str, int]:
+    """The tokens of texts that a vocabulary lacks, with how often each occurs."""
+    if not len(texts):
+        return {}
+    pieces = tokenizer.split_strings(tf.constant(list(texts)), tokenizer.lowercase)
+    ids = tokenizer.tokenize(list(texts))
+    unknown = tf.boolean_mask(
+        pieces.flat_values, ids.flat_values == tokenizer.unknown_token_id
+    ).numpy()
+    values, counts = np.unique(unknown.astype(object), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {values[i].decode("utf-8", "replace"): int(counts[i]) for i in order}

@@ -1,7 +1,7 @@
 """Ready-made models: parts chosen by a few settings, and sizes by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from keras_seq2seq.layers import (
@@ -34,51 +34,11 @@ ATTENTIONS: dict[str, Callable[[int], MemoryAttention] | None] = {
 }
 
 
-def recurrent(
-    preprocessor: Any,
-    *,
-    embedding_dim: int = 128,
-    hidden_dim: int = 256,
-    num_layers: int = 1,
-    cell: str = "lstm",
-    bidirectional: bool = True,
-    attention: str = "general",
-    input_feeding: str = "none",
-    residual: bool = False,
-    dropout: float = 0.1,
-    recurrent_dropout: float = 0.0,
-    tie_output: bool = False,
-    encoder_layers: int = 0,
-    time_reduction: int = 1,
-    convolutions: int = 0,
-    convolution_strides: int = 2,
-    spec_augment: bool = False,
-    picture_cells: bool = False,
-    sentence_ends: str = "",
-    ctc_weight: float = 0.0,
-    share_embeddings: bool = False,
-    copy: bool = False,
-) -> Seq2Seq:
-    """A recurrent encoder and decoder.
+@dataclass(frozen=True)
+class Shared:
+    """What `recurrent` and `transformer` share: source, output and loss around their parts.
 
-    Args:
-        preprocessor: Which gives the kind of the source and the vocabulary sizes.
-        embedding_dim: int. Defaults to 128.
-        hidden_dim: int. Units of a decoder layer and of the attention; each direction of a
-            bidirectional encoder has half of it (rounded up). Defaults to 256.
-        num_layers: int. Layers of the encoder, and of the decoder. Defaults to 1.
-        cell: string, `"lstm"`, `"gru"` or `"simple_rnn"`. Defaults to `"lstm"`.
-        bidirectional: bool. Whether the encoder reads both ways. Defaults to `True`.
-        attention: string: `"none"`, `"dot"`, `"general"` (default), `"concat"`,
-            `"additive"`, `"location"` or `"monotonic"`.
-        input_feeding: string. As of `RecurrentDecoder`. Defaults to `"none"`.
-        residual: bool. Defaults to `False`.
-        dropout: float. Defaults to 0.1.
-        recurrent_dropout: float. Defaults to 0.
-        tie_output: bool. Logits from the target embeddings; needs `embedding_dim` equal to
-            `hidden_dim`. Defaults to `False`.
-        encoder_layers: int. Layers of the encoder; 0 (default) for `num_layers`.
-        time_reduction: int. As of `RecurrentEncoder`. Defaults to 1.
+    Attributes:
         convolutions: int. Layers of a `ConvolutionEmbedding` over the source. Defaults to 0.
         convolution_strides: int. Its strides. Defaults to 2.
         spec_augment: bool. `SpecAugment` on frames and sound. Defaults to `False`.
@@ -92,6 +52,86 @@ def recurrent(
             vocabularies must be the same. Defaults to `False`.
         copy: bool. A `PointerGenerator`, which copies source tokens; the vocabularies must
             be the same. Defaults to `False`.
+    """
+
+    convolutions: int = 0
+    convolution_strides: int = 2
+    spec_augment: bool = False
+    picture_cells: bool = False
+    sentence_ends: str = ""
+    ctc_weight: float = 0.0
+    share_embeddings: bool = False
+    copy: bool = False
+
+    def around(
+        self,
+        preprocessor: Any,
+        embedding_dim: int,
+        encoder_of: Callable[[SourceEmbedding], Any],
+        decoder_of: Callable[[TokenEmbedding], Any],
+    ) -> Seq2Seq:
+        """The model of an encoder and a decoder, which are made of their embeddings."""
+        source = source_embedding(
+            preprocessor,
+            embedding_dim,
+            self.convolutions,
+            self.convolution_strides,
+            self.spec_augment,
+            self.picture_cells,
+            self.sentence_ends,
+        )
+        encoder = encoder_of(source)
+        decoder = decoder_of(
+            _target_embedding(preprocessor, source, embedding_dim, self.share_embeddings)
+        )
+        size = preprocessor.target_tokenizer.vocabulary_size()
+        return Seq2Seq(
+            encoder,
+            PointerGenerator(decoder) if self.copy else decoder,
+            preprocessor,
+            ctc=CTCLoss(size, self.ctc_weight) if self.ctc_weight else None,
+        )
+
+
+def recurrent(
+    preprocessor: Any,
+    *,
+    embedding_dim: int = 128,
+    hidden_dim: int = 256,
+    num_layers: int = 1,
+    encoder_layers: int = 0,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    attention: str = "general",
+    input_feeding: str = "none",
+    residual: bool = False,
+    dropout: float = 0.1,
+    recurrent_dropout: float = 0.0,
+    tie_output: bool = False,
+    time_reduction: int = 1,
+    **shared: Any,
+) -> Seq2Seq:
+    """A recurrent encoder and decoder.
+
+    Args:
+        preprocessor: Which gives the kind of the source and the vocabulary sizes.
+        embedding_dim: int. Defaults to 128.
+        hidden_dim: int. Units of a decoder layer and of the attention; each direction of a
+            bidirectional encoder has half of it (rounded up). Defaults to 256.
+        num_layers: int. Layers of the encoder, and of the decoder. Defaults to 1.
+        encoder_layers: int. Layers of the encoder; 0 (default) for `num_layers`.
+        cell: string, `"lstm"`, `"gru"` or `"simple_rnn"`. Defaults to `"lstm"`.
+        bidirectional: bool. Whether the encoder reads both ways. Defaults to `True`.
+        attention: string: `"none"`, `"dot"`, `"general"` (default), `"concat"`,
+            `"additive"`, `"location"` or `"monotonic"`.
+        input_feeding: string. As of `RecurrentDecoder`. Defaults to `"none"`.
+        residual: bool. Defaults to `False`.
+        dropout: float. Defaults to 0.1.
+        recurrent_dropout: float. Defaults to 0.
+        tie_output: bool. Logits from the target embeddings; needs `embedding_dim` equal to
+            `hidden_dim`. Defaults to `False`.
+        time_reduction: int. As of `RecurrentEncoder`. Defaults to 1.
+        **shared: As of `Shared`.
 
     Raises:
         ValueError: If a setting is unknown, sizes do not fit, or vocabularies that must be
@@ -103,97 +143,71 @@ def recurrent(
             f"attention={attention!r}."
         )
     attend = ATTENTIONS[attention]
-    encoder_dim = -(-hidden_dim // 2) if bidirectional else hidden_dim
-    shared: dict[str, Any] = {
-        "num_layers": num_layers,
+    both: dict[str, Any] = {
         "cell": cell,
         "residual": residual,
         "dropout": dropout,
         "recurrent_dropout": recurrent_dropout,
     }
-    source = source_embedding(
+    return Shared(**shared).around(
         preprocessor,
         embedding_dim,
-        convolutions,
-        convolution_strides,
-        spec_augment,
-        picture_cells,
-        sentence_ends,
-    )
-    encoder = RecurrentEncoder(
-        source,
-        encoder_dim,
-        bidirectional=bidirectional,
-        time_reduction=time_reduction,
-        **{**shared, "num_layers": encoder_layers or num_layers},
-    )
-    decoder = RecurrentDecoder(
-        _target_embedding(preprocessor, source, embedding_dim, share_embeddings),
-        hidden_dim,
-        attention=None if attend is None else attend(hidden_dim),
-        bridge=DenseBridge() if bidirectional else CopyBridge(),
-        input_feeding=input_feeding,
-        tie_output=tie_output,
-        **shared,
-    )
-    return Seq2Seq(
-        encoder,
-        PointerGenerator(decoder) if copy else decoder,
-        preprocessor,
-        ctc=_ctc(preprocessor, ctc_weight),
+        lambda source: RecurrentEncoder(
+            source,
+            -(-hidden_dim // 2) if bidirectional else hidden_dim,
+            num_layers=encoder_layers or num_layers,
+            bidirectional=bidirectional,
+            time_reduction=time_reduction,
+            **both,
+        ),
+        lambda target: RecurrentDecoder(
+            target,
+            hidden_dim,
+            num_layers=num_layers,
+            attention=None if attend is None else attend(hidden_dim),
+            bridge=DenseBridge() if bidirectional else CopyBridge(),
+            input_feeding=input_feeding,
+            tie_output=tie_output,
+            **both,
+        ),
     )
 
 
-def lstm(
-    preprocessor: Any,
-    *,
-    embedding_dim: int = 128,
-    hidden_dim: int = 256,
-    num_layers: int = 1,
-    dropout: float = 0.1,
-    recurrent_dropout: float = 0.0,
-) -> Seq2Seq:
+@dataclass(frozen=True)
+class Sizes:
+    """What `lstm` and `lstm_attention` take, as of `recurrent`."""
+
+    embedding_dim: int = 128
+    hidden_dim: int = 256
+    num_layers: int = 1
+    dropout: float = 0.1
+    recurrent_dropout: float = 0.0
+
+
+def lstm(preprocessor: Any, **sizes: Any) -> Seq2Seq:
     """The fixed-vector model: the LSTM encoder's final states seed an LSTM decoder.
 
     Reference: [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215).
 
-    Args: as `recurrent`.
+    Args:
+        preprocessor: As of `recurrent`.
+        **sizes: As of `Sizes`.
     """
     return recurrent(
-        preprocessor,
-        embedding_dim=embedding_dim,
-        hidden_dim=hidden_dim,
-        num_layers=num_layers,
-        bidirectional=False,
-        attention="none",
-        dropout=dropout,
-        recurrent_dropout=recurrent_dropout,
+        preprocessor, **asdict(Sizes(**sizes)), bidirectional=False, attention="none"
     )
 
 
-def lstm_attention(
-    preprocessor: Any,
-    *,
-    embedding_dim: int = 128,
-    hidden_dim: int = 256,
-    num_layers: int = 1,
-    dropout: float = 0.1,
-    recurrent_dropout: float = 0.0,
-) -> Seq2Seq:
+def lstm_attention(preprocessor: Any, **sizes: Any) -> Seq2Seq:
     """A bidirectional LSTM encoder and an LSTM decoder with Luong attention (`"general"`).
 
     Reference: [Luong et al., 2015](https://arxiv.org/abs/1508.04025).
 
-    Args: as `recurrent`.
+    Args:
+        preprocessor: As of `recurrent`.
+        **sizes: As of `Sizes`.
     """
-    return recurrent(
-        preprocessor,
-        embedding_dim=embedding_dim,
-        hidden_dim=hidden_dim,
-        num_layers=num_layers,
-        dropout=dropout,
-        recurrent_dropout=recurrent_dropout,
-    )
+    return recurrent(preprocessor, **asdict(Sizes(**sizes)))
 
 
 def transformer(
@@ -202,21 +216,14 @@ def transformer(
     hidden_dim: int = 256,
     intermediate_dim: int | None = None,
     num_layers: int = 4,
+    encoder_layers: int = 0,
     num_heads: int = 4,
     dropout: float = 0.1,
     attention_dropout: float | None = None,
     normalize_first: bool = True,
     positions: str = "sinusoidal",
     tie_output: bool = False,
-    share_embeddings: bool = False,
-    encoder_layers: int = 0,
-    convolutions: int = 0,
-    convolution_strides: int = 2,
-    spec_augment: bool = False,
-    picture_cells: bool = False,
-    sentence_ends: str = "",
-    ctc_weight: float = 0.0,
-    copy: bool = False,
+    **shared: Any,
 ) -> Seq2Seq:
     """A Transformer encoder and decoder.
 
@@ -229,60 +236,43 @@ def transformer(
         intermediate_dim: int. Width inside a feed-forward layer. Defaults to
             `4 * hidden_dim`.
         num_layers: int. Blocks of the encoder, and of the decoder. Defaults to 4.
+        encoder_layers: int. Blocks of the encoder; 0 (default) for `num_layers`.
         num_heads: int. Defaults to 4.
         dropout: float. Defaults to 0.1.
         attention_dropout: float. Of attention weights. Defaults to `dropout`.
         normalize_first: bool. Defaults to `True`.
         positions: string. As of `TransformerEncoder`. Defaults to `"sinusoidal"`.
         tie_output: bool. Logits from the target embeddings. Defaults to `False`.
-        share_embeddings: bool. Source and target have the same embeddings; their
-            vocabularies must be the same. Defaults to `False`.
-        encoder_layers, convolutions, convolution_strides, spec_augment, picture_cells,
-        sentence_ends, ctc_weight, copy: As of `recurrent`.
+        **shared: As of `Shared`.
 
     Raises:
         ValueError: If sizes do not fit, or the vocabularies to be shared differ.
     """
-    source = source_embedding(
-        preprocessor,
-        hidden_dim,
-        convolutions,
-        convolution_strides,
-        spec_augment,
-        picture_cells,
-        sentence_ends,
-    )
-    target = _target_embedding(preprocessor, source, hidden_dim, share_embeddings)
-    shared: dict[str, Any] = {
+    both: dict[str, Any] = {
         "intermediate_dim": intermediate_dim or 4 * hidden_dim,
         "num_heads": num_heads,
-        "num_layers": num_layers,
         "dropout": dropout,
         "attention_dropout": attention_dropout,
         "normalize_first": normalize_first,
         "positions": positions,
     }
-    decoder = TransformerDecoder(
-        target,
-        max_length=preprocessor.max_target_length + 1,
-        tie_output=tie_output,
-        **shared,
-    )
-    return Seq2Seq(
-        TransformerEncoder(
-            source,
-            max_length=source.output_length(preprocessor.source_positions),
-            **{**shared, "num_layers": encoder_layers or num_layers},
-        ),
-        PointerGenerator(decoder) if copy else decoder,
+    return Shared(**shared).around(
         preprocessor,
-        ctc=_ctc(preprocessor, ctc_weight),
+        hidden_dim,
+        lambda source: TransformerEncoder(
+            source,
+            num_layers=encoder_layers or num_layers,
+            max_length=source.output_length(preprocessor.source_positions),
+            **both,
+        ),
+        lambda target: TransformerDecoder(
+            target,
+            num_layers=num_layers,
+            max_length=preprocessor.max_target_length + 1,
+            tie_output=tie_output,
+            **both,
+        ),
     )
-
-
-def _ctc(preprocessor: Any, weight: float) -> CTCLoss | None:
-    size = preprocessor.target_tokenizer.vocabulary_size()
-    return CTCLoss(size, weight) if weight else None
 
 
 def _target_embedding(
@@ -331,32 +321,19 @@ class Preset:
         return ARCHITECTURES[self.architecture](preprocessor, **{**self.settings, **changes})
 
 
-def _rnn(embedding_dim: int, hidden_dim: int, num_layers: int) -> Preset:
-    sizes = {
-        "embedding_dim": embedding_dim,
-        "hidden_dim": hidden_dim,
-        "num_layers": num_layers,
-    }
-    return Preset("recurrent", sizes)
+def _preset(architecture: str, *sizes: int) -> Preset:
+    return Preset(architecture, dict(zip(_SIZES[architecture], sizes, strict=True)))
 
 
-def _transformer(
-    hidden_dim: int, intermediate_dim: int, num_layers: int, num_heads: int
-) -> Preset:
-    sizes = {
-        "hidden_dim": hidden_dim,
-        "intermediate_dim": intermediate_dim,
-        "num_layers": num_layers,
-        "num_heads": num_heads,
-    }
-    return Preset("transformer", sizes)
-
-
+_SIZES = {
+    "recurrent": ("embedding_dim", "hidden_dim", "num_layers"),
+    "transformer": ("hidden_dim", "intermediate_dim", "num_layers", "num_heads"),
+}
 PRESETS = {
-    "rnn_tiny": _rnn(64, 128, 1),
-    "rnn_small": _rnn(128, 256, 1),
-    "rnn_base": _rnn(512, 512, 2),
-    "transformer_tiny": _transformer(128, 256, 4, 4),
-    "transformer_small": _transformer(256, 1024, 4, 4),
-    "transformer_base": _transformer(512, 2048, 6, 8),
+    "rnn_tiny": _preset("recurrent", 64, 128, 1),
+    "rnn_small": _preset("recurrent", 128, 256, 1),
+    "rnn_base": _preset("recurrent", 512, 512, 2),
+    "transformer_tiny": _preset("transformer", 128, 256, 4, 4),
+    "transformer_small": _preset("transformer", 256, 1024, 4, 4),
+    "transformer_base": _preset("transformer", 512, 2048, 6, 8),
 }

@@ -1,25 +1,45 @@
 """From settings of a run to the model that they describe."""
 
+import dataclasses
+import inspect
+
 import pytest
 
+from keras_seq2seq.declarations import settings_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import BahdanauAttention, MonotonicAttention
-from keras_seq2seq.models import PRESETS
+from keras_seq2seq.models import ARCHITECTURES as BUILDERS
+from keras_seq2seq.models import PRESETS, architectures
 from keras_seq2seq.training.run.building import build_model
 from keras_seq2seq.training.settings import TrainingConfig
+from keras_seq2seq.training.settings.model import ARCHITECTURES as SETTINGS
 
-SMALL = {"embedding_dim": 4, "hidden_dim": 8, "num_layers": 1, "num_heads": 2}
+SMALL = {"hidden_dim": 8, "num_layers": 1}
+OWN = {"transformer": {"num_heads": 2}}
 
 
 def built(preprocessor, **settings):
-    return build_model(TrainingConfig(**SMALL, **settings), preprocessor)
+    own = OWN.get(settings.get("architecture", ""), {"embedding_dim": 4})
+    return build_model(TrainingConfig(**SMALL, **own, **settings), preprocessor)
 
 
 def test_sizes_reach_every_architecture(preprocessor):
     for architecture in ("lstm", "lstm_attention", "recurrent", "transformer"):
         model = built(preprocessor, architecture=architecture)
         assert model.decoder.hidden_dim == 8
-        assert model.decoder.dropout == TrainingConfig().dropout
+        assert model.decoder.dropout == TrainingConfig().model.dropout
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_settings_of_an_architecture_are_the_arguments_of_its_builder(name):
+    arguments = []
+    for parameter in list(inspect.signature(BUILDERS[name]).parameters.values())[1:]:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            declared = getattr(architectures, parameter.name.title())  # Shared or Sizes.
+            arguments += [field.name for field in dataclasses.fields(declared)]
+        else:
+            arguments.append(parameter.name)
+    assert sorted(arguments) == sorted(settings_of(SETTINGS[name]))
 
 
 def test_a_recurrent_model_is_made_of_the_parts_that_are_asked_for(preprocessor):
@@ -92,4 +112,4 @@ def test_settings_that_do_not_fit_are_refused(preprocessor, settings, message):
 def test_a_preset_is_a_configuration(name):
     preset = PRESETS[name]
     config = TrainingConfig(architecture=preset.architecture, **preset.settings)
-    assert config.hidden_dim == preset.settings["hidden_dim"]
+    assert config.model.hidden_dim == preset.settings["hidden_dim"]

@@ -133,7 +133,8 @@ def test_a_recipe_runs_from_raw_data_to_an_artefact_that_agrees(make, tmp_path):
         shares = recipe.evaluate(model, data, settings)
         assert all(0 <= share <= 1 for share in shares.values())
     result = evaluate_run(run, settings=settings)
-    assert config.monitor in {**result, f"val_{config.monitor}": 0} or config.metric in result
+    monitor, metric = config.selection.monitor, config.selection.metric
+    assert monitor in {**result, f"val_{monitor}": 0} or metric in result
     export_formats(model, tmp_path / "exports", ["saved_model"], settings, console)
     sources = list(run.test_pairs().references())[:3]
     artefact = tmp_path / "exports" / "saved_model"

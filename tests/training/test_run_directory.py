@@ -38,6 +38,7 @@ def contents(folder):
 def test_a_new_run_records_settings_and_data(run):
     assert run.config == {
         "settings": CONFIG.to_dict(),
+        "origins": {"hidden_dim": "given", "learning_rate": "given"},
         "data": fingerprint(TRAIN, VALIDATION),
     }
     assert list(contents(run.path)) == [run.config_file.relative_to(run.path)]
@@ -45,16 +46,16 @@ def test_a_new_run_records_settings_and_data(run):
 
 def test_the_same_settings_and_data_are_accepted_again(run):
     before = contents(run.path)
-    RunDirectory(run.path).begin(TrainingConfig(**CONFIG.to_dict()), TRAIN, VALIDATION)
+    RunDirectory(run.path).begin(TrainingConfig.from_dict(CONFIG.to_dict()), TRAIN, VALIDATION)
     assert contents(run.path) == before
 
 
 def test_a_run_that_lacks_a_newer_setting_had_its_default(run):
     record = run.config
-    del record["settings"]["minutes"]
+    del record["settings"]["optimization"]["minutes"]
     run.write_json(run.config_file, record)
     run.begin(CONFIG, TRAIN, VALIDATION)
-    with pytest.raises(InputError, match="--minutes was 0.0 and is now 5"):
+    with pytest.raises(InputError, match="--minutes was 0.0 and is now 5.0"):
         run.begin(CONFIG.replace(minutes=5), TRAIN, VALIDATION)
 
 
@@ -213,7 +214,9 @@ def test_the_fingerprint_tells_parts_and_columns_apart():
 
 
 def test_the_record_is_plain_json(run):
-    assert json.loads(run.config_file.read_text("utf-8"))["settings"]["hidden_dim"] == 8
+    assert (
+        json.loads(run.config_file.read_text("utf-8"))["settings"]["model"]["hidden_dim"] == 8
+    )
 
 
 def test_held_out_signals_are_kept_and_found_again(tmp_path, monkeypatch):

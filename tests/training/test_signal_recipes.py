@@ -93,7 +93,7 @@ def from_data_to_artefact(recipe, splits, tmp_path, export):
     summary = train(config, splits, run, Console(quiet=True))
     result = evaluate_run(run)
     assert summary["epochs"] == 1 and 0 < result["sequence_error_rate"] <= 1
-    assert result["token_name"] == recipe.CONFIG.token_name
+    assert result["token_name"] == recipe.CONFIG.run.token_name
     model = run.load_model()
     export(model, tmp_path / "artefact")
     pairs = run.test_pairs()

@@ -108,7 +108,7 @@ def test_windows_hold_every_codon_once_and_none_is_without_a_residue(residues):
     assert "".join(pairs.targets).replace(" ", "") == "M" * residues
     for source, target in zip(pairs.sources, pairs.targets, strict=True):
         assert 1 <= len(target.split()) <= dna.WINDOW
-        assert len(source.split()) <= dna.CONFIG.max_source_length
+        assert len(source.split()) <= dna.CONFIG.data.max_source_length
 
 
 class Translator:

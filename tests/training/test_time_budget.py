@@ -14,7 +14,7 @@ from keras_seq2seq.errors import InputError
 from tests.conftest import spelled_pairs
 from training.run.time_budget import TimeBudget
 from training.settings import TrainingConfig
-from training.settings.suggestions import choose_settings
+from training.settings.suggestions import Suggestions
 
 
 class Clock:
@@ -115,9 +115,14 @@ def test_a_schedule_beside_it_is_refused():
         TrainingConfig(minutes=-1.0)
 
 
+def suggested(pairs, **settings):
+    found = Suggestions(TrainingConfig(**settings), pairs)
+    return found.settings, found.reasons
+
+
 def test_settings_are_chosen_from_the_data():
     spelling = spelled_pairs(2000)
-    settings, reasons = choose_settings(spelling, 10)
+    settings, reasons = suggested(spelling, minutes=10)
     assert settings["source_tokenizer"] == "characters"
     assert settings["target_tokenizer"] == "symbols"
     assert settings["hidden_dim"] == 128 and settings["dropout"] == 0.3
@@ -125,7 +130,7 @@ def test_settings_are_chosen_from_the_data():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abcdefghij"), 6)) for _ in range(3000)]
     sentences = [" ".join(rng.choice(words, 9)) for _ in range(6000)]
-    settings, _ = choose_settings(Pairs(sentences, sentences), 10)
+    settings, _ = suggested(Pairs(sentences, sentences), minutes=10)
     assert settings["source_tokenizer"] == settings["target_tokenizer"] == "bpe"
     assert settings["vocabulary_size"] == 1500 and settings["hidden_dim"] == 256
     assert "max_source_length" not in settings
@@ -133,10 +138,36 @@ def test_settings_are_chosen_from_the_data():
     TrainingConfig(**settings)
 
 
+def test_without_a_time_only_tokenizers_are_chosen():
+    spelling = spelled_pairs(2000)
+    settings, reasons = suggested(spelling)
+    assert settings == {"source_tokenizer": "characters", "target_tokenizer": "symbols"}
+    assert len(reasons) == 2
+    settings, _ = suggested(spelling, source="features")
+    assert settings == {"target_tokenizer": "symbols"}
+    settings, _ = suggested(spelling, target_tokenizer="words")
+    assert settings == {"source_tokenizer": "characters"}
+
+
+def test_one_vocabulary_has_one_tokenizer():
+    spelling = spelled_pairs(500)
+    settings, _ = suggested(spelling, joint_vocabulary=True)
+    assert settings["source_tokenizer"] == settings["target_tokenizer"]
+    settings, reasons = suggested(spelling, joint_vocabulary=True, target_tokenizer="words")
+    assert settings == {"source_tokenizer": "words"} and "one vocabulary" in reasons[0]
+
+
+def test_what_is_chosen_applies_to_the_architecture():
+    settings, reasons = suggested(spelled_pairs(500), minutes=3, architecture="transformer")
+    assert settings["hidden_dim"] == 128 and "embedding_dim" not in settings
+    assert not any("embedding_dim" in reason for reason in reasons)
+    TrainingConfig(architecture="transformer", **settings)
+
+
 def test_outliers_do_not_set_the_greatest_length():
     pairs = spelled_pairs(500)
     pairs.sources[7] = "a" * 900
-    settings, reasons = choose_settings(pairs, 10)
+    settings, reasons = suggested(pairs, minutes=10)
     assert settings["max_source_length"] == 4 * 7
     assert any("the longest 900" in reason for reason in reasons)
     assert "max_target_length" not in settings
@@ -153,8 +184,8 @@ def test_one_command_from_pairs_to_a_report(tmp_path):
     assert result.exit_code == 0, result.output
     assert "target_tokenizer symbols: 6 different words" in result.output
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
-    assert settings["hidden_dim"] == 8  # What was given stays.
-    assert settings["batch_size"] == 32
+    assert settings["model"]["hidden_dim"] == 8  # What was given stays.
+    assert settings["optimization"]["batch_size"] == 32
     assert (tmp_path / "run" / "report.html").exists()
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 0

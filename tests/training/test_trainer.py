@@ -18,7 +18,7 @@ from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
 from training.evaluation import evaluate_run
 from training.run.callbacks import RunState
-from training.run.checks import fitting, report_unknown
+from training.run.checks import fitting, report_unknown, report_unknown_targets
 from training.run.trainer import train
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
@@ -155,7 +155,7 @@ def test_a_run_killed_in_the_middle_resumes_and_ends_alike(finished, splits, tmp
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(json.loads(record.read_text())["history"])
-    assert 1 <= done < CONFIG.epochs
+    assert 1 <= done < CONFIG.optimization.epochs
     load_model(path / "model.keras")
 
     summary, output = run_to(path, CONFIG, splits)
@@ -274,12 +274,12 @@ def test_an_interrupted_run_of_every_feature_ends_bit_by_bit_alike(
     rates = [epoch.get("learning_rate") for epoch in RunDirectory(whole).history]
     if name == "plateau":
         assert rates[-1] < rates[0]
-    if config.average:
+    if config.selection.average:
         epochs = expected["average"]["epochs"]
         names = sorted(path.name for path in (whole / "epochs").iterdir())
         assert names == [f"epoch_{epoch:04d}.keras" for epoch in epochs]
         best = RunDirectory(whole).history[expected["best_epoch"] - 1]
-        monitor = f"val_{config.monitor}"
+        monitor = f"val_{config.selection.monitor}"
         assert expected["average"]["kept"] == (expected["average"][monitor] < best[monitor])
 
 
@@ -330,6 +330,27 @@ def test_unknown_characters_are_shown(preprocessor):
 def test_a_vocabulary_that_misses_most_characters_is_an_error(preprocessor):
     with pytest.raises(InputError, match="misses 5 of 6 tokens.*'x' \\(3\\)"):
         report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), Console(quiet=True))
+
+
+def test_unknown_target_tokens_are_shown(preprocessor):
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    pairs = Pairs(["a", "b", "c"], ["AA ZZ BB", "CC DD", "ZZ [x] EE AA BB"])
+    report_unknown_targets(preprocessor, pairs, console)
+    assert output.getvalue() == (
+        "Unknown in validation targets: 3 of 10 tokens: 'ZZ' (2), '[x]' (1). 2 of 3 targets "
+        "can never be generated.\n"
+    )
+    report_unknown_targets(preprocessor, Pairs(["a"], ["AA"]), console)
+    assert output.getvalue().count("\n") == 1
+
+
+def test_a_target_vocabulary_that_misses_most_tokens_is_an_error(preprocessor):
+    pairs = Pairs(["a"], ["ZZ YY AA"])
+    with pytest.raises(InputError, match="training targets misses 2 of 3 tokens"):
+        report_unknown_targets(preprocessor, pairs, Console(quiet=True))
+    # A pointer-generator copies what the vocabulary lacks.
+    report_unknown_targets(preprocessor, pairs, Console(quiet=True), copies=True)
 
 
 def test_a_test_source_that_is_too_long_counts_as_wrong(text_model, tmp_path):

@@ -120,10 +120,9 @@ def evaluate_run(
     pairs = pairs if pairs is not None else run.test_pairs()
     model = run.load_model()
     settings = settings or GenerationSettings()
-    # A run of an older version has neither setting.
-    names = run.config["settings"]
-    metric = metric if metric is not None else names.get("metric", "none")
-    found = evaluate(model, pairs, settings, metric, names.get("references", "source"))
+    config = run.settings
+    metric = metric if metric is not None else config.selection.metric
+    found = evaluate(model, pairs, settings, metric, config.selection.references)
     lengths = model.preprocessor.source_lengths(list(pairs.references()))
     scores = (
         {**found.scores.values, "signature": found.scores.signature} if found.scores else {}
@@ -136,8 +135,8 @@ def evaluate_run(
         "search": settings.description,
         "generation": settings.to_dict(),
         "milliseconds_each": 1000 * found.seconds / len(found.texts),
-        "token_name": names["token_name"],
-        "sequence_name": names["sequence_name"],
+        "token_name": config.run.token_name,
+        "sequence_name": config.run.sequence_name,
     }
     run.write_outputs(found.outputs)
     run.write_json(run.evaluation_file, result)

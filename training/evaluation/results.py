@@ -49,7 +49,7 @@ def _model(run: RunDirectory) -> dict[str, str]:
     metrics = run.read_json(run.metrics_file)
     return {
         "run": run.path.resolve().name,
-        "model": run.config["settings"]["architecture"],
+        "model": run.settings.model.architecture,
         "parameters": f"{metrics['parameters'] / 1e6:.2f} M",
         "training pairs": f"{metrics['training_pairs']:,}",
     }
@@ -76,7 +76,7 @@ def _training(run: RunDirectory) -> dict[str, str]:
     metrics = run.read_json(run.metrics_file)
     time, first = format_seconds(metrics["seconds"]), metrics["resumed_from_epoch"]
     return {
-        "seed": str(run.config["settings"]["seed"]),
+        "seed": str(run.settings.run.seed),
         # The seconds are those since the last start.
         "training": time + (f" (from epoch {first + 1})" if first else ""),
     }

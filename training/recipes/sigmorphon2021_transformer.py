@@ -25,8 +25,6 @@ __all__ = ["CONFIG", "DATA", "load"]
 
 CONFIG = RECURRENT.replace(
     architecture="transformer",
-    attention="general",
-    input_feeding="none",
     encoder_layers=0,
     hidden_dim=128,
     intermediate_dim=512,

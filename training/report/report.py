@@ -21,7 +21,6 @@ from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate, plural
 from ..evaluation.comparison import counts_of
 from ..run_directory import RunDirectory, write_atomically
-from ..settings import TrainingConfig
 from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 
 PAGE = Template((Path(__file__).parent / "report.html").read_text("utf-8"))
@@ -54,7 +53,8 @@ def write_report(run: RunDirectory) -> Path:
             "again."
         )
     model = run.load_model()
-    metrics, settings = run.read_json(run.metrics_file), run.config["settings"]
+    metrics, config = run.read_json(run.metrics_file), run.settings
+    settings = config.values
     outputs, search = _outputs(run, model, settings)
     counts = np.array([counts_of(row) for row in outputs], float).reshape(-1, 3)
     # Worst first; of equals the longer, whose errors tell more.
@@ -69,7 +69,7 @@ def write_report(run: RunDirectory) -> Path:
         worst=_examples(model, [outputs[i] for i in order[:EXAMPLES]]),
         typical=_examples(model, [outputs[i] for i in order[middle : middle + EXAMPLES]]),
         unknown=_unknown(model, outputs),
-        settings=_rows(_changed(settings)),
+        settings=_rows(config.changed or {"all": "as the defaults"}),
         machine=_rows(
             {
                 **metrics["machine"],
@@ -92,7 +92,7 @@ def _outputs(
     kept = set(list(pairs.references())[:MOST_SOURCES])
     rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
     chosen = Pairs([source for source, _ in rows], [target for _, target in rows])
-    references = settings.get("references", "source")
+    references = settings["references"]
     greedy = GenerationSettings()
     return evaluate(model, chosen, greedy, references=references).outputs, greedy.description
 
@@ -284,12 +284,6 @@ def _unknown(model: Any, outputs: Sequence[dict[str, Any]]) -> str:
         for token, count in list(unknown.items())[:40]
     )
     return f"<p>{sum(unknown.values()):,} tokens, {len(unknown):,} different: {shown}</p>"
-
-
-def _changed(settings: dict[str, Any]) -> dict[str, Any]:
-    defaults = TrainingConfig().to_dict()
-    changed = {name: v for name, v in settings.items() if defaults.get(name, None) != v}
-    return changed or {"all": "as the defaults"}
 
 
 def _rows(values: dict[str, Any]) -> str:

@@ -3,9 +3,11 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
+from keras_seq2seq.data.preprocessor import count_unknown
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import backend_generates
 
@@ -22,14 +24,14 @@ def check_backend(config: TrainingConfig) -> None:
     backend = keras.backend.backend()
     if backend != "jax":
         raise InputError(f"KERAS_BACKEND must be tensorflow or jax. Received: {backend}.")
-    if config.monitor != "loss":
+    if config.selection.monitor != "loss":
         raise InputError(
             f"With KERAS_BACKEND={backend} no validation pairs are decoded: only --monitor "
-            f"loss is known. Received: --monitor {config.monitor}."
+            f"loss is known. Received: --monitor {config.selection.monitor}."
         )
     for name, refused in (
-        ("--minutes", config.minutes != 0),
-        ("--schedule plateau", config.schedule == "plateau"),
+        ("--minutes", config.optimization.minutes != 0),
+        ("--schedule plateau", config.optimization.schedule == "plateau"),
     ):
         if refused:
             raise InputError(
@@ -73,17 +75,57 @@ def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
     if not unknown:
         return
     total = int(preprocessor.source_tokenizer.tokenize(pairs.sources).flat_values.shape[0])
-    missing = sum(unknown.values())
-    shown = ", ".join(f"{token!r} ({count})" for token, count in list(unknown.items())[:10])
-    if missing > LARGEST_UNKNOWN_SHARE * total:
-        raise InputError(
-            f"The vocabulary of the training sources misses {missing} of {total} tokens of the "
-            f"validation sources: {shown}. Train and validate on the same kind of text "
-            "(check the column order, --lowercase-source and --min-count)."
-        )
+    if sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total:
+        raise _mostly_unknown("source", unknown, total)
+    _say_unknown("source", unknown, total, console)
+
+
+def report_unknown_targets(
+    preprocessor: Preprocessor, pairs: Pairs, console: Console, copies: bool = False
+) -> None:
+    """Says which tokens of held-out targets the vocabulary lacks, and how many targets can
+    never be generated.
+
+    Raises:
+        InputError: If it lacks most of them, unless the model `copies` source tokens.
+    """
+    tokenizer = preprocessor.target_tokenizer
+    ids = tokenizer.tokenize(pairs.targets)
+    unknown_rows = tf.reduce_any(ids == tokenizer.unknown_token_id, axis=1)
+    num_rows = int(tf.math.count_nonzero(unknown_rows))
+    if not num_rows:
+        return
+    unknown = count_unknown(tokenizer, pairs.targets)
+    total = int(ids.flat_values.shape[0])
+    if sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total and not copies:
+        raise _mostly_unknown("target", unknown, total)
+    lost = "" if copies else f" {num_rows} of {len(pairs)} targets can never be generated."
+    _say_unknown("target", unknown, total, console, lost)
+
+
+def _say_unknown(
+    side: str, unknown: dict[str, int], total: int, console: Console, more: str = ""
+) -> None:
     console.print(
-        f"Unknown in validation sources: {missing} of {total} tokens: {shown}.", highlight=False
+        f"Unknown in validation {side}s: {sum(unknown.values())} of {total} tokens: "
+        f"{_listed(unknown)}.{more}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
     )
+
+
+def _mostly_unknown(side: str, unknown: dict[str, int], total: int) -> InputError:
+    return InputError(
+        f"The vocabulary of the training {side}s misses {sum(unknown.values())} of {total} "
+        f"tokens of the validation {side}s: {_listed(unknown)}. Train and validate on the same "
+        f"kind of text (check the column order, --lowercase-{side} and --min-count), or split "
+        f"it into smaller tokens: --{side}-tokenizer characters."
+    )
+
+
+def _listed(unknown: dict[str, int]) -> str:
+    return ", ".join(f"{token!r} ({count})" for token, count in list(unknown.items())[:10])
 
 
 def report_overlap(splits: Splits, console: Console) -> None:

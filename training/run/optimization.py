@@ -32,20 +32,21 @@ def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizer
         config: Settings.
         total_steps: int. Batches of the whole run.
     """
-    accumulated = config.gradient_accumulation
+    settings = config.optimization
+    accumulated = settings.gradient_accumulation
     arguments: dict[str, Any] = {
         "learning_rate": build_learning_rate(config, total_steps),
-        "clipnorm": (config.clipnorm or None) if not config.global_clipnorm else None,
-        "global_clipnorm": config.global_clipnorm or None,
-        "weight_decay": config.weight_decay or None,
+        "clipnorm": (settings.clipnorm or None) if not settings.global_clipnorm else None,
+        "global_clipnorm": settings.global_clipnorm or None,
+        "weight_decay": settings.weight_decay or None,
         "gradient_accumulation_steps": accumulated if accumulated > 1 else None,
     }
-    if config.ema:
+    if settings.ema:
         # Keras averages after every batch; the momentum is meant for every update.
-        arguments |= {"use_ema": True, "ema_momentum": config.ema ** (1 / accumulated)}
+        arguments |= {"use_ema": True, "ema_momentum": settings.ema ** (1 / accumulated)}
     optimizer = (
-        FusedAdam(beta_2=config.beta_2, **arguments)
-        if config.optimizer == "adam"
+        FusedAdam(beta_2=settings.beta_2, **arguments)
+        if settings.optimizer == "adam"
         else keras.optimizers.SGD(**arguments)
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma", "scale"])
@@ -55,36 +56,40 @@ def build_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizer
 def build_learning_rate(config: TrainingConfig, total_steps: int) -> Any:
     """A schedule, or the peak where a callback lowers it (a plateau, a time budget); a cosine
     decays to a hundredth of the peak."""
-    if config.minutes:
-        return config.learning_rate
+    settings = config.optimization
+    if settings.minutes:
+        return settings.learning_rate
     # A Keras schedule counts batches; warm-up steps are updates.
-    warmup = config.warmup_steps * config.gradient_accumulation
-    if config.schedule == "inverse_square_root":
-        return InverseSquareRoot(config.learning_rate, max(1, warmup))
-    if config.schedule == "constant":
-        return LinearWarmup(config.learning_rate, warmup) if warmup else config.learning_rate
-    if config.schedule == "plateau":
-        return config.learning_rate
+    warmup = settings.warmup_steps * settings.gradient_accumulation
+    if settings.schedule == "inverse_square_root":
+        return InverseSquareRoot(settings.learning_rate, max(1, warmup))
+    if settings.schedule == "constant":
+        return (
+            LinearWarmup(settings.learning_rate, warmup) if warmup else settings.learning_rate
+        )
+    if settings.schedule == "plateau":
+        return settings.learning_rate
     warmup = min(warmup, total_steps // 2)
     return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else config.learning_rate,
+        0.0 if warmup else settings.learning_rate,
         decay_steps=max(1, total_steps - warmup),
         alpha=0.01,
-        warmup_target=config.learning_rate if warmup else None,
+        warmup_target=settings.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
 
 
 def plateau_callbacks(config: TrainingConfig, monitor: str) -> list[keras.callbacks.Callback]:
     """Warm-up and decay of `--schedule plateau`; none for another schedule."""
-    if config.schedule != "plateau":
+    settings = config.optimization
+    if settings.schedule != "plateau":
         return []
     return [
-        Warmup(config.learning_rate, config.warmup_steps),
+        Warmup(settings.learning_rate, settings.warmup_steps),
         keras.callbacks.ReduceLROnPlateau(
             monitor,
-            factor=config.plateau_factor,
-            patience=config.plateau_patience,
+            factor=settings.plateau_factor,
+            patience=settings.plateau_patience,
             mode=mode_of(monitor),
             min_delta=0.0,
         ),

@@ -1,20 +1,19 @@
 """One training run: data to best model, resumable at every epoch."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import keras
-import tensorflow as tf
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
-from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
+from keras_seq2seq.models import backend_generates
 
-from ..durations import format_seconds
-from ..evaluation import SCORE_NAMES, evaluate
+from ..evaluation import evaluate
 from ..run_directory import RunDirectory, write_atomically
 from ..settings import TrainingConfig
-from ..settings.monitors import SCORES, SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE, cost, mode_of
+from ..settings.monitors import cost, mode_of
 from .averaging import average_models, epochs_to_average
 from .building import build_loss, build_model, build_preprocessor
 from .callbacks import (
@@ -24,8 +23,15 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import check_backend, fitting, report_overlap, report_unknown
+from .checks import (
+    check_backend,
+    fitting,
+    report_overlap,
+    report_unknown,
+    report_unknown_targets,
+)
 from .machine import describe_machine, set_threads
+from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .progress import ProgressBar
 from .time_budget import SECONDS, TimeBudget
@@ -53,124 +59,207 @@ def train(
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
-    set_threads(config.intra_op_threads, console)
-    keras.utils.set_random_seed(config.seed)
+    set_threads(config.run.intra_op_threads, console)
+    keras.utils.set_random_seed(config.run.seed)
+    training = _Training(config, run, _prepare(config, splits, run, console), console)
+    seconds = training.fit()
+    summary = training.summary(seconds)
+    if config.selection.average:
+        summary |= training.average_epochs()
+    run.write_json(run.metrics_file, summary)
+    training.state.finish()
+    best = training.state.history[training.state.best_epoch]
+    say_what_came_out(config, best, summary, run.model_file, console)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Pairs that fit the model, and what makes batches of them."""
+
+    preprocessor: Preprocessor
+    train: Pairs
+    validation: Pairs
+    num_dropped: int
+
+
+def _prepare(
+    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+) -> _Prepared:
+    """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
     preprocessor = build_preprocessor(config, splits.train)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
+    copies = getattr(config.model, "copy", False)
+    report_unknown_targets(preprocessor, validation, console, copies)
     report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
     if splits.test is not None:
         run.write_pairs(run.test_file, splits.test)
+    num_dropped = len(splits.train) - len(train_pairs)
+    return _Prepared(preprocessor, train_pairs, validation, num_dropped)
 
-    with precision(config.precision):
-        model = build_model(config, preprocessor)
-    monitor = f"val_{config.monitor}"
-    average = AveragedWeights() if config.ema else None
 
-    def to_average(history: list[dict[str, float]]) -> list[int]:
-        return epochs_to_average(history, config.average, config.average_of, monitor)
+class _Training:
+    """Model, batches and callbacks of a run, where its last checkpoint left them."""
 
-    state = RunState(run, monitor, average, to_average)
-    initial_epoch = len(state.history)
-    data = training_data(
-        preprocessor,
-        train_pairs.sources,
-        train_pairs.targets,
-        batch_size=config.batch_size,
-        batch_tokens=config.batch_tokens or None,
-        num_buckets=config.num_buckets,
-        seed=config.seed,
-        initial_epoch=initial_epoch,
-    )
-    if config.r_drop:
-        data = data.twice()
-    # Compiling the whole step for every bucket's shape costs more than it saves on a CPU;
-    # JAX has no other way to run more than an operation at a time.
-    model.compile(
-        build_optimizer(config, config.epochs * data.steps),
-        build_loss(config),
-        jit_compile=not backend_generates(),
-    )
-    model.optimizer.build(model.trainable_variables)
-    _say_what_begins(config, model, train_pairs, validation, data.steps, initial_epoch, console)
+    def __init__(
+        self, config: TrainingConfig, run: RunDirectory, prepared: _Prepared, console: Console
+    ):
+        self.config, self.run, self.prepared, self.console = config, run, prepared, console
+        with precision(config.optimization.precision):
+            self.model = build_model(config, prepared.preprocessor)
+        self.monitor = f"val_{config.selection.monitor}"
+        self.averaged_weights = AveragedWeights() if config.optimization.ema else None
+        self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
+        self.initial_epoch = len(self.state.history)
+        self.data = self._batches()
+        self._compile()
+        say_what_began(
+            config,
+            self.model,
+            len(prepared.train),
+            len(prepared.validation),
+            self.data.steps,
+            self.initial_epoch,
+            console,
+        )
+        validation = prepared.validation
+        self.decoded = _head(validation, config.selection.validation_decoded)
+        self.held_out = validation_data(
+            prepared.preprocessor, validation.sources, validation.targets
+        )
 
-    decoded = _head(validation, config.validation_decoded)
-    error_rates = DecodedErrorRates(decoded, None, config.metric, config.references)
-    held_out = validation_data(preprocessor, validation.sources, validation.targets)
-    early_stopping = keras.callbacks.EarlyStopping(
-        monitor, patience=config.patience, mode=mode_of(monitor)
-    )
-    plateau = plateau_callbacks(config, monitor)
-    budget = _time_budget(config, state.history)
-    progress = ProgressBar(console, (config.token_name, config.sequence_name), budget)
-    callbacks = [
-        *([average] if average else []),
-        SeedEveryEpoch(config.seed),
-        StopOnInvalidLoss(),
-        *([error_rates] if backend_generates() else []),
-        early_stopping,
-        *plateau,
-        *([budget] if budget else []),
-        keras.callbacks.TensorBoard(run.logs, update_freq="epoch"),
-        progress,
-        state,
-    ]
-    stopped = _replay([early_stopping, *plateau], model, state.history)
-    stopped |= budget is not None and budget.is_over
-    # After the replay, which lowers the learning rate of a plateau by what it is now.
-    state.restore(model)
-    begin = time.perf_counter()
-    if initial_epoch < config.epochs and not stopped:
+    def epochs_to_average(self, history: list[dict[str, float]]) -> list[int]:
+        """Numbers of the epochs whose models are kept for `--average`."""
+        selection = self.config.selection
+        return epochs_to_average(history, selection.average, selection.average_of, self.monitor)
+
+    def _batches(self) -> Any:
+        settings = self.config.optimization
+        data = training_data(
+            self.prepared.preprocessor,
+            self.prepared.train.sources,
+            self.prepared.train.targets,
+            batch_size=settings.batch_size,
+            batch_tokens=settings.batch_tokens or None,
+            num_buckets=settings.num_buckets,
+            seed=self.config.run.seed,
+            initial_epoch=self.initial_epoch,
+        )
+        return data.twice() if settings.r_drop else data
+
+    def _compile(self) -> None:
+        # Compiling the whole step for every bucket's shape costs more than it saves on a CPU;
+        # JAX has no other way to run more than an operation at a time.
+        self.model.compile(
+            build_optimizer(self.config, self.config.optimization.epochs * self.data.steps),
+            build_loss(self.config),
+            jit_compile=not backend_generates(),
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def fit(self) -> float:
+        """Trains until the last epoch, or until a callback stops; seconds."""
+        budget = _time_budget(self.config, self.state.history)
+        stopping = self._early_stopping_and_plateau()
+        stopped = _replay(stopping, self.model, self.state.history)
+        stopped |= budget is not None and budget.is_over
+        # After the replay, which lowers the learning rate of a plateau by what it is now.
+        self.state.restore(self.model)
+        begin = time.perf_counter()
+        if self.initial_epoch < self.config.optimization.epochs and not stopped:
+            self._run_epochs(stopping, budget)
+        return time.perf_counter() - begin
+
+    def _early_stopping_and_plateau(self) -> list[keras.callbacks.Callback]:
+        early_stopping = keras.callbacks.EarlyStopping(
+            self.monitor,
+            patience=self.config.selection.patience,
+            mode=mode_of(self.monitor),
+        )
+        return [early_stopping, *plateau_callbacks(self.config, self.monitor)]
+
+    def _run_epochs(
+        self, stopping: list[keras.callbacks.Callback], budget: TimeBudget | None
+    ) -> None:
+        run, selection = self.config.run, self.config.selection
+        progress = ProgressBar(self.console, (run.token_name, run.sequence_name), budget)
+        error_rates = DecodedErrorRates(
+            self.decoded, None, selection.metric, selection.references
+        )
+        callbacks = [
+            *([self.averaged_weights] if self.averaged_weights else []),
+            SeedEveryEpoch(run.seed),
+            StopOnInvalidLoss(),
+            *([error_rates] if backend_generates() else []),
+            *stopping,
+            *([budget] if budget else []),
+            keras.callbacks.TensorBoard(self.run.logs, update_freq="epoch"),
+            progress,
+            self.state,
+        ]
         try:
-            model.fit(
-                data.dataset,
-                steps_per_epoch=data.steps,
-                epochs=config.epochs,
-                initial_epoch=initial_epoch,
-                validation_data=held_out,
+            self.model.fit(
+                self.data.dataset,
+                steps_per_epoch=self.data.steps,
+                epochs=self.config.optimization.epochs,
+                initial_epoch=self.initial_epoch,
+                validation_data=self.held_out,
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
             )
         finally:
             progress.on_train_end()
-    seconds = time.perf_counter() - begin
-    best = state.history[state.best_epoch]
-    epochs_run = len(state.history) - initial_epoch
-    summary = {
-        "best_epoch": best["epoch"],
-        "epochs": len(state.history),
-        **_validation(best),
-        "parameters": model.count_params(),
-        "training_pairs": len(train_pairs),
-        "dropped_pairs": len(splits.train) - len(train_pairs),
-        "seconds": round(seconds, 1),
-        "pairs_per_second": round(epochs_run * len(train_pairs) / seconds, 1),
-        "resumed_from_epoch": initial_epoch,
-        "machine": describe_machine(),
-    }
-    if config.average:
-        epochs = to_average(state.history)
-        model.set_weights(average_models([*map(run.epoch_file, epochs)]).get_weights())
-        averaged = _measure(config, model, decoded, held_out)
-        kept = cost(monitor, averaged[monitor]) < cost(monitor, best[monitor])
+
+    def summary(self, seconds: float) -> dict[str, Any]:
+        """What `metrics.json` says of the run."""
+        history, num_pairs = self.state.history, len(self.prepared.train)
+        best = history[self.state.best_epoch]
+        epochs_run = len(history) - self.initial_epoch
+        return {
+            "best_epoch": best["epoch"],
+            "epochs": len(history),
+            **validation_of(best),
+            "parameters": self.model.count_params(),
+            "training_pairs": num_pairs,
+            "dropped_pairs": self.prepared.num_dropped,
+            "seconds": round(seconds, 1),
+            "pairs_per_second": round(epochs_run * num_pairs / seconds, 1),
+            "resumed_from_epoch": self.initial_epoch,
+            "machine": describe_machine(),
+        }
+
+    def average_epochs(self) -> dict[str, Any]:
+        """Measures the mean of the epochs' weights, and keeps it if it is better than the
+        best; what the summary says of it."""
+        epochs = self.epochs_to_average(self.state.history)
+        models = [self.run.epoch_file(epoch) for epoch in epochs]
+        self.model.set_weights(average_models(models).get_weights())
+        averaged = self._measure()
+        best = self.state.history[self.state.best_epoch]
+        kept = cost(self.monitor, averaged[self.monitor]) < cost(
+            self.monitor, best[self.monitor]
+        )
         if kept:
-            write_atomically(run.model_file, model.save)
-            summary |= _validation(averaged)
-        summary["average"] = {"epochs": epochs, **averaged, "kept": kept}
-    run.write_json(run.metrics_file, summary)
-    state.finish()
-    console.print(
-        f"Best epoch {best['epoch']} of {len(state.history)}: {_describe(config, best)} on "
-        f"validation. {_describe_average(config, summary)}"
-        f"{format_seconds(seconds)}. Model: {run.model_file}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return summary
+            write_atomically(self.run.model_file, self.model.save)
+        measured = {"average": {"epochs": epochs, **averaged, "kept": kept}}
+        return {**validation_of(averaged), **measured} if kept else measured
+
+    def _measure(self) -> dict[str, float]:
+        """The validation metrics that an epoch has."""
+        loss = self.model.evaluate(self.held_out, verbose=0, return_dict=True)["loss"]
+        if not backend_generates():
+            return {"val_loss": loss}
+        selection = self.config.selection
+        found = evaluate(self.model, self.decoded, None, selection.metric, selection.references)
+        return {
+            "val_loss": loss,
+            **{f"val_{name}": value for name, value in found.values.items()},
+        }
 
 
 def _head(pairs: Pairs, num_sources: int) -> Pairs:
@@ -183,11 +272,13 @@ def _head(pairs: Pairs, num_sources: int) -> Pairs:
 
 
 def _time_budget(config: TrainingConfig, history: list[dict[str, float]]) -> TimeBudget | None:
-    if not config.minutes:
+    if not config.optimization.minutes:
         return None
-    warmup = config.warmup_steps * config.gradient_accumulation
+    warmup = config.optimization.warmup_steps * config.optimization.gradient_accumulation
     spent = history[-1][SECONDS] if history else 0.0
-    return TimeBudget(60 * config.minutes, config.learning_rate, warmup, spent)
+    return TimeBudget(
+        60 * config.optimization.minutes, config.optimization.learning_rate, warmup, spent
+    )
 
 
 def _replay(
@@ -205,78 +296,3 @@ def _replay(
         # `fit` calls `on_train_begin` once more, which would forget all of it.
         callback.on_train_begin = lambda logs=None: None
     return model.stop_training
-
-
-def _measure(
-    config: TrainingConfig, model: Seq2Seq, decoded: Pairs, held_out: tf.data.Dataset
-) -> dict[str, float]:
-    """The validation metrics that an epoch has."""
-    loss = {"val_loss": model.evaluate(held_out, verbose=0, return_dict=True)["loss"]}
-    if not backend_generates():
-        return loss
-    values = evaluate(model, decoded, None, config.metric, config.references).values
-    return {**loss, **{f"val_{name}": value for name, value in values.items()}}
-
-
-def _validation(metrics: dict[str, float]) -> dict[str, float]:
-    """What was decoded in an epoch, by the names of a summary."""
-    names = [TOKEN_ERROR_RATE, SEQUENCE_ERROR_RATE, *map("val_{}".format, SCORE_NAMES)]
-    return {
-        name.replace("val_", "validation_"): metrics[name] for name in names if name in metrics
-    }
-
-
-def _describe(config: TrainingConfig, metrics: dict[str, float]) -> str:
-    """The score that is monitored, else the error rate of whole targets, if they were
-    decoded."""
-    if config.monitor in SCORES:
-        return f"{config.monitor.replace('_', ' ')} {metrics[f'val_{config.monitor}']:.2f}"
-    if SEQUENCE_ERROR_RATE not in metrics:
-        return f"loss {metrics['val_loss']:.3f}"
-    return f"{config.sequence_name} error rate {100 * metrics[SEQUENCE_ERROR_RATE]:.2f} %"
-
-
-def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
-    if "average" not in summary:
-        return ""
-    averaged = summary["average"]
-    return (
-        f"Average of {len(averaged['epochs'])} epochs: {_describe(config, averaged)}, "
-        f"{'kept' if averaged['kept'] else 'not better'}. "
-    )
-
-
-def _sizes(preprocessor: Any) -> str:
-    name, size = preprocessor.source_size
-    target = preprocessor.target_tokenizer.vocabulary_size()
-    if preprocessor.kind == "text":
-        return f"vocabularies {size} and {target}"
-    return f"{name.replace('_', ' ')} {size}, target vocabulary {target}"
-
-
-def _end(config: TrainingConfig) -> str:
-    if config.minutes:
-        return format_seconds(60 * config.minutes)
-    return f"{config.epochs} epochs"
-
-
-def _say_what_begins(
-    config: TrainingConfig,
-    model: Seq2Seq,
-    train_pairs: Pairs,
-    validation: Pairs,
-    steps: int,
-    initial_epoch: int,
-    console: Console,
-) -> None:
-    preprocessor = model.preprocessor
-    console.print(
-        f"{config.architecture}: {model.count_params():,} parameters; "
-        f"{len(train_pairs):,} training and {len(validation):,} validation pairs; "
-        f"{_sizes(preprocessor)}; "
-        f"{steps} steps an epoch, {_end(config)} at most.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if initial_epoch:
-        console.print(f"Resuming after epoch {initial_epoch}.", highlight=False, soft_wrap=True)

@@ -41,13 +41,13 @@ class Vocabulary:
     """
 
     def __init__(self, config: TrainingConfig, side: str):
-        self.kind: str = getattr(config, f"{side}_tokenizer")
-        self.lowercase: bool = getattr(config, f"lowercase_{side}")
-        self.size = config.vocabulary_size
-        if self.kind not in PLAIN and config.min_count > 1:
+        self.kind: str = getattr(config.data, f"{side}_tokenizer")
+        self.lowercase: bool = getattr(config.data, f"lowercase_{side}")
+        self.size = config.data.vocabulary_size
+        if self.kind not in PLAIN and config.data.min_count > 1:
             raise InputError(
                 f"{option_name('min_count')} does not apply to {self.kind}: its size is "
-                f"{option_name('vocabulary_size')}. Received: {config.min_count}."
+                f"{option_name('vocabulary_size')}. Received: {config.data.min_count}."
             )
 
     def from_lines(
@@ -79,10 +79,14 @@ def text_tokenizers(
     """
     source, target = Vocabulary(config, "source"), Vocabulary(config, "target")
     names = {"source": "source_vocabulary", "target": "target_vocabulary"}
-    if not config.joint_vocabulary:
+    if not config.data.joint_vocabulary:
         return (
-            source.from_lines(train.sources, min_count=config.min_count, name=names["source"]),
-            target.from_lines(train.targets, min_count=config.min_count, name=names["target"]),
+            source.from_lines(
+                train.sources, min_count=config.data.min_count, name=names["source"]
+            ),
+            target.from_lines(
+                train.targets, min_count=config.data.min_count, name=names["target"]
+            ),
         )
     if source.kind != target.kind:
         raise InputError(
@@ -93,7 +97,7 @@ def text_tokenizers(
         *_lowered(train.sources, source.lowercase),
         *_lowered(train.targets, target.lowercase),
     ]
-    learned = source.from_lines(lines, min_count=config.min_count, lowercase=False)
+    learned = source.from_lines(lines, min_count=config.data.min_count, lowercase=False)
     return tuple(
         type(learned).from_config(
             learned.get_config() | {"name": names[side], "lowercase": vocabulary.lowercase}

@@ -1,5 +1,8 @@
-"""What a run is made of. Imports no TensorFlow, so that `--help` is instant."""
+"""What a run is made of. Imports no TensorFlow, so that `--help` is instant.
 
-from .config import TrainingConfig
+One file a section, in which each setting is declared once; `config.py` composes them.
+"""
 
-__all__ = ["TrainingConfig"]
+from .config import TrainingConfig, resolve, training_settings
+
+__all__ = ["TrainingConfig", "resolve", "training_settings"]

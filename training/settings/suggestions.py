@@ -1,10 +1,12 @@
-"""Settings chosen from the data, each with its reason, for a user who gives none."""
+"""Settings chosen from the data, each with its reason, where a user gives none."""
 
 from typing import Any
 
 import numpy as np
 
 from keras_seq2seq.data import Pairs
+
+from .config import TrainingConfig
 
 # Symbols are few and come again and again: phonemes, actions, digits as words.
 MOST_SYMBOLS = 1000
@@ -14,60 +16,107 @@ FEWEST_WORDS = 4
 SUBWORDS = 4000
 # A few very long lines make every batch of their bucket slow.
 OUTLIER = 4
+# Where a run stops by the clock.
+MOST_EPOCHS = 10_000
 
 
-def choose_settings(pairs: Pairs, minutes: float) -> tuple[dict[str, Any], list[str]]:
-    """Settings of `TrainingConfig` for text pairs and a time.
+class Suggestions:
+    """What the data suggests of what a configuration leaves open.
+
+    The tokenizers always, as far as the sides are text; for pairs of texts and
+    `config.optimization.minutes` also sizes, regularization and greatest lengths.
 
     Args:
+        config: What is given; its `origins` say what is not open.
         pairs: The training data.
-        minutes: float. The time to train.
 
-    Returns:
-        Settings by name, and a line for each choice that says why.
+    Attributes:
+        settings: Name -> value.
+        reasons: A line for each choice that says why.
     """
-    settings: dict[str, Any] = {}
-    reasons: list[str] = []
 
-    def choose(reason: str, **chosen: Any) -> None:
-        settings.update(chosen)
-        shown = ", ".join(f"{name} {value}" for name, value in chosen.items())
-        reasons.append(f"{shown}: {reason}")
+    def __init__(self, config: TrainingConfig, pairs: Pairs):
+        self.config = config
+        self.settings: dict[str, Any] = {}
+        self.reasons: list[str] = []
+        sides = {"source": pairs.sources, "target": pairs.targets}
+        texts = sides if config.data.source == "text" else {"target": pairs.targets}
+        kinds = self._tokenizers(texts)
+        if "bpe" in self.settings.values():
+            size = min(SUBWORDS, max(200, len(pairs) // 4))
+            self._choose("about one subword for four pairs", vocabulary_size=size)
+        if config.optimization.minutes:
+            self.settings.setdefault("epochs", MOST_EPOCHS)
+            if config.data.source == "text":
+                for side, lines in sides.items():
+                    self._greatest_length(side, kinds[side], lines)
+                self._sizes(len(pairs))
+        for name in set(self.settings) & set(config.origins):
+            del self.settings[name]
 
-    for side, lines in (("source", pairs.sources), ("target", pairs.targets)):
-        kind, reason = _tokenizer(lines)
-        choose(reason, **{f"{side}_tokenizer": kind})
-    if "bpe" in settings.values():
-        size = min(SUBWORDS, max(200, len(pairs) // 4))
-        choose("about one subword for four pairs", vocabulary_size=size)
-    for side, lines in (("source", pairs.sources), ("target", pairs.targets)):
-        if settings[f"{side}_tokenizer"] == "bpe":
-            continue  # Lengths are known when the subwords are.
-        split = settings[f"{side}_tokenizer"] == "symbols"
-        lengths = [len(line.split()) if split else len(line) for line in lines]
+    def _choose(self, reason: str, **chosen: Any) -> None:
+        values = self.config.values
+        open_ = {
+            name: value
+            for name, value in chosen.items()
+            if name in values and name not in self.config.origins
+        }
+        if open_:
+            self.settings |= open_
+            shown = ", ".join(f"{name} {value}" for name, value in open_.items())
+            self.reasons.append(f"{shown}: {reason}")
+
+    def _tokenizers(self, texts: dict[str, list[str]]) -> dict[str, str]:
+        """The tokenizer of each side, given or chosen; with one vocabulary it is one."""
+        data = self.config.data
+        names = {side: f"{side}_tokenizer" for side in texts}
+        given = {s: getattr(data, n) for s, n in names.items() if n in self.config.origins}
+        if data.joint_vocabulary:
+            texts = dict.fromkeys(texts, [line for lines in texts.values() for line in lines])
+        for side, lines in texts.items():
+            if side in given:
+                continue
+            if data.joint_vocabulary and given:
+                kind, reason = next(iter(given.values())), "one vocabulary for both sides"
+            else:
+                kind, reason = _tokenizer(lines, data.min_count)
+            self._choose(reason, **{names[side]: kind})
+        return {s: self.settings.get(n, getattr(data, n)) for s, n in names.items()}
+
+    def _greatest_length(self, side: str, kind: str, lines: list[str]) -> None:
+        if kind not in ("characters", "symbols", "words"):
+            return  # Lengths are known when the subwords are.
+        lengths = [len(line if kind == "characters" else line.split()) for line in lines]
         usual, longest = int(np.percentile(lengths, 99)), max(lengths)
         if longest > OUTLIER * usual:
-            choose(
+            self._choose(
                 f"99 % of the {side}s have at most {usual} tokens, the longest {longest}",
                 **{f"max_{side}_length": OUTLIER * usual},
             )
-    count = len(pairs)
-    # Pairs that are seen often need a smaller model, and more noise.
-    size = 128 if count < 5_000 or minutes < 2 else 256 if count < 200_000 else 384
-    choose(f"{count:,} pairs in {minutes:g} minutes", hidden_dim=size, embedding_dim=size // 2)
-    dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
-    batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
-    choose(f"{count:,} pairs", dropout=dropout, batch_size=batch_size)
-    choose("for models of this size", learning_rate=2e-3)
-    return settings, reasons
+
+    def _sizes(self, count: int) -> None:
+        """Pairs that are seen often need a smaller model, and more noise."""
+        minutes = self.config.optimization.minutes
+        size = 128 if count < 5_000 or minutes < 2 else 256 if count < 200_000 else 384
+        self._choose(
+            f"{count:,} pairs in {minutes:g} minutes",
+            hidden_dim=size,
+            embedding_dim=size // 2,
+        )
+        dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
+        batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
+        self._choose(f"{count:,} pairs", dropout=dropout, batch_size=batch_size)
+        self._choose("for models of this size", learning_rate=2e-3)
 
 
-def _tokenizer(lines: list[str]) -> tuple[str, str]:
+def _tokenizer(lines: list[str], min_count: int) -> tuple[str, str]:
     words = [word for line in lines for word in line.split()]
     different = len(set(words))
     mean = len(words) / len(lines)
     if 1.5 < mean and different <= MOST_SYMBOLS and len(words) >= FEWEST_USES * different:
         return "symbols", f"{different:,} different words, {len(words):,} in all"
+    if mean >= FEWEST_WORDS and min_count > 1:
+        return "words", f"sentences, {different:,} different words, --min-count {min_count}"
     if mean >= FEWEST_WORDS:
         return "bpe", f"sentences, {different:,} different words"
     return "characters", f"{mean:.1f} words a line, {different:,} different ones"

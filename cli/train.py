@@ -1,0 +1,224 @@
+"""The command `train`: settings of several sources, pairs, and the run that they make."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
+from keras_seq2seq.training.settings import TrainingConfig, resolve
+
+from .options import (
+    PATH,
+    console,
+    given,
+    load_tensorflow,
+    print_written,
+    printed_warnings,
+    training_options,
+)
+from .pairs import data_options, read_splits
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=PATH)
+@click.option(
+    "--run-dir", type=PATH, help="Where the run is written; the same command resumes it."
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=PATH,
+    help="Settings of a TOML file, as --print-config writes it, or of another run: its folder "
+    "or config.json. Options win.",
+)
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the settings that would run, as a commented TOML file, and stop.",
+)
+@click.option(
+    "--recipe", help="Settings and data of a recipe: " + ", ".join(recipe_names()) + "."
+)
+@click.option("--data", type=PATH, help="Data of the recipe.")
+@click.option(
+    "--preset",
+    help="Architecture and sizes by name: {rnn,transformer}_{tiny,small,base}; other options "
+    "change them.",
+)
+@click.option(
+    "--validation",
+    "validation_file",
+    type=PATH,
+    help="Pairs that choose the best epoch; else held out.",
+)
+@click.option(
+    "--test",
+    "test_file",
+    type=PATH,
+    help="Test pairs for `evaluate`.",
+)
+@data_options
+@training_options
+def train(
+    files: tuple[Path, ...],
+    run_dir: Path | None,
+    config_file: Path | None,
+    print_config: bool,
+    recipe: str | None,
+    data: Path | None,
+    preset: str | None,
+    validation_file: Path | None,
+    test_file: Path | None,
+    source_column: str | None,
+    target_column: str | None,
+    strict: bool,
+    **settings: Any,
+) -> None:
+    """Train a model on FILES: pairs of texts in one TSV (source, tab, target), CSV or JSON
+    Lines file, two parallel text files, or a folder with train.en, train.de and so on.
+
+    With --source features or waveform: a list of .npy or sound files with their texts (TSV,
+    metadata.csv, metadata.jsonl or a folder with one of these), and where the files are.
+    UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
+    given again.
+
+    A setting comes from its option, else --preset, --config, --recipe, what the data
+    suggests, or its default. `keras-seq2seq inspect RUN_DIR` says where each came from.
+
+    \b
+    Examples:
+      keras-seq2seq train pairs.tsv --run-dir runs/first --minutes 10
+      keras-seq2seq train pairs.tsv --run-dir runs/first --epochs 10
+      keras-seq2seq train pairs.tsv --print-config > run.toml
+      keras-seq2seq train pairs.tsv --config run.toml --run-dir runs/second
+      keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
+      keras-seq2seq train corpus/ --source-column en --target-column de --run-dir runs/third
+      keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
+      keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
+      keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
+    """
+    if recipe is not None and files:
+        raise InputError("Give either files or --recipe, not both.")
+    if run_dir is None and not print_config:
+        raise InputError("--run-dir is missing: the folder that the run is written to.")
+    module = load_recipe(recipe) if recipe is not None else None
+    layers = _layers(given(settings), preset, config_file, module)
+    config, left_out = resolve(layers)
+    if print_config and (module is not None or not files):
+        _print_config(config, left_out)
+        return
+    load_tensorflow()
+    from keras_seq2seq.training.run_directory import RunDirectory
+
+    run = None if run_dir is None else RunDirectory(run_dir)
+    with _notes_on_standard_error(print_config):
+        if module is not None:
+            check_data(module, data)
+            splits = module.load(data)
+        else:
+            columns = source_column, target_column
+            splits = read_splits(files, validation_file, test_file, config, strict, columns)
+            suggested = _suggested(config, splits.train, run)
+            config, left_out = resolve([*layers, ("data", suggested)])
+    if print_config or run is None:
+        _print_config(config, left_out)
+        return
+    _say_left_out(config, left_out)
+    _train(config, splits, run)
+
+
+def _layers(
+    options: dict[str, Any], preset: str | None, config_file: Path | None, recipe: Any
+) -> list[tuple[str, dict[str, Any]]]:
+    """The sources of settings but the data, the strongest first."""
+    layers = [("option", options)]
+    if preset is not None:
+        layers.append(("preset", _preset_settings(preset)))
+    if config_file is not None:
+        from keras_seq2seq.training.settings.files import read_settings
+
+        layers.append(("file", read_settings(config_file)))
+    if recipe is not None:
+        layers.append(("recipe", recipe.CONFIG.given))
+    return layers
+
+
+def _preset_settings(name: str) -> dict[str, Any]:
+    load_tensorflow()
+    from keras_seq2seq.models import PRESETS
+
+    if name not in PRESETS:
+        raise InputError(f"--preset must be one of {', '.join(PRESETS)}. Received: {name!r}.")
+    return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
+
+
+def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
+    """What the data suggests, or suggested when a run that exists began; says which."""
+    from keras_seq2seq.training.settings.suggestions import Suggestions
+
+    suggestions = Suggestions(config, pairs)
+    settings, reasons = suggestions.settings, suggestions.reasons
+    if run is not None and run.config_file.exists():
+        began = run.settings
+        own = {name for name in settings if began.origins.get(name) == "data"}
+        own |= set(settings) & (set(began.values) - set(began.changed))
+        kept = {name: began.values[name] for name in own}
+        if kept.items() - settings.items():
+            reasons = ["as when the run began"]
+        settings = {**settings, **kept}
+    if config.optimization.minutes:
+        for reason in reasons:
+            _say(f"  {reason}")
+    elif reasons:
+        _say(f"Chosen from the data: {'; '.join(reasons)}.")
+    return settings
+
+
+def _train(config: TrainingConfig, splits: Any, run: Any) -> None:
+    from keras_seq2seq.models import backend_generates
+    from keras_seq2seq.training.run.trainer import train as train_run
+
+    train_run(config, splits, run, console)
+    if not backend_generates():
+        _say(
+            "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "
+            f"{run.path}` without KERAS_BACKEND."
+        )
+    elif not run.report_file.exists():
+        from keras_seq2seq.training.report import write_report
+
+        with printed_warnings(), console.status("writing the report"):
+            print_written(write_report(run))
+
+
+def _print_config(config: TrainingConfig, left_out: dict[str, Any]) -> None:
+    from keras_seq2seq.training.settings.files import written
+
+    with _notes_on_standard_error(True):
+        _say_left_out(config, left_out)
+    click.echo(written(config), nl=False)
+
+
+def _say_left_out(config: TrainingConfig, left_out: dict[str, Any]) -> None:
+    if left_out:
+        listed = ", ".join(f"{name} {value}" for name, value in left_out.items())
+        _say(f"Not of --architecture {config.model.architecture}, left out: {listed}.")
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _notes_on_standard_error(active: bool) -> Iterator[None]:
+    """What is printed goes to standard error, so that standard output is a file."""
+    before = console.stderr
+    console.stderr = active or before
+    try:
+        yield
+    finally:
+        console.stderr = before

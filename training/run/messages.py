@@ -1,0 +1,95 @@
+"""What is said of a run: of its model and data when it begins, of its best epoch at the end."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from keras_seq2seq.models import Seq2Seq
+
+from ..durations import format_seconds
+from ..evaluation import SCORE_NAMES
+from ..settings import TrainingConfig
+from ..settings.monitors import SCORES, SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
+
+
+def say_what_came_out(
+    config: TrainingConfig,
+    best: dict[str, float],
+    summary: dict[str, Any],
+    model_file: Path,
+    console: Console,
+) -> None:
+    """One line: the best epoch, the average, the time, the file."""
+    console.print(
+        f"Best epoch {best['epoch']} of {summary['epochs']}: {_describe(config, best)} on "
+        f"validation. {_describe_average(config, summary)}"
+        f"{format_seconds(summary['seconds'])}. Model: {model_file}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def validation_of(metrics: dict[str, float]) -> dict[str, float]:
+    """What was decoded in an epoch, by the names of a summary."""
+    names = [TOKEN_ERROR_RATE, SEQUENCE_ERROR_RATE, *map("val_{}".format, SCORE_NAMES)]
+    return {
+        name.replace("val_", "validation_"): metrics[name] for name in names if name in metrics
+    }
+
+
+def _describe(config: TrainingConfig, metrics: dict[str, float]) -> str:
+    """The score that is monitored, else the error rate of whole targets, if they were
+    decoded."""
+    if config.selection.monitor in SCORES:
+        name = config.selection.monitor
+        return f"{name.replace('_', ' ')} {metrics[f'val_{name}']:.2f}"
+    if SEQUENCE_ERROR_RATE not in metrics:
+        return f"loss {metrics['val_loss']:.3f}"
+    return f"{config.run.sequence_name} error rate {100 * metrics[SEQUENCE_ERROR_RATE]:.2f} %"
+
+
+def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
+    if "average" not in summary:
+        return ""
+    averaged = summary["average"]
+    return (
+        f"Average of {len(averaged['epochs'])} epochs: {_describe(config, averaged)}, "
+        f"{'kept' if averaged['kept'] else 'not better'}. "
+    )
+
+
+def _sizes(preprocessor: Any) -> str:
+    name, size = preprocessor.source_size
+    target = preprocessor.target_tokenizer.vocabulary_size()
+    if preprocessor.kind == "text":
+        return f"vocabularies {size} and {target}"
+    return f"{name.replace('_', ' ')} {size}, target vocabulary {target}"
+
+
+def _end(config: TrainingConfig) -> str:
+    if config.optimization.minutes:
+        return format_seconds(60 * config.optimization.minutes)
+    return f"{config.optimization.epochs} epochs"
+
+
+def say_what_began(
+    config: TrainingConfig,
+    model: Seq2Seq,
+    num_train: int,
+    num_validation: int,
+    steps: int,
+    initial_epoch: int,
+    console: Console,
+) -> None:
+    preprocessor = model.preprocessor
+    console.print(
+        f"{config.model.architecture}: {model.count_params():,} parameters; "
+        f"{num_train:,} training and {num_validation:,} validation pairs; "
+        f"{_sizes(preprocessor)}; "
+        f"{steps} steps an epoch, {_end(config)} at most.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if initial_epoch:
+        console.print(f"Resuming after epoch {initial_epoch}.", highlight=False, soft_wrap=True)

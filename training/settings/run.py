@@ -1,0 +1,21 @@
+"""The run as a whole: seed, threads, and what its results are called."""
+
+from dataclasses import dataclass
+
+from keras_seq2seq.declarations import Settings, setting
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """The run."""
+
+    intra_op_threads: int = setting(
+        0,
+        "Threads inside an operation; 0 lets TensorFlow choose. 1 can be faster on few cores.",
+        bounds="[0, 1024]",
+    )
+    seed: int = setting(
+        1, "Seed of split, weights, dropout and order.", bounds=f"[0, {2**31 - 1}]"
+    )
+    token_name: str = setting("token", "What a target token is called in results.")
+    sequence_name: str = setting("sequence", "What a target is called in results.")
