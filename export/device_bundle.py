@@ -87,6 +87,8 @@ def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: in
     }
     lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
     how = split.get(description["source"]["split"], description["source"]["split"])
+    if begin := description["source"].get("begin"):
+        how += f"; in front of them stand {' '.join(f'`{token}`' for token in begin)}"
     return CARD.substitute(
         shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),

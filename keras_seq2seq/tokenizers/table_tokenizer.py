@@ -237,7 +237,8 @@ class TableTokenizer(Tokenizer, ABC):
             "vocabulary": list(self.vocabulary),
             "lowercase": self.lowercase,
             "name": self.name,
-            "begin": list(self.begin),
+            # Not of a subclass that knows none.
+            **({"begin": list(self.begin)} if self.begin else {}),
         }
 
 
