@@ -1,5 +1,6 @@
 # make demo    train, evaluate, export and check a model on real data (about 9 minutes)
 # make test    everything that continuous integration runs
+# make docs    the documentation site, in site/
 # make benchmark  tokens a second of every engine on fixed workloads (about 10 minutes)
 # make clean   remove the environment and the demo's run
 
@@ -7,12 +8,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit benchmark clean
+.PHONY: demo test lint types docs unit benchmark clean
 
 demo: $(VENV)/demo.installed
 	@$(BIN)/keras-seq2seq demo --run-dir runs/demo
 
-test: $(VENV)/test.installed lint types unit
+test: $(VENV)/test.installed lint types docs unit
 
 lint: $(VENV)/test.installed
 	@echo "== Style"
@@ -22,6 +23,10 @@ lint: $(VENV)/test.installed
 types: $(VENV)/test.installed
 	@echo "== Types"
 	@$(BIN)/mypy
+
+docs: $(VENV)/test.installed
+	@echo "== Documentation: every link leads somewhere, every public name says what it is"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 unit: $(VENV)/test.installed
 	@echo "== Tests (about 15 minutes on 2 cores)"
@@ -39,4 +44,4 @@ $(VENV)/%.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs/demo
+	rm -rf $(VENV) runs/demo site

@@ -25,7 +25,16 @@ _MODULES = {
     "print_parity": "parity",
 }
 
-__all__ = [*_MODULES]
+__all__ = [
+    "LiteRTRunner",
+    "compare",
+    "export_formats",
+    "export_saved_model",
+    "export_serving",
+    "export_tflite",
+    "export_web",
+    "print_parity",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -176,6 +176,7 @@ def _package(module: str) -> Any:
         ) from error
 
 
+# Scores of texts by the name that `--metric` takes.
 TEXT_METRICS: dict[str, Callable[..., TextScores]] = {
     "bleu": _of_sacrebleu("bleu", "BLEU"),
     "bleu_lowercase": _of_sacrebleu("bleu_lowercase", "BLEU", lowercase=True),

@@ -1,5 +1,6 @@
 """The tokens that every vocabulary starts with, and their ids."""
 
+# Padding, a token that the vocabulary lacks, the start and the end of a target.
 PAD_TOKEN = "[PAD]"
 UNKNOWN_TOKEN = "[UNK]"
 START_TOKEN = "[START]"

@@ -1,6 +1,7 @@
 """What the pages say is so: commands have their options, YAML parses, names are right."""
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -8,15 +9,20 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.shell_completion import BashComplete
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from export.serving import COMPOSE, MONITORING, _batching_parameters
+from keras_seq2seq import __version__
 from keras_seq2seq.cli import main
 from keras_seq2seq.serving.client import AS_EXPORTED
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SERVING = (ROOT / "docs" / "serving.md").read_text("utf-8")
 
 
@@ -45,6 +51,37 @@ def test_links_between_pages_lead_somewhere(page):
     prose = re.sub(r"`[^`]*`", "", FENCED.sub("", page.read_text("utf-8")))
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
         assert (page.parent / target).exists(), target
+
+
+def test_the_readme_fits_on_two_screens():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_the_completion_of_the_readme_is_that_of_the_command():
+    variable = "_KERAS_SEQ2SEQ_COMPLETE"
+    line = f'eval "$({variable}=bash_source keras-seq2seq)"'
+    assert line in (ROOT / "README.md").read_text("utf-8")
+    completion = BashComplete(main, {}, "keras-seq2seq", variable)
+    options = completion.get_completions(["train", "--attention"], "mono")
+    assert [option.value for option in options] == ["monotonic"]
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == __version__
+
+
+def test_every_finding_is_told_pinned_and_can_be_run():
+    findings = ROOT / "findings"
+    told = re.findall(r"^\| `(\w+\.sh)` \|", (findings / "README.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(path.name for path in findings.glob("*.sh"))
+    for name in told:
+        path = findings / name
+        assert os.access(path, os.X_OK), name
+        (installed,) = re.findall(r"pip\" install .*?\\\n  (.*)\n", path.read_text())
+        assert all("==" in package for package in shlex.split(installed)), name
+        assert "keras_seq2seq" not in path.read_text(), name
 
 
 def test_the_yaml_of_the_serving_page_parses_and_names_what_is_written():

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
@@ -144,3 +145,26 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         check=True,
     )
     assert done.stdout.strip().startswith(str(tmp_path / "site"))
+    assert_a_user_sees_types(tmp_path)
+
+
+def assert_a_user_sees_types(folder):
+    """mypy, of a program that uses the installed wheel: without `py.typed` all is `Any`."""
+    venv.create(folder / "venv")
+    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    (packages / "wheel.pth").write_text(str(folder / "site"))
+    (folder / "program.py").write_text(
+        "from keras_seq2seq.export import LiteRTRunner\n"
+        "from keras_seq2seq.training.settings import TrainingConfig\n"
+        "reveal_type(LiteRTRunner)\n"
+        "TrainingConfig(hidden_dim='wide')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", os.devnull, "program.py"]
+        + ["--python-executable", folder / "venv/bin/python"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert "litert_runner.LiteRTRunner" in done.stdout, done.stdout
+    assert 'incompatible type "str"; expected "int"' in done.stdout, done.stdout

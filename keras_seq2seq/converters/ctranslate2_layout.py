@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# What a file of an encoder and a decoder of text is called, and the revision that is written.
 SPECIFICATION, REVISION = "TransformerSpec", 7
 
 # By CTranslate2's number of an activation.
 ACTIVATIONS = ("relu", "gelu_tanh", "swish", "gelu", "gelu_sigmoid", "tanh", "sigmoid")
 
+# Names of both embeddings, and of the map to logits without its end.
 SOURCE_EMBEDDING = "encoder/embeddings_0/weight"
 TARGET_EMBEDDING = "decoder/embeddings/weight"
 PROJECTION = "decoder/projection"

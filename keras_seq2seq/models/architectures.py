@@ -296,6 +296,7 @@ def _target_embedding(
     return source
 
 
+# What builds the model of `--architecture`, by name.
 ARCHITECTURES: dict[str, Callable[..., Seq2Seq]] = {
     "lstm": lstm,
     "lstm_attention": lstm_attention,
@@ -329,6 +330,7 @@ _SIZES = {
     "recurrent": ("embedding_dim", "hidden_dim", "num_layers"),
     "transformer": ("hidden_dim", "intermediate_dim", "num_layers", "num_heads"),
 }
+# Sizes by name; `docs/models.md` tells their parameters.
 PRESETS = {
     "rnn_tiny": _preset("recurrent", 64, 128, 1),
     "rnn_small": _preset("recurrent", 128, 256, 1),
