@@ -65,9 +65,8 @@ def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
         if style.use_bias:
             variables[f"{linear.name}/bias"] = np.concatenate([bias for _, bias in weights])
         if linear.asks:
-            scale = np.float32(
-                1 / math.sqrt(layers[linear.layers[0]].units / encoder.num_heads)
-            )
+            size = layers[linear.layers[0]].units // encoder.num_heads
+            scale = np.asarray(1 / math.sqrt(size), np.float32)
             variables[f"{linear.name.rpartition('/')[0]}/queries_scale"] = scale
     final_norm = style.final_norm and encoder.normalize_first
     for there, here in layout.norms(style.embedding_norm, final_norm):
