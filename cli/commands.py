@@ -24,11 +24,11 @@ from .options import (
     load_tensorflow,
     print_error,
     print_written,
-    run_argument,
 )
 from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
+from .runs import run_argument
 from .train import train
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -14,9 +14,9 @@ from .options import (
     generation_options,
     generation_settings,
     printed_warnings,
-    run_argument,
 )
 from .pairs import read_data
+from .runs import run_argument
 
 # What `export` can write; names of the folders too.
 DEFAULT_FORMATS = ("saved_model", "tflite", "tflite_int8")

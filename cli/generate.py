@@ -18,9 +18,9 @@ from .options import (
     print_error,
     print_written,
     printed_warnings,
-    run_argument,
 )
 from .pairs import read_data
+from .runs import run_argument
 
 
 @click.command()

@@ -57,19 +57,6 @@ def load_tensorflow() -> None:
         os.close(saved)
 
 
-def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
-    load_tensorflow()
-    from keras_seq2seq.training.run_directory import RunDirectory
-
-    run = RunDirectory(path)
-    run.require_model()
-    return run
-
-
-# A run with a trained model; the command receives its `RunDirectory`.
-run_argument = click.argument("run", metavar="RUN_DIR", type=PATH, callback=_open_run)
-
-
 def options_of(settings: Iterable[Setting]) -> Callable:
     """A decorator: one option for every setting; not given is `None`."""
 

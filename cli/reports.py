@@ -15,8 +15,8 @@ from .options import (
     load_tensorflow,
     print_written,
     printed_warnings,
-    run_argument,
 )
+from .runs import run_argument
 
 
 @click.command()

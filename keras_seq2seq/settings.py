@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from keras_seq2seq.declarations import Settings, option_name, setting
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.other_names import refuses_other_names
 
 __all__ = ["GenerationSettings", "id_bias", "option_name", "token_number", "word_bias"]
 
@@ -44,6 +45,7 @@ def _number(text: str, whole: str) -> float:
         ) from None
 
 
+@refuses_other_names
 @dataclass(frozen=True)
 class GenerationSettings(Settings):
     """How targets are generated: the same for `generate`, the command line and an export.
@@ -52,7 +54,7 @@ class GenerationSettings(Settings):
     the biases; words must be single tokens of the target vocabulary.
 
     Raises:
-        InputError: If a value is out of range, or two contradict each other.
+        InputError: If a name is unknown, a value out of range, or two contradict each other.
     """
 
     num_beams: int = setting(

@@ -1,7 +1,8 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings in sections, where each came from, fingerprint of the data
+config.json         settings in sections, where each came from, fingerprint of the data,
+                    modules of `--import`
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -21,6 +22,7 @@ logs/               TensorBoard
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -73,8 +75,15 @@ class RunDirectory:
         """The model of an epoch (from 1), if it is kept."""
         return self.epochs / f"epoch_{epoch:04d}.keras"
 
-    def begin(self, config: TrainingConfig, train: Pairs, validation: Pairs) -> None:
-        """Creates the folder for these settings and data, or accepts it to resume.
+    def begin(
+        self,
+        config: TrainingConfig,
+        train: Pairs,
+        validation: Pairs,
+        modules: Sequence[str] = (),
+    ) -> None:
+        """Creates the folder for these settings, data and modules of the user's own, or
+        accepts it to resume.
 
         Raises:
             InputError: If the folder holds a run of other settings or data, or something
@@ -84,13 +93,14 @@ class RunDirectory:
             "settings": config.to_dict(),
             "origins": dict(config.origins),
             "data": fingerprint(train, validation),
+            **({"modules": list(modules)} if modules else {}),
         }
         if self.path.is_dir():
             # What a kill left of a file that was being written.
             for unfinished in self.path.rglob(".unfinished-*"):
                 unfinished.unlink()
         if self.config_file.exists():
-            self._check_same(config, str(record["data"]))
+            self._check_same(config, str(record["data"]), list(modules))
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(
@@ -100,13 +110,15 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_json(self.config_file, record)
 
-    def _check_same(self, config: TrainingConfig, data: str) -> None:
+    def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
         differences = [
             f"{option_name(name)} was {old[name]!r} and is now {value!r}"
             for name, value in config.values.items()
             if name in old and old[name] != value
         ]
+        if self.modules != modules:
+            differences.append(f"--import was {self.modules} and is now {modules}")
         if data_then != data:
             differences.append("the training or validation data has changed")
         if differences:
@@ -152,6 +164,11 @@ class RunDirectory:
     def source(self) -> str:
         """What the sources of the run are: `"text"`, `"features"` or `"waveform"`."""
         return self.settings.data.source if self.config_file.exists() else "text"
+
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules of the user's own that the run was trained with."""
+        return list(self.config.get("modules", [])) if self.config_file.exists() else []
 
     @property
     def history(self) -> list[dict[str, float]]:

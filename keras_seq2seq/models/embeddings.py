@@ -21,6 +21,7 @@ class SourceEmbedding(Part):
             inputs, whatever their values.
     """
 
+    role = "embedding"
     embedding_dim: int
     vocabulary_size: int | None = None
     compiles: bool = True

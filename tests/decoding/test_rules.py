@@ -30,6 +30,7 @@ from keras_seq2seq.decoding import (
     WordReward,
 )
 from keras_seq2seq.decoding.rules import apply_rules
+from keras_seq2seq.testing import check_rule
 
 VOCABULARY, LENGTH = 5, 8
 SEEDS = st.integers(0, 10_000)
@@ -57,6 +58,15 @@ RULES = [
     RepetitionPenalty(1.3),
     NoRepeatNGram(2),
 ]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [*RULES, AllowedTargets(np.array([[3, 4, 1], [4, 3, 3]]))],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_rule_keeps_the_contract(rule):
+    check_rule(rule, vocabulary_size=VOCABULARY, batch_size=3)
 
 
 @settings(deadline=None, max_examples=40)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
 from keras_seq2seq.models import backend_generates
+from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory, write_atomically
@@ -33,12 +34,17 @@ from .checks import (
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
+from .own_parts import OwnParts
 from .progress import ProgressBar
 from .time_budget import SECONDS, TimeBudget
 
 
 def train(
-    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts | None = None,
 ) -> dict[str, Any]:
     """Trains, or resumes, or reports a run that is finished.
 
@@ -47,6 +53,7 @@ def train(
         splits: Pairs; validation pairs choose the best epoch.
         run: Where everything is written.
         console: Where progress is printed.
+        own: Parts of the user's own, optional.
 
     Returns:
         The summary that `metrics.json` holds.
@@ -55,13 +62,14 @@ def train(
         InputError: If data, settings and folder do not fit, or the loss is not a number.
     """
     check_backend(config)
-    run.begin(config, splits.train, splits.validation)
+    own = own or OwnParts()
+    run.begin(config, splits.train, splits.validation, own.modules)
     if run.metrics_file.exists() and run.model_file.exists():
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
         return run.read_json(run.metrics_file)
     set_threads(config.run.intra_op_threads, console)
     keras.utils.set_random_seed(config.run.seed)
-    training = _Training(config, run, _prepare(config, splits, run, console), console)
+    training = _Training(config, run, _prepare(config, splits, run, console, own), console, own)
     seconds = training.fit()
     summary = training.summary(seconds)
     if config.selection.average:
@@ -84,10 +92,14 @@ class _Prepared:
 
 
 def _prepare(
-    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts,
 ) -> _Prepared:
     """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
-    preprocessor = build_preprocessor(config, splits.train)
+    preprocessor = build_preprocessor(config, splits.train, own)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
@@ -106,11 +118,17 @@ class _Training:
     """Model, batches and callbacks of a run, where its last checkpoint left them."""
 
     def __init__(
-        self, config: TrainingConfig, run: RunDirectory, prepared: _Prepared, console: Console
+        self,
+        config: TrainingConfig,
+        run: RunDirectory,
+        prepared: _Prepared,
+        console: Console,
+        own: OwnParts,
     ):
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
+        self.own = own
         with precision(config.optimization.precision):
-            self.model = build_model(config, prepared.preprocessor)
+            self.model = build_model(config, prepared.preprocessor, own)
         self.monitor = f"val_{config.selection.monitor}"
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
         self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
@@ -157,6 +175,7 @@ class _Training:
         self.model.compile(
             build_optimizer(self.config, self.config.optimization.epochs * self.data.steps),
             build_loss(self.config),
+            weighted_metrics=[TokenAccuracy(), *self.own.metrics(self.config)],
             jit_compile=not backend_generates(),
         )
         self.model.optimizer.build(self.model.trainable_variables)
@@ -195,6 +214,7 @@ class _Training:
             SeedEveryEpoch(run.seed),
             StopOnInvalidLoss(),
             *([error_rates] if backend_generates() else []),
+            *self.own.callbacks(self.config, self.run.path),
             *stopping,
             *([budget] if budget else []),
             keras.callbacks.TensorBoard(self.run.logs, update_freq="epoch"),
