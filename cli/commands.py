@@ -44,6 +44,14 @@ class _Commands(click.Group):
             print_error(error)
             ctx.exit(2)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        for argument in args:
+            if any("\ud800" <= character <= "\udfff" for character in argument):
+                raise InputError(
+                    f"An argument is not UTF-8: {ascii(argument)}. Rename the file."
+                )
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="keras-seq2seq")

@@ -15,6 +15,7 @@ from .options import (
     generation_settings,
     printed_warnings,
 )
+from .outputs import OUTPUT, Command
 from .pairs import read_data
 from .runs import run_argument
 
@@ -75,7 +76,7 @@ def export(
         export_formats(run.load_model(), out_dir, formats, settings, console, name)
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("artefacts", nargs=-1, required=True, type=PATH)
 @click.option(
@@ -93,7 +94,7 @@ def export(
     help="Threads of LiteRT; several times for a row each.  [default: 1]",
 )
 @click.option("--memory", is_flag=True, help="Peak memory, in a process of each artefact.")
-@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write the table as JSON too.")
 def parity(
     run: Any,
     artefacts: tuple[Path, ...],
@@ -117,10 +118,10 @@ def parity(
         raise InputError(f"--count must be at least 1. Received: {count}.")
     if file and pairs:
         raise InputError("Give either --file or --pairs, not both.")
-    from keras_seq2seq.data import read_lines
+    from keras_seq2seq.data import read_texts
     from keras_seq2seq.export import print_parity
 
-    sources, references = read_lines(file) if file else None, None
+    sources, references = read_texts(file) if file else None, None
     if sources is None:
         answers = (read_data([pairs], run.source) if pairs else run.test_pairs()).references()
         sources, references = list(answers), list(answers.values())[:count]

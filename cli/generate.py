@@ -19,6 +19,7 @@ from .options import (
     print_written,
     printed_warnings,
 )
+from .outputs import OUTPUT, Command
 from .pairs import read_data
 from .runs import run_argument
 
@@ -89,13 +90,16 @@ def generate(
 
 def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None:
     """The sources to decode; `None` means to ask for them."""
+    from keras_seq2seq.data.readers import read_texts
+    from keras_seq2seq.data.text import one_line_texts, texts_of_lines
+
     if texts:
-        return list(texts)
+        return one_line_texts("argument", texts)
     if file is None and sys.stdin.isatty():
         return None
-    from keras_seq2seq.data.readers import decode_lines, read_lines
-
-    return read_lines(file) if file else decode_lines("standard input", sys.stdin.buffer.read())
+    if file is None:
+        return texts_of_lines("standard input", sys.stdin.buffer.read())
+    return read_texts(file)
 
 
 def print_hypotheses(
@@ -192,10 +196,10 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
         click.echo("\t".join(columns))
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("text")
-@click.argument("picture", type=PATH)
+@click.argument("picture", type=OUTPUT)
 @generation_options
 def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     """Draw where the model RUN_DIR looks while it writes the target of TEXT.
@@ -214,10 +218,10 @@ def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     print_written(picture)
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("text")
-@click.argument("picture", type=PATH)
+@click.argument("picture", type=OUTPUT)
 @click.option("--prefix", default="", help="What the target begins with.")
 @generation_options
 def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> None:

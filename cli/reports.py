@@ -7,8 +7,6 @@ from typing import Any
 import click
 from rich.table import Table
 
-from keras_seq2seq.errors import InputError
-
 from .options import (
     PATH,
     console,
@@ -16,15 +14,16 @@ from .options import (
     print_written,
     printed_warnings,
 )
+from .outputs import OUTPUT, Command, write_output
 from .runs import run_argument
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
 @click.option("--samples", default=1000, show_default=True, help="Samples of the sources.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the samples.")
-@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write the table as JSON too.")
 def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path | None) -> None:
     """Compare the last evaluations of the runs FIRST and SECOND, by paired bootstrap.
 
@@ -55,12 +54,12 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
         )
     console.print(table)
     if json_file is not None:
-        _write(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
+        write_output(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH)
-@click.option("--output", type=PATH, help="Write it to a file in place of printing it.")
+@click.option("--output", type=OUTPUT, help="Write it to a file in place of printing it.")
 def results(runs: tuple[Path, ...], output: Path | None) -> None:
     """Print a Markdown table of the last evaluations of RUNS, one row each.
 
@@ -76,7 +75,7 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        write_output(output, text)
 
 
 @click.command()
@@ -95,11 +94,3 @@ def report(run: Any) -> None:
 
     with printed_warnings():
         print_written(write_report(run))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
-    print_written(path)

@@ -52,8 +52,11 @@ def request(
       keras-seq2seq request http://localhost:8501/v1/models/demo hello --n-best 3
       keras-seq2seq request URL a.wav b.flac --source waveform --sample-rate 8000
     """
+    from keras_seq2seq.data.text import one_line_texts, texts_of_lines
+
     client = Client(url, timeout)
-    names = list(texts) or _lines()
+    names = one_line_texts("argument", texts)
+    names = names or texts_of_lines("standard input", sys.stdin.buffer.read())
     sources = names if source == "text" else _signals(names, source, sample_rate)
     failed = False
     for name, answer in zip(names, client.generate(sources, **options), strict=True):
@@ -68,27 +71,13 @@ def request(
 
 def _signals(files: list[str], source: str, sample_rate: int | None) -> list[Any]:
     """The arrays of the files, sound resampled to the sample rate of the model."""
-    from keras_seq2seq.data.signals import ARRAY_SUFFIX, read_signal
+    from keras_seq2seq.data.signal_files import signal_file
+    from keras_seq2seq.data.signals import read_signal
 
-    sounds = [file for file in files if not file.endswith(ARRAY_SUFFIX)]
+    sounds = [file for file in files if not signal_file(file).is_array]
     if source == "waveform" and sounds and sample_rate is None:
         raise InputError(
             f"{sounds[0]}: sound is sent at the sample rate of the model, which its "
             "signatures.json tells. Give it with --sample-rate."
         )
     return [read_signal(file, sample_rate) for file in files]
-
-
-def _lines() -> list[str]:
-    content = sys.stdin.buffer.read()
-    try:
-        lines = content.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"standard input, line {line}: not UTF-8. Convert it, for example with "
-            "`iconv -f latin1 -t utf-8`."
-        ) from error
-    if not lines[-1]:
-        lines.pop()
-    return [line.rstrip("\r") for line in lines]

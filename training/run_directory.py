@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs
+from keras_seq2seq.data.readers import Pairs, format_pairs, read_lines, read_pairs
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
@@ -191,11 +191,14 @@ class RunDirectory:
 
     def write_pairs(self, path: Path, pairs: Pairs) -> None:
         """Writes pairs as a TSV. A `Signal` is written to `signals/` and named by that path;
-        a file by its absolute path."""
+        a file by its absolute path.
+
+        Raises:
+            InputError: If a text would not be read back as it is.
+        """
         kind = self.source
         sources = [self._written(source, kind) for source in pairs.sources]
-        rows = zip(sources, pairs.targets, strict=True)
-        text = "".join(f"{source}\t{target}\n" for source, target in rows)
+        text = format_pairs(Pairs(sources, pairs.targets))
         write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
     def _written(self, source: Any, kind: str) -> str:
@@ -243,7 +246,7 @@ def fingerprint(*parts: Pairs) -> str:
     digest = hashlib.sha256()
     for pairs in parts:
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
-            digest.update(f"{source}\t{target}\n".encode())
+            digest.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
             if isinstance(source, Signal):
                 digest.update(source.array.tobytes())
         digest.update(b"\0")

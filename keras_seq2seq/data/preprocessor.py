@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.readers import check_equal_length
+from keras_seq2seq.data.text import check_texts
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
@@ -153,6 +155,7 @@ class Preprocessor(ABC):
 
     def tokenize_target(self, targets: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        _check_list("Target", targets)
         return append_id(
             self.target_tokenizer.tokenize(targets), self.target_tokenizer.end_token_id
         )
@@ -184,6 +187,8 @@ class Preprocessor(ABC):
 
     def __call__(self, sources: Any, targets: Any):
         """Sources and `(batch,)` strings -> `(inputs, labels, weights)`."""
+        if isinstance(sources, (list, tuple)) and isinstance(targets, (list, tuple)):
+            check_equal_length(sources, targets)
         return self.pack_inputs(self.encoder_inputs(sources), self.tokenize_target(targets))
 
 
@@ -251,7 +256,13 @@ class TextPreprocessor(Preprocessor):
             max_target_length: int, optional. Defaults to the longest target.
             lowercase_source: bool. Lower-case sources first. Defaults to `False`.
             min_count: int. Tokens seen less often become unknown. Defaults to 1.
+
+        Raises:
+            InputError: If there is not one target a source, or one is no text.
         """
+        check_equal_length(sources, targets)
+        check_texts("Source", sources)
+        check_texts("Target", targets)
         source = source_tokenizer.from_lines(
             sources, min_count=min_count, lowercase=lowercase_source, name="source_vocabulary"
         )
@@ -284,6 +295,7 @@ class TextPreprocessor(Preprocessor):
 
     def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        _check_list("Source", sources)
         return append_id(
             self.source_tokenizer.tokenize(sources), self.source_tokenizer.end_token_id
         )
@@ -323,6 +335,7 @@ class TextPreprocessor(Preprocessor):
         """Tokens of each source, without the end token, `(sources,)`."""
         if not len(sources):
             return np.zeros(0, np.int64)
+        _check_list("Source", sources)
         return self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
 
     def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
@@ -350,6 +363,12 @@ class TextPreprocessor(Preprocessor):
                 ),
             }
         )
+
+
+def _check_list(what: str, texts: Any) -> None:
+    """`check_texts` of a list from Python; a tensor holds strings by its kind."""
+    if isinstance(texts, (list, tuple)):
+        check_texts(what, texts)
 
 
 def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:

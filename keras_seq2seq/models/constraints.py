@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.text import check_texts
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
@@ -61,6 +62,7 @@ def allowed_ids(settings: GenerationSettings, tokenizer: Any, max_length: int) -
     Raises:
         InputError: If one has an unknown token or more tokens than are generated.
     """
+    check_texts("Allowed target", settings.allowed)
     # Also where a graph is being built: these are constants of it.
     with tf.init_scope():
         ids = tokenizer.tokenize(list(settings.allowed)).to_list()
@@ -90,6 +92,7 @@ def check_prefixes(
         tokenizer: The target tokenizer.
         allowed: As of `allowed_ids`, or `None`.
     """
+    check_texts("Prefix", prefixes)
     for prefix, most, tokens in zip(
         prefixes, greatest, tokenizer.tokenize(list(prefixes)).to_list(), strict=True
     ):

@@ -240,3 +240,9 @@ def test_other_arrays_under_the_same_names_are_other_data():
         fingerprint(Pairs([Signal("u", np.full(3, number))], ["a"])) for number in (1, 1, 2)
     )
     assert one == same != other
+
+
+def test_a_text_that_a_line_cannot_hold_is_refused_before_it_is_written(run):
+    with pytest.raises(InputError, match="target of pair 1 is empty, or holds a tab, a line"):
+        run.write_pairs(run.validation_file, Pairs(["a"], ["b\nc"]))
+    assert not run.validation_file.exists()
