@@ -17,6 +17,7 @@ from keras_seq2seq.wording import counted
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
 from .generate import attention, generate, score, tree
+from .import_model import import_model
 from .options import (
     PATH,
     console,
@@ -78,6 +79,7 @@ def main() -> None:
 
 for command in (
     inspect,
+    import_model,
     train,
     request,
     generate,

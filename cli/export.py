@@ -23,7 +23,14 @@ from .runs import run_argument
 
 # What `export` can write; names of the folders too.
 DEFAULT_FORMATS = ("saved_model", "tflite", "tflite_int8")
-FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "web")
+FORMATS = (
+    *DEFAULT_FORMATS,
+    "tflite_float16",
+    "saved_model_xla",
+    "serving",
+    "web",
+    "ctranslate2",
+)
 
 
 @click.command()
@@ -66,7 +73,8 @@ def export(
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
     a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
     with the settings of the version before where no option is given.
-    web: a page that generates in the browser.
+    web: a page that generates in the browser. ctranslate2: a Transformer for CTranslate2's
+    `Translator`, which brings its own loop.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from typing import Any
 from keras_seq2seq import __version__
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
+from keras_seq2seq.tokenizers import SentencePieceFileTokenizer, SentencePieceTokenizer
 
 from . import litert_runner, plain_tokenizers, vector_check
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
@@ -46,7 +46,7 @@ def write_bundle(
     texts = {}
     for name, tokenizer in model.preprocessor.tokenizers.items():
         lists = {"vocabulary": tokenizer.get_vocabulary()}
-        if isinstance(tokenizer, SentencePieceTokenizer):
+        if isinstance(tokenizer, (SentencePieceTokenizer, SentencePieceFileTokenizer)):
             lists["scores"] = tokenizer.scores
         for what, items in lists.items():
             texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
@@ -107,9 +107,13 @@ def _card(
         "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
         "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt`",
+        "SentencePieceFileTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
+        "`source_scores.txt` and `signatures.json`",
     }
     lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
     how = split.get(description["source"]["split"], description["source"]["split"])
+    if begin := description["source"].get("begin"):
+        how += f"; in front of them stand {' '.join(f'`{token}`' for token in begin)}"
     return CARD.substitute(
         shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),

@@ -7,10 +7,17 @@ from typing import Any
 
 from rich.console import Console
 
+from keras_seq2seq.converters import to_ctranslate2
 from keras_seq2seq.declarations import settings_of
 from keras_seq2seq.decoding import num_threads
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.files import check_folder, clear_leftovers, disk_errors, replace_folder
+from keras_seq2seq.files import (
+    check_folder,
+    clear_leftovers,
+    disk_errors,
+    replace_folder,
+    write_new,
+)
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
@@ -57,6 +64,9 @@ EXPORTERS: dict[str, Exporter] = {
     "serving": lambda model, path, settings, name, _: export_serving(
         model, path, settings, model_name=name
     ),
+    "ctranslate2": lambda model, path, settings, name, _: write_new(
+        path, lambda folder: to_ctranslate2(model, folder)
+    ),
     "web": lambda model, path, settings, name, extras: export_web(
         model,
         path,
@@ -70,7 +80,7 @@ EXPORTERS: dict[str, Exporter] = {
 # An export adds a version to what exists.
 ADDS_TO_FOLDER = ("serving",)
 # One of these is in every folder that an exporter wrote.
-OWN_FILES = ("saved_model.pb", "model.tflite")
+OWN_FILES = ("saved_model.pb", "model.tflite", "model.bin")
 
 
 def export_formats(

@@ -86,14 +86,14 @@ class LiteRTRunner:
                 f"A source must be one string. Received: {type(text).__name__} {text!r:.40}."
             )
         source = self.description["source"]
-        pieces = self.split(text)
+        ids = self.source.encode(text)
         longest = self.description["max_source_length"]
-        if not 1 <= len(pieces) <= longest:
+        least = len(self.source.begin) + 1
+        if not least <= len(ids) <= longest:
             raise ValueError(
-                f"A source must have from 1 to {longest} tokens. Received {len(pieces)}: "
+                f"A source must have from {least} to {longest} tokens. Received {len(ids)}: "
                 f"{text[:40]!r}."
             )
-        ids = [self.source.ids.get(piece, source["unknown"]) for piece in pieces]
         return [*ids, source["append"]]
 
     def read_signal(self, source: np.ndarray | str | Path) -> np.ndarray:

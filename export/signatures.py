@@ -280,7 +280,9 @@ class TextSignatures(IdSignatures):
         error = tf.where(
             lengths > longest,
             tf.strings.join([too_long[0], tf.strings.as_string(lengths), too_long[1]]),
-            tf.where(lengths < 1, "the source is empty; give it text", ""),
+            tf.where(
+                lengths <= preprocessor.tokens_in_front, "the source is empty; give it text", ""
+            ),
         )
         row = ids.value_rowids()
         position = tf.range(tf.size(row, tf.int64)) - tf.gather(ids.row_starts(), row)

@@ -67,6 +67,13 @@ def export_web(
         raise InputError(
             f"The page takes text, and this model takes {model.preprocessor.kind}."
         )
+    for tokenizer in model.preprocessor.tokenizers.values():
+        split = tokenizer.description["split"]
+        if split == "SentencePieceFileTokenizer" or tokenizer.begin:
+            what = "a SentencePiece file" if tokenizer.description.get("space") else "prefixes"
+            raise InputError(
+                f"The page cannot tokenize with {what}; export tflite or saved_model."
+            )
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)

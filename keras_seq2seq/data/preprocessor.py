@@ -94,6 +94,11 @@ class Preprocessor(ABC):
         """`"target"`, and `"source"` where sources are text."""
         return {"target": self.target_tokenizer}
 
+    @property
+    def tokens_in_front(self) -> int:
+        """Positions that every source begins with, whatever it is."""
+        return 0
+
     def rows_at_most(self, lengths: np.ndarray) -> int:
         """Sources that fit in a batch without gradients, padded to the longest of them."""
         _, inner = self.source_size if self.kind == "features" else ("", 1)
@@ -131,7 +136,7 @@ class Preprocessor(ABC):
         lengths = np.zeros(len(sources), np.int64)
         lengths[readable] = self.source_lengths([sources[i] for i in readable])
         for index in readable:
-            if lengths[index] == 0:
+            if lengths[index] <= self.tokens_in_front:
                 unit = "text" if self.kind == "text" else self.unit
                 problems[index] = f"is empty; remove it or give it {unit}."
             elif lengths[index] > self.max_source_length:
@@ -293,6 +298,11 @@ class TextPreprocessor(Preprocessor):
     @property
     def tokenizers(self) -> dict[str, TableTokenizer]:
         return {"source": self.source_tokenizer, "target": self.target_tokenizer}
+
+    @property
+    def tokens_in_front(self) -> int:
+        # A tokenizer of another package has none.
+        return len(getattr(self.source_tokenizer, "begin_ids", ()))
 
     def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""

@@ -36,6 +36,7 @@ from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
 from keras_seq2seq.models.transformer_decoder import TransformerDecoder
 from keras_seq2seq.models.transformer_encoder import TransformerEncoder
+from keras_seq2seq.models.transformer_style import TransformerStyle
 
 __all__ = [
     "ARCHITECTURES",
@@ -62,6 +63,7 @@ __all__ = [
     "TokenEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
+    "TransformerStyle",
     "WaveformEmbedding",
     "ZeroBridge",
     "load_model",
