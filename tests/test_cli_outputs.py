@@ -98,6 +98,7 @@ def test_a_folder_that_is_missing_is_made_and_a_run_may_hold_what_is_new(tmp_pat
     (run / "config.json").write_text(json.dumps({}))
     for name in ("parity.json", "new/parity.json", "parity.json"):
         CliRunner().invoke(command, [str(run), "--json", str(run / name)])
+        seen[-1].parent.mkdir(exist_ok=True)
         seen[-1].write_text("{}")
     assert len(seen) == 3
 

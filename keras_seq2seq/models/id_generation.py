@@ -247,7 +247,7 @@ class IdGeneration(ModelSettings):
             values=values,
         )
         if prefix_ids is None:
-            prefix_ids = self._beginnings(inputs)
+            prefix_ids = self._beginnings(state)
         if prefix_ids is not None:
             lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
             rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
@@ -267,12 +267,12 @@ class IdGeneration(ModelSettings):
             fixed_shapes=fixed_shapes,
         )
 
-    def _beginnings(self, inputs: dict[str, Any]) -> tf.RaggedTensor | None:
+    def _beginnings(self, state: State) -> tf.RaggedTensor | None:
         """What the tokenizer begins every target with, for each row; `None` for nothing."""
         begin = [] if self._preprocessor is None else getattr(self._target, "begin_ids", [])
         if not begin:
             return None
-        rows = tf.shape(next(iter(inputs.values())))[0]
+        rows = tf.shape(next(iter(state.values())))[0]
         return tf.RaggedTensor.from_tensor(tf.tile(tf.constant([begin], tf.int32), [rows, 1]))
 
 
