@@ -204,6 +204,12 @@ class RunDirectory:
         with disk_errors(self.path, "read"):
             return self.metrics_file.exists() and self.model_file.exists()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether an epoch was trained here."""
+        with disk_errors(self.path, "read"):
+            return self.history_file.exists()
+
     def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
         differences = [
@@ -280,6 +286,11 @@ class RunDirectory:
         advice = "Copy the file from where the run was, or train in another --run-dir."
         return read_record(self.metrics_file, METRICS, advice, required)
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether the model was trained elsewhere, so that there is no training to tell of."""
+        return "imported" in self.metrics("parameters")
+
     def evaluation(self, *required: str, scores: Iterable[str] = ()) -> dict[str, Any]:
         """The last evaluation; `InputError` if it lacks one of these keys, or one of the
         scores is no number."""
@@ -349,8 +360,17 @@ class RunDirectory:
             return []
         return read_records(self.outputs_file, OUTPUT, self._evaluate_again)
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the run has test or validation pairs; one that was imported has none."""
+        with disk_errors(self.path, "read"):
+            files = [path for path in (self.test_file, self.validation_file) if path.exists()]
+            return any(path.stat().st_size for path in files)
+
     def test_pairs(self) -> Pairs:
-        """The run's own test pairs, else its validation pairs."""
+        """The run's own test pairs, else its validation pairs; `InputError` if it has none."""
+        if not self.has_pairs:
+            raise InputError(f"{self.path} has no test or validation pairs. Give a file.")
         path = self.test_file if self.test_file.exists() else self.validation_file
         pairs = read_pairs(path)
         if self.source == "text":

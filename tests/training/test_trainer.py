@@ -330,6 +330,11 @@ def test_unknown_characters_are_shown(preprocessor):
 def test_a_vocabulary_that_misses_most_characters_is_an_error(preprocessor):
     with pytest.raises(InputError, match="misses 5 of 6 tokens.*'x' \\(3\\)"):
         report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), Console(quiet=True))
+    # A run that began so, with an older version, goes on.
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), console, began=True)
+    assert "Unknown in validation sources: 5 of 6 tokens" in output.getvalue()
 
 
 def test_unknown_target_tokens_are_shown(preprocessor):
@@ -351,6 +356,9 @@ def test_a_target_vocabulary_that_misses_most_tokens_is_an_error(preprocessor):
         report_unknown_targets(preprocessor, pairs, Console(quiet=True))
     # A pointer-generator copies what the vocabulary lacks.
     report_unknown_targets(preprocessor, pairs, Console(quiet=True), copies=True)
+    output = io.StringIO()
+    report_unknown_targets(preprocessor, pairs, Console(file=output, width=200), began=True)
+    assert "2 of 3 tokens" in output.getvalue() and "never be generated" in output.getvalue()
 
 
 def test_a_test_source_that_is_too_long_counts_as_wrong(text_model, tmp_path):

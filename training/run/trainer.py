@@ -65,7 +65,8 @@ def train(
             the loss is not a number.
     """
     check_backend(config)
-    notes = fitting_metric(config, splits.validation)
+    # What is refused at the beginning does not stop a run that began before it was.
+    notes = fitting_metric(config, splits.validation, run.has_begun)
     with run.held():
         return _train(config, splits, run, console, own or OwnParts(), notes)
 
@@ -120,9 +121,9 @@ def _prepare(
     preprocessor = build_preprocessor(config, splits.train, own)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
-    report_unknown(preprocessor, validation, console)
+    report_unknown(preprocessor, validation, console, run.has_begun)
     copies = getattr(config.model, "copy", False)
-    report_unknown_targets(preprocessor, validation, console, copies)
+    report_unknown_targets(preprocessor, validation, console, copies, run.has_begun)
     report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
