@@ -156,6 +156,13 @@ class RunDirectory:
         folders = [*written, self.checkpoint, self.epochs]
         return [line for folder in folders for line in clear_leftovers(folder)]
 
+    def withdraw(self) -> None:
+        """Removes what was written of a run that could not begin."""
+        for path in (self.config_file, self.validation_file, self.test_file):
+            path.unlink(missing_ok=True)
+        for name in ("vocabulary", "signals"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
     def _check_own(self) -> None:
         """Refuses a folder that is no run and not empty."""
         with disk_errors(self.path, "read"):

@@ -1,3 +1,5 @@
+import dataclasses
+
 """Whole runs: they learn, they repeat, they survive a kill, they stop when they must."""
 
 import io
@@ -335,6 +337,14 @@ def test_a_vocabulary_that_misses_most_characters_is_an_error(preprocessor):
     console = Console(file=output, width=200)
     report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), console, began=True)
     assert "Unknown in validation sources: 5 of 6 tokens" in output.getvalue()
+
+
+def test_a_run_that_cannot_begin_leaves_its_folder_to_the_corrected_command(splits, tmp_path):
+    others = dataclasses.replace(splits, validation=Pairs(["xyx"], ["AA"]))
+    for _ in range(2):
+        with pytest.raises(InputError, match="misses 3 of 3 tokens"):
+            train(CONFIG, others, RunDirectory(tmp_path / "run"), Console(quiet=True))
+        assert not (tmp_path / "run").exists()
 
 
 def test_unknown_target_tokens_are_shown(preprocessor):
