@@ -1,7 +1,6 @@
-import dataclasses
-
 """Whole runs: they learn, they repeat, they survive a kill, they stop when they must."""
 
+import dataclasses
 import io
 import json
 import os
