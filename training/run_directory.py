@@ -214,8 +214,7 @@ class RunDirectory:
     @property
     def has_begun(self) -> bool:
         """Whether an epoch was trained here."""
-        with disk_errors(self.path, "read"):
-            return self.history_file.exists()
+        return self.history_file.exists()
 
     def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
@@ -374,12 +373,16 @@ class RunDirectory:
             files = [path for path in (self.test_file, self.validation_file) if path.exists()]
             return any(path.stat().st_size for path in files)
 
-    def test_pairs(self) -> Pairs:
-        """The run's own test pairs, else its validation pairs; `InputError` if it has none."""
+    @property
+    def pairs_file(self) -> Path:
+        """The file of the run's own test pairs, else validation pairs; `InputError` if none."""
         if not self.has_pairs:
             raise InputError(f"{self.path} has no test or validation pairs. Give a file.")
-        path = self.test_file if self.test_file.exists() else self.validation_file
-        pairs = read_pairs(path)
+        return self.test_file if self.test_file.exists() else self.validation_file
+
+    def test_pairs(self) -> Pairs:
+        """The run's own test pairs, else its validation pairs."""
+        pairs = read_pairs(self.pairs_file)
         if self.source == "text":
             return pairs
         return Pairs([str(self.path / source) for source in pairs.sources], pairs.targets)
