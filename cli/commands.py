@@ -28,6 +28,7 @@ from .options import (
 from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
+from .serve import serve
 from .train import train
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -62,6 +63,7 @@ for command in (
     inspect,
     train,
     request,
+    serve,
     generate,
     score,
     attention,

@@ -128,7 +128,10 @@ class ServedModel:
                 LOG.warning("%s: version %s is unloaded", self.name, number)
 
     async def _try(self, number: int, path: Path) -> None:
-        changed = path.stat().st_mtime if path.exists() else 0.0
+        try:
+            changed = path.stat().st_mtime
+        except OSError:  # Moved away meanwhile.
+            changed = 0.0
         if self._failed.get(number, (None,))[0] == changed:
             return
         try:
