@@ -143,8 +143,9 @@ class ServedModel:
             return
         self._failed.pop(number, None)
         batcher = Batcher(engine.predict, self._limits, self._observe)
+        if self._loaded:
+            LOG.warning("%s: version %s is ready", self.name, number)
         self._loaded[number] = Version(number, engine, batcher)
-        LOG.warning("%s: version %s is ready", self.name, number)
 
     def require(self) -> None:
         """Raises `InputError` if nothing could be loaded, or a version is missing."""
