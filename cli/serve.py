@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings import GenerationSettings, option_name
 
 from .options import (
     PATH,
@@ -251,7 +251,7 @@ def _settings_of_a_run(
     path: Path, kinds: set[str], options: dict[str, Any]
 ) -> GenerationSettings:
     if kinds != {"keras"} and (names := sorted(given(options))):
-        shown = ", ".join(name.replace("_", "-") for name in names)
+        shown = ", ".join("--config" if one == "config" else option_name(one) for one in names)
         raise InputError(
             f"{path} is an export, whose search was set when it was made. Leave out: {shown}; "
             "or serve the run."

@@ -99,12 +99,14 @@ class KerasPredictor:
         options = {"prefix": tf.TensorSpec([None], tf.string)} | {
             name: tf.TensorSpec([None], dtype) for name, dtype in DTYPES.items()
         }
+        # What has named arguments besides the source; the others tell their own.
+        inputs = {"generate": source | options}
+        if "score" in self._functions:
+            inputs["score"] = made.score_spec()
         self.signatures = {}
         for name, function in self._functions.items():
-            if name == "generate":
-                given, concrete = source | options, function.get_concrete_function()
-            else:
-                given, concrete = function.structured_input_signature[1], function
+            concrete = function if name != "generate" else function.get_concrete_function()
+            given = inputs.get(name) or concrete.structured_input_signature[1]
             outputs = _described(concrete.structured_outputs)
             self.signatures[name] = Signature(_described(given), outputs)
 
