@@ -170,7 +170,7 @@ class LiteRTPredictor:
         kind = self._runner.kind
         if kind == "text":
             return {"text": Tensor("string", (None,))}
-        inner = ()
+        inner: tuple[int, ...] = ()
         if kind == "features":
             inner = (int(np.prod(self._runner.description["source"]["feature_shape"])),)
         return {

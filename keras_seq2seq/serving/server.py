@@ -16,7 +16,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -213,7 +213,7 @@ class Server:
                 )
             outputs = await self._in_time(request, version.answer(wanted))
         if ERROR in outputs:
-            self._measures.source_errors(name, np.count_nonzero(outputs[ERROR] != b""))
+            self._measures.source_errors(name, int(np.count_nonzero(outputs[ERROR] != b"")))
         answer = await _parsed(write_answer, outputs, wanted.by_row, size=_size(outputs))
         return Response(answer, media_type=_JSON)
 
@@ -282,7 +282,7 @@ class Server:
 
     async def _events(
         self, name: str, version: Version, wanted: PredictRequest
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """The target so far after each token, then what `:predict` gives."""
         call = version.batcher.call
         texts = await call(version.engine.stream, wanted.inputs)
