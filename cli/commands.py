@@ -9,12 +9,15 @@ import click
 
 from keras_seq2seq import __version__
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.files import reason_of
+from keras_seq2seq.settings import BLEU_TOKENIZERS, GenerationSettings
 from keras_seq2seq.training.recipes import check_data, load_recipe
+from keras_seq2seq.wording import counted
 
 from .data import inspect
 from .export import DEFAULT_FORMATS, export, parity
-from .generate import attention, generate, print_hypotheses, score, tree
+from .generate import attention, generate, score, tree
+from .import_model import import_model
 from .options import (
     PATH,
     console,
@@ -23,26 +26,42 @@ from .options import (
     load_tensorflow,
     print_error,
     print_written,
-    run_argument,
+    printed_warnings,
 )
 from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
+from .runs import run_argument
 from .serve import serve
+from .targets import Writer
 from .train import train
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class _Commands(click.Group):
-    """Prints an `InputError` of any command as one line and exits with status 2."""
+    """Prints an `InputError` of any command as one line and exits with status 2; an error of
+    the file system too, such as a folder that may not be searched."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except InputError as error:
             print_error(error)
-            ctx.exit(2)
+        except BrokenPipeError:
+            raise  # Whoever reads has read enough, as `head` does.
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename is not None else ""
+            print_error(InputError(f"{name}{reason_of(error)}."))
+        ctx.exit(2)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        for argument in args:
+            if any("\ud800" <= character <= "\udfff" for character in argument):
+                raise InputError(
+                    f"An argument is not UTF-8: {ascii(argument)}. Rename the file."
+                )
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,6 +80,7 @@ def main() -> None:
 
 for command in (
     inspect,
+    import_model,
     train,
     request,
     serve,
@@ -86,6 +106,11 @@ for command in (
     help="Score of the texts.  [default: of the run]",
 )
 @click.option(
+    "--bleu-tokenizer",
+    type=click.Choice(BLEU_TOKENIZERS),
+    help="How BLEU splits texts.  [default: of the run]",
+)
+@click.option(
     "--recipe", help="Adds the recipe's own evaluation, of all parts of its test data."
 )
 @click.option("--data", type=PATH, help="Data of the recipe.")
@@ -95,6 +120,7 @@ def evaluate(
     run: Any,
     files: tuple[Path, ...],
     metric: str | None,
+    bleu_tokenizer: str | None,
     recipe: str | None,
     data: Path | None,
     source_column: str | None,
@@ -110,10 +136,13 @@ def evaluate(
     Examples:
       keras-seq2seq evaluate runs/demo --beam-size 4
       keras-seq2seq evaluate runs/demo test.tsv --metric chrf
+      keras-seq2seq evaluate runs/chinese test.tsv --metric bleu --bleu-tokenizer zh
       keras-seq2seq evaluate runs/demo test.csv --source-column en --target-column de
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
+    with printed_warnings():
+        run.check_writable()
     module = load_recipe(recipe) if recipe is not None else None
     if module is not None and not hasattr(module, "evaluate"):
         raise InputError(f"The recipe {recipe} has no evaluation of its own.")
@@ -123,7 +152,8 @@ def evaluate(
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))
     settings = generation_settings(options)
-    result = evaluate_run(run, pairs, settings, metric)
+    with printed_warnings():
+        result = evaluate_run(run, pairs, settings, metric, bleu_tokenizer, files)
     if module is not None:
         result["parts"] = module.evaluate(run.load_model(), data, settings)
         run.write_json(run.evaluation_file, result)
@@ -132,8 +162,8 @@ def evaluate(
         console.print(result["signature"], highlight=False, soft_wrap=True)
     if "parts" in result:
         console.print(parts_table(result["parts"]))
-    if result["too_long"]:
-        console.print(f"{result['too_long']} sources are longer than the model takes: wrong.")
+    if count := result["too_long"]:
+        console.print(f"{counted(count, 'source')} longer than the model takes: wrong.")
     print_written(run.evaluation_file)
 
 
@@ -197,7 +227,7 @@ def demo(run_dir: Path) -> None:
     paths = [exports / name for name in DEFAULT_FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
-    print_hypotheses(model, DEMO_WORDS, beams[-1])
+    Writer(model, beams[-1]).write(iter(DEMO_WORDS))
     console.print(
         f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
     )

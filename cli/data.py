@@ -1,6 +1,7 @@
 """The command `inspect`: a quick look at data."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ from rich.table import Table
 
 from keras_seq2seq.errors import InputError
 
-from .options import PATH, console, load_tensorflow, print_written
+from .options import PATH, console, load_tensorflow
+from .outputs import OUTPUT, Command, write_output
 from .pairs import data_options, read_data
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, required=True, type=PATH)
 @click.option("--validation", type=PATH, help="Validation pairs.")
 @click.option("--test", type=PATH, help="Test pairs.")
-@click.option("--json", "json_file", type=PATH, help="Write it all as JSON too.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write it all as JSON too.")
 @data_options
 def inspect(
     files: tuple[Path, ...],
@@ -42,7 +44,7 @@ def inspect(
       keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
       keras-seq2seq inspect runs/first
     """
-    if len(files) == 1 and files[0].is_dir():
+    if len(files) == 1 and os.path.isdir(files[0]):
         if validation or test or source_column or target_column or strict:
             raise InputError("Of the folder of a run only its settings are shown: give --json.")
         _inspect_run(files[0], json_file)
@@ -62,7 +64,7 @@ def inspect(
     for name in parts:
         _print_examples(name, result[name]["suspicious"])
     if json_file is not None:
-        _write_json(json_file, result)
+        write_output(json_file, _as_json(result))
 
 
 def _inspect_run(folder: Path, json_file: Path | None) -> None:
@@ -80,16 +82,11 @@ def _inspect_run(folder: Path, json_file: Path | None) -> None:
         table.add_row(*(escape(str(cell)) for cell in row.values()))
     console.print(table)
     if json_file is not None:
-        _write_json(json_file, rows)
+        write_output(json_file, _as_json(rows))
 
 
-def _write_json(path: Path, content: Any) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
-    print_written(path)
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _summary(result: dict[str, Any], names: list[str]) -> Table:

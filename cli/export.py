@@ -7,20 +7,30 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_folder
 
 from .options import (
     PATH,
     console,
     generation_options,
     generation_settings,
+    given,
     printed_warnings,
-    run_argument,
 )
+from .outputs import OUTPUT, Command
 from .pairs import read_data
+from .runs import run_argument
 
 # What `export` can write; names of the folders too.
 DEFAULT_FORMATS = ("saved_model", "tflite", "tflite_int8")
-FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "web")
+FORMATS = (
+    *DEFAULT_FORMATS,
+    "tflite_float16",
+    "saved_model_xla",
+    "serving",
+    "web",
+    "ctranslate2",
+)
 
 
 @click.command()
@@ -36,12 +46,23 @@ FORMATS = (*DEFAULT_FORMATS, "tflite_float16", "saved_model_xla", "serving", "we
 @click.option(
     "--model-name", help="Name on the server and in the model card.  [default: of RUN_DIR]"
 )
+@click.option(
+    "--litertjs",
+    type=PATH,
+    help="Folder node_modules/@litertjs of `npm install @litertjs/core`: the page gets its own "
+    "copy.  [default: a public server]",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace formats that OUT_DIR has; versions stay."
+)
 @generation_options
 def export(
     run: Any,
     out_dir: Path,
     formats: tuple[str, ...],
     model_name: str | None,
+    litertjs: Path | None,
+    overwrite: bool,
     **options: Any,
 ) -> None:
     """Export the best model of RUN_DIR into OUT_DIR, with its decoding loop inside.
@@ -50,24 +71,49 @@ def export(
     for as many threads as this machine has: faster for batches, after seconds for each new
     size. tflite: ids in and out, builtin
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
-    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version.
-    web: a page that generates in the browser.
+    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
+    with the settings of the version before where no option is given.
+    web: a page that generates in the browser. ctranslate2: a Transformer for CTranslate2's
+    `Translator`, which brings its own loop.
 
     \b
     Examples:
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
       keras-seq2seq export runs/demo exports/demo --format serving
+      keras-seq2seq export runs/demo exports/demo --format web --litertjs node_modules/@litertjs
     """
+    check_folder(out_dir)
     from keras_seq2seq.export import export_formats
 
-    settings = generation_settings(options)
+    settings = generation_settings(options) if given(options) else None
     name = model_name or run.path.resolve().name
     formats = formats or DEFAULT_FORMATS
+    if litertjs is not None and "web" not in formats:
+        raise InputError("--litertjs is of the page; give --format web too.")
     with printed_warnings():
-        export_formats(run.load_model(), out_dir, formats, settings, console, name)
+        export_formats(
+            run.load_model(),
+            out_dir,
+            formats,
+            settings,
+            console,
+            name,
+            sources=_own_sources(run),
+            litertjs=litertjs,
+            overwrite=overwrite,
+        )
 
 
-@click.command()
+def _own_sources(run: Any) -> list[str]:
+    """Texts that the run holds, for test vectors; none where it has no pairs or signals."""
+    if run.source != "text":
+        return []
+    if not (run.test_file.exists() or run.validation_file.exists()):
+        return []
+    return list(run.test_pairs().references())
+
+
+@click.command(cls=Command)
 @run_argument
 @click.argument("artefacts", nargs=-1, required=True, type=PATH)
 @click.option(
@@ -85,7 +131,7 @@ def export(
     help="Threads of LiteRT; several times for a row each.  [default: 1]",
 )
 @click.option("--memory", is_flag=True, help="Peak memory, in a process of each artefact.")
-@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write the table as JSON too.")
 def parity(
     run: Any,
     artefacts: tuple[Path, ...],
@@ -109,10 +155,10 @@ def parity(
         raise InputError(f"--count must be at least 1. Received: {count}.")
     if file and pairs:
         raise InputError("Give either --file or --pairs, not both.")
-    from keras_seq2seq.data import read_lines
+    from keras_seq2seq.data import read_texts
     from keras_seq2seq.export import print_parity
 
-    sources, references = read_lines(file) if file else None, None
+    sources, references = read_texts(file) if file else None, None
     if sources is None:
         answers = (read_data([pairs], run.source) if pairs else run.test_pairs()).references()
         sources, references = list(answers), list(answers.values())[:count]

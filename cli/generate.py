@@ -1,15 +1,15 @@
 """The commands that ask a trained model: `generate`, `score`, `attention`, `tree`."""
 
-import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
 
 from .options import (
     PATH,
@@ -18,15 +18,22 @@ from .options import (
     print_error,
     print_written,
     printed_warnings,
-    run_argument,
 )
+from .outputs import OUTPUT, Command
 from .pairs import read_data
+from .runs import run_argument
+from .source_lines import cleaned, count_lines, lines_of, open_output
+from .targets import Writer, progress, say_unknown
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("texts", nargs=-1)
 @click.option("--file", "file", type=PATH, help="One source a line.")
+@click.option("--output", type=OUTPUT, help="File to write to, in place of standard output.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the file of --output at the line where it stopped."
+)
 @click.option("--prefix", help="What every target begins with.")
 @click.option(
     "--prefixes", "prefix_file", type=PATH, help="The same for each source, one a line."
@@ -38,6 +45,8 @@ def generate(
     run: Any,
     texts: tuple[str, ...],
     file: Path | None,
+    output: Path | None,
+    resume: bool,
     prefix: str | None,
     prefix_file: Path | None,
     scores: bool,
@@ -49,14 +58,19 @@ def generate(
     For a model of frames or sound these are paths of files.
 
     With none of them, and a terminal, asks for one source after the other. One line a
-    hypothesis comes out: source, tab, (log probability, tab,) target, and with --alignments a
-    tab and pairs of source and target positions, from 0. --json gives log probabilities and
-    attention of every token.
+    hypothesis comes out, in the order of the sources, as they are found: source, tab, (log
+    probability, tab,) target, and with --alignments a tab and pairs of source and target
+    positions, from 0. --json gives log probabilities and attention of every token.
+
+    A source that has no target, because it is empty, too long or not UTF-8, comes out with
+    an empty one, is named on standard error with its line, and costs the others nothing; the
+    exit status is 1 then.
 
     \b
     Examples:
       keras-seq2seq generate runs/demo hello keras
       keras-seq2seq generate runs/demo --beam-size 4 --n-best 2 --scores < words.txt
+      keras-seq2seq generate runs/demo --file words.txt --output targets.tsv --resume
       keras-seq2seq generate runs/demo hello --prefix "HH AH" --json --alignments
       keras-seq2seq generate runs/demo
       keras-seq2seq generate runs/speech recording.wav
@@ -65,103 +79,49 @@ def generate(
         raise InputError("Give either texts or --file, not both.")
     if prefix is not None and prefix_file:
         raise InputError("Give either --prefix or --prefixes, not both.")
+    if resume and not output:
+        raise InputError("--resume continues the file of --output; give it.")
     settings = generation_settings(options)
     lines = _source_lines(texts, file)
-    prefixes: Any = prefix
-    if prefix_file:
-        if lines is None:
-            raise InputError("--prefixes needs the sources, as arguments or in a file.")
-        from keras_seq2seq.data.readers import read_lines
-
-        prefixes = read_lines(prefix_file)
+    if lines is None and (prefix_file or output):
+        name = "--prefixes" if prefix_file else "--output"
+        raise InputError(f"{name} needs the sources, as arguments or in a file.")
+    prefixes: Any = lines_of(prefix_file) if prefix_file else prefix
     model = run.load_model()
     model.check_settings(settings)  # Bad settings fail before anybody types.
-    if lines is not None:
-        print_hypotheses(model, lines, settings, prefixes, scores, as_json)
+    writer = Writer(model, settings, scores, as_json)
+    if lines is None:
+        click.echo("Type a source and press Enter; an empty line ends.", err=True)
+        while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
+            writer.write(iter([line]), prefixes, 0, "")
         return
-    click.echo("Type a source and press Enter; an empty line ends.", err=True)
-    while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
-        try:
-            print_hypotheses(model, [line], settings, prefixes, scores, as_json)
-        except InputError as error:
-            print_error(error)
+    done = 0
+    if output:
+        writer.file, done, lines = open_output(output, resume, lines, as_json)
+        if prefix_file:
+            prefixes = islice(prefixes, done, None)
+    total = count_lines(file) if file else None
+    with progress(done, total, is_shown=bool(file)) as track:
+        writer.write(track(lines), prefixes, done, "source" if texts else "line")
+    if prefix_file and next(prefixes, None) is not None:
+        raise InputError(
+            f"There must be one prefix a source. Received: {writer.answered} sources, and "
+            "more prefixes."
+        )
+    if output:
+        writer.file.close()
+        print_written(output)
+    if writer.failed:
+        sys.exit(1)
 
 
-def _source_lines(texts: tuple[str, ...], file: Path | None) -> list[str] | None:
+def _source_lines(texts: tuple[str, ...], file: Path | None) -> Iterator[str] | None:
     """The sources to decode; `None` means to ask for them."""
     if texts:
-        return list(texts)
+        return cleaned(texts)
     if file is None and sys.stdin.isatty():
         return None
-    from keras_seq2seq.data.readers import decode_lines, read_lines
-
-    return read_lines(file) if file else decode_lines("standard input", sys.stdin.buffer.read())
-
-
-def print_hypotheses(
-    model: Any,
-    lines: list[str],
-    settings: GenerationSettings,
-    prefixes: str | Sequence[str] | None = None,
-    scores: bool = False,
-    as_json: bool = False,
-) -> None:
-    """Prints what the model generates, as the command `generate` says."""
-    hypotheses = model.search(lines, settings, prefixes=prefixes)
-    _print_unknown(model, lines)
-    texts = model.texts(hypotheses, lines if settings.replace_unknown else None)
-    lengths = model.preprocessor.source_lengths(lines)
-    for row, line in enumerate(lines):
-        found = [rank for rank, p in enumerate(hypotheses.log_probs[row]) if p > -5e8]
-        if as_json:
-            described = [
-                {"target": texts[row][rank]}
-                | _describe(model, settings, hypotheses, row, rank, lengths[row])
-                for rank in found
-            ]
-            content = {"source": line, "hypotheses": described}
-            click.echo(json.dumps(content, ensure_ascii=False))
-            continue
-        for rank in found:
-            columns = [line, texts[row][rank]]
-            if scores:
-                columns.insert(1, f"{hypotheses.log_probs[row, rank]:.4f}")
-            if settings.alignments:
-                length = hypotheses.lengths[row, rank]
-                weights = hypotheses.alignments[row, rank, :length, : lengths[row]]
-                pairs = enumerate(weights.argmax(-1))
-                columns.append(" ".join(f"{source}-{target}" for target, source in pairs))
-            click.echo("\t".join(columns))
-
-
-def _describe(
-    model: Any,
-    settings: GenerationSettings,
-    hypotheses: Any,
-    row: int,
-    rank: int,
-    source_length: int,
-) -> dict[str, Any]:
-    tokens = int((hypotheses.token_ids[row, rank] != 0).sum())
-    name = model.preprocessor.target_tokenizer.id_to_token
-    described = {
-        "log_prob": float(hypotheses.log_probs[row, rank]),
-        "score": float(hypotheses.scores[row, rank]),
-        "tokens": [name(int(i)) for i in hypotheses.token_ids[row, rank, :tokens]],
-        "token_log_probs": hypotheses.token_log_probs[row, rank, :tokens].tolist(),
-    }
-    if settings.alignments:
-        # The end of the source is a position too.
-        weights = hypotheses.alignments[row, rank, :tokens, : source_length + 1]
-        described["alignments"] = weights.tolist()
-    return described
-
-
-def _print_unknown(model: Any, lines: Sequence[str]) -> None:
-    unknown = model.preprocessor.count_unknown(lines)
-    if unknown:
-        shown = ", ".join(f"{token!r} ({count})" for token, count in unknown.items())
-        click.echo(f"unknown to the model: {shown}", err=True)
+    return lines_of(file)
 
 
 @click.command()
@@ -172,7 +132,8 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
     """Score the pairs of FILES: one TSV (source, tab, target) or two parallel text files.
 
     One line a pair comes out: source, tab, target, tab, log P(target | source), and with
-    --tokens a tab and `token:log probability` for every token and the end.
+    --tokens a tab and `token:log probability` for every token and the end. A pair that has
+    none is named on standard error; the exit status is 1 then.
 
     \b
     Examples:
@@ -181,21 +142,33 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
     """
     pairs = read_data(files, run.source)
     model = run.load_model()
-    parts = model.token_log_probs(pairs.sources, pairs.targets)
-    _print_unknown(model, pairs.sources)
-    for source, target, log_probs in zip(pairs.sources, pairs.targets, parts, strict=True):
-        columns = [source, target, f"{log_probs.sum():.4f}"]
+    _, problems = model.pair_problems(pairs.sources, pairs.targets)
+    fits = [index for index in range(len(pairs)) if index not in problems]
+    sources = [pairs.sources[index] for index in fits]
+    with printed_warnings():
+        scored = model.token_log_probs(sources, [pairs.targets[index] for index in fits])
+    say_unknown(model, sources)
+    parts = dict(zip(fits, scored, strict=True))
+    for index, (source, target) in enumerate(zip(pairs.sources, pairs.targets, strict=True)):
+        if index in problems:
+            print_error(InputError(f"pair {index + 1} {problems[index]}"))
+            click.echo("\t".join([str(source), target, *[""] * (1 + tokens)]))
+            continue
+        log_probs = parts[index]
+        columns = [str(source), target, f"{log_probs.sum():.4f}"]
         if tokens:
             names = [*model.preprocessor.target_tokenizer.split_text(target), "[END]"]
             marked = zip(names, log_probs, strict=True)
             columns.append(" ".join(f"{name}:{log_prob:.4f}" for name, log_prob in marked))
         click.echo("\t".join(columns))
+    if problems or any(math.isnan(part.sum()) for part in scored):
+        sys.exit(1)
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("text")
-@click.argument("picture", type=PATH)
+@click.argument("picture", type=OUTPUT)
 @generation_options
 def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     """Draw where the model RUN_DIR looks while it writes the target of TEXT.
@@ -214,10 +187,10 @@ def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     print_written(picture)
 
 
-@click.command()
+@click.command(cls=Command)
 @run_argument
 @click.argument("text")
-@click.argument("picture", type=PATH)
+@click.argument("picture", type=OUTPUT)
 @click.option("--prefix", default="", help="What the target begins with.")
 @generation_options
 def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from keras_seq2seq.declarations import Setting, settings_of
@@ -23,7 +24,9 @@ PATH = click.Path(path_type=Path)
 def print_error(error: InputError) -> None:
     """One line on standard error."""
     click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    click.echo(" ".join(str(error).split()), err=True)
+    from keras_seq2seq.data.text import printable
+
+    click.echo(printable(" ".join(str(error).split())), err=True)
 
 
 def print_written(path: Path) -> None:
@@ -55,19 +58,6 @@ def load_tensorflow() -> None:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
-    load_tensorflow()
-    from keras_seq2seq.training.run_directory import RunDirectory
-
-    run = RunDirectory(path)
-    run.require_model()
-    return run
-
-
-# A run with a trained model; the command receives its `RunDirectory`.
-run_argument = click.argument("run", metavar="RUN_DIR", type=PATH, callback=_open_run)
 
 
 def options_of(settings: Iterable[Setting]) -> Callable:
@@ -117,9 +107,13 @@ class _Value(click.ParamType):
     def convert(self, value: Any, *args: Any) -> Any:
         return self.declared.parsed(value)
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        choices = self.declared.choices or ()
+        return [CompletionItem(name) for name in choices if name.startswith(incomplete)]
+
 
 def _option(declared: Setting) -> Callable:
-    if isinstance(declared.default, tuple):
+    if isinstance(declared.default, tuple) or declared.lines:
         return click.option(
             declared.option,
             declared.name,
@@ -144,9 +138,9 @@ def _items_of(declared: Setting) -> Callable:
         if not texts:
             return None
         if declared.lines:
-            from keras_seq2seq.data.readers import read_lines
+            from keras_seq2seq.data.readers import read_texts
 
-            texts = tuple(line for text in texts for line in read_lines(Path(text)))
+            texts = tuple(line for text in texts for line in read_texts(Path(text)))
         return declared.checked([declared.item(text) for text in texts])
 
     return convert

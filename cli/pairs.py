@@ -1,6 +1,7 @@
 """How the commands read pairs: options, one file or several, the parts of a data set."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ def data_options(command: Callable) -> Callable:
     """Adds the options that say how files of data are read."""
     options = [
         click.option(
-            "--source-column", help="Column or key of the sources; ending in a folder."
+            "--source-column",
+            help="Column or key of the sources, by name or number, several with commas "
+            "between; ending in a folder, language in a translation memory.",
         ),
         click.option("--target-column", help="Likewise of the targets."),
         click.option(
@@ -47,6 +50,8 @@ def read_data(
             one = "one list of files and texts, or a list and the folder of the files"
         raise InputError(f"Expected {one}. Received {len(files)}.")
     if kind == "text" and len(files) == 2:
+        if columns != (None, None):
+            raise InputError("Two parallel files have no columns; leave the options out.")
         return read_parallel(*files)
     if kind == "text":
         read = read_tfrecords if ".tfrecord" in files[0].name else read_records
@@ -54,7 +59,13 @@ def read_data(
     else:
         folder = files[1] if len(files) == 2 else None
         pairs, report = read_manifest(
-            files[0], kind, folder=folder, others=others, strict=strict
+            files[0],
+            kind,
+            folder=folder,
+            others=others,
+            strict=strict,
+            source=columns[0],
+            target=columns[1],
         )
     _print_report(report)
     return pairs
@@ -77,7 +88,7 @@ def read_splits(
             "Expected one file or folder of pairs, or two parallel files, or --recipe. "
             f"Received {len(files)} files."
         )
-    if config.data.source == "text" and len(files) == 1 and files[0].is_dir():
+    if config.data.source == "text" and len(files) == 1 and os.path.isdir(files[0]):
         splits = _read_folder(files[0], strict, columns)
     else:
         folder = () if config.data.source == "text" else files[1:]
@@ -114,4 +125,4 @@ def _read_folder(folder: Path, strict: bool, columns: tuple[str | None, str | No
 
 def _print_report(lines: Sequence[str]) -> None:
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -7,25 +7,37 @@ from typing import Any
 import click
 from rich.table import Table
 
-from keras_seq2seq.errors import InputError
-
 from .options import (
     PATH,
     console,
     load_tensorflow,
     print_written,
     printed_warnings,
-    run_argument,
 )
+from .outputs import OUTPUT, Command, write_output
+from .runs import run_argument
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)
 @click.option("--samples", default=1000, show_default=True, help="Samples of the sources.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the samples.")
-@click.option("--json", "json_file", type=PATH, help="Write the table as JSON too.")
-def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path | None) -> None:
+@click.option("--json", "json_file", type=OUTPUT, help="Write the table as JSON too.")
+@click.option(
+    "--report",
+    "report_file",
+    type=OUTPUT,
+    help="Write an .html page too, with the sources where the runs differ.",
+)
+def compare(
+    first: Path,
+    second: Path,
+    samples: int,
+    seed: int,
+    json_file: Path | None,
+    report_file: Path | None,
+) -> None:
     """Compare the last evaluations of the runs FIRST and SECOND, by paired bootstrap.
 
     Both must have been evaluated on the same pairs. p is the share of samples in which the
@@ -35,13 +47,15 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
     Example:
       keras-seq2seq evaluate runs/a test.tsv
       keras-seq2seq evaluate runs/b test.tsv
-      keras-seq2seq compare runs/a runs/b
+      keras-seq2seq compare runs/a runs/b --report a_and_b.html
     """
     load_tensorflow()
     from keras_seq2seq.training.evaluation.comparison import compare_runs, comparison_rows
+    from keras_seq2seq.training.report import comparison_page, write_comparison
     from keras_seq2seq.training.run_directory import RunDirectory
 
-    found = compare_runs(RunDirectory(first), RunDirectory(second), samples=samples, seed=seed)
+    runs = RunDirectory(first), RunDirectory(second)
+    found = compare_runs(*runs, samples=samples, seed=seed)
     table = Table("", str(first), str(second), "difference", "95 % of samples", "p")
     for row in found:
         is_share = row.metric.endswith("error_rate")
@@ -55,12 +69,15 @@ def compare(first: Path, second: Path, samples: int, seed: int, json_file: Path 
         )
     console.print(table)
     if json_file is not None:
-        _write(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
+        write_output(json_file, json.dumps(comparison_rows(found), indent=2) + "\n")
+    if report_file is not None:
+        write_comparison(report_file, comparison_page(*runs, found))
+        print_written(report_file)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH)
-@click.option("--output", type=PATH, help="Write it to a file in place of printing it.")
+@click.option("--output", type=OUTPUT, help="Write it to a file in place of printing it.")
 def results(runs: tuple[Path, ...], output: Path | None) -> None:
     """Print a Markdown table of the last evaluations of RUNS, one row each.
 
@@ -76,7 +93,7 @@ def results(runs: tuple[Path, ...], output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        write_output(output, text)
 
 
 @click.command()
@@ -95,11 +112,3 @@ def report(run: Any) -> None:
 
     with printed_warnings():
         print_written(write_report(run))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}.") from error
-    print_written(path)

@@ -24,6 +24,7 @@ from .options import (
     given,
     load_tensorflow,
 )
+from .runs import import_option, open_run
 
 ENGINES = ("saved_model", "litert", "keras")
 # What tells what a folder holds, by engine.
@@ -69,6 +70,7 @@ def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> 
 @click.option("--cors-origin", "origins", multiple=True, help="Origin of pages that may ask.")
 @click.option("--tls-certificate", type=PATH, help="PEM file; serves https.")
 @click.option("--tls-key", type=PATH, help="PEM file of its key.")
+@import_option
 @generation_options
 def serve(
     path: Path,
@@ -128,6 +130,8 @@ def serve(
     _check_tls(tls_certificate, tls_key)
     with listen(host, port) as listening:
         load_tensorflow()
+        if kinds == {"keras"}:
+            open_run(path)  # Says which modules it needs.
         measures = Measures()
         models = {
             name: ServedModel(

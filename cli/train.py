@@ -21,6 +21,7 @@ from .options import (
     training_options,
 )
 from .pairs import data_options, read_splits
+from .runs import import_option, imported_modules
 
 
 @click.command()
@@ -62,6 +63,7 @@ from .pairs import data_options, read_splits
     help="Test pairs for `evaluate`.",
 )
 @data_options
+@import_option
 @training_options
 def train(
     files: tuple[Path, ...],
@@ -100,6 +102,7 @@ def train(
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
       keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
       keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
+      keras-seq2seq train pairs.tsv --import own_parts --run-dir runs/own
     """
     if recipe is not None and files:
         raise InputError("Give either files or --recipe, not both.")
@@ -180,9 +183,10 @@ def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
 
 def _train(config: TrainingConfig, splits: Any, run: Any) -> None:
     from keras_seq2seq.models import backend_generates
+    from keras_seq2seq.training.run.own_parts import OwnParts
     from keras_seq2seq.training.run.trainer import train as train_run
 
-    train_run(config, splits, run, console)
+    train_run(config, splits, run, console, OwnParts(imported_modules()))
     if not backend_generates():
         _say(
             "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "

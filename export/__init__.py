@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .checks import check_exports as check_exports
     from .formats import export_formats as export_formats
     from .litert_runner import LiteRTRunner as LiteRTRunner
     from .parity import compare as compare
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # Loaded when first used: `LiteRTRunner` imports no TensorFlow.
 _MODULES = {
     "LiteRTRunner": "litert_runner",
+    "check_exports": "checks",
     "compare": "parity",
     "export_formats": "formats",
     "export_saved_model": "saved_model",

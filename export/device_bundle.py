@@ -1,17 +1,22 @@
 """The folder beside a `.tflite` file: what somebody without this package needs to use it."""
 
+import hashlib
 import json
+import re
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from keras_seq2seq import __version__
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tokenizers import SentencePieceFileTokenizer, SentencePieceTokenizer
 
-from . import litert_runner, plain_tokenizers
+from . import litert_runner, plain_tokenizers, vector_check
+from .test_vectors import FILE_NAME, make_test_vectors, to_json
 
 HERE = Path(__file__).parent
 CARD = Template((HERE / "model_card.md").read_text("utf-8"))
@@ -24,8 +29,10 @@ def write_bundle(
     model: Seq2Seq,
     description: dict[str, Any],
     model_name: str,
+    sources: Sequence[Any] = (),
 ) -> None:
-    """Writes `model.tflite`, the vocabularies, `signatures.json`, the runner and the card.
+    """Writes `model.tflite`, the vocabularies, `signatures.json`, test vectors, the runner and
+    the card.
 
     Args:
         folder: New folder.
@@ -33,29 +40,47 @@ def write_bundle(
         model: The model, with a preprocessor.
         description: Of `signatures.describe`.
         model_name: Title of the card.
+        sources: Some of the model's data, for the test vectors.
     """
     folder.mkdir(parents=True)
-    texts = {"signatures.json": json.dumps(description, indent=2)}
+    texts = {}
     for name, tokenizer in model.preprocessor.tokenizers.items():
         lists = {"vocabulary": tokenizer.get_vocabulary()}
-        if isinstance(tokenizer, SentencePieceTokenizer):
+        if isinstance(tokenizer, (SentencePieceTokenizer, SentencePieceFileTokenizer)):
             lists["scores"] = tokenizer.scores
         for what, items in lists.items():
             texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
+    contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
+    files = {
+        name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
+        for name, written in contents.items()
+    }
+    texts["signatures.json"] = json.dumps(description | {"files": files}, indent=2)
     (folder / "model.tflite").write_bytes(content)
     # At the end of the file too, as TFLite's metadata packs files: it can travel alone.
     with zipfile.ZipFile(folder / "model.tflite", "a") as archive:
         for file, text in texts.items():
             (folder / file).write_bytes(text.encode())
             archive.writestr(zipfile.ZipInfo(file), text.encode())
-    for module in (litert_runner, plain_tokenizers):
+    settings = GenerationSettings(**description["generation"])
+    vectors = make_test_vectors(model, settings, content, sources)
+    (folder / FILE_NAME).write_text(to_json(vectors), "utf-8")
+    for module in (litert_runner, plain_tokenizers, vector_check):
         shutil.copy(str(module.__file__), folder)
     shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
-    card = _card(model, description, model_name, len(content))
+    # Neither the shortest nor an odd one.
+    example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
+    card = _card(model, description, model_name, len(content), example)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
 
 
-def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: int) -> str:
+def _card(
+    model: Seq2Seq,
+    description: dict[str, Any],
+    model_name: str,
+    size: int,
+    example: dict[str, Any],
+) -> str:
     preprocessor, generation = model.preprocessor, description["generation"]
     tokens = generation["max_length"] or preprocessor.max_target_length
     shared = {
@@ -68,7 +93,7 @@ def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: in
         "longest_target": tokens,
         "output_length": tokens + 1,
         "hypotheses": generation["num_hypotheses"],
-        "settings": ", ".join(f"{name} {value}" for name, value in generation.items()),
+        "settings": _changed(generation),
         "target_size": preprocessor.target_tokenizer.vocabulary_size(),
         "separator": repr(description["target"]["separator"]),
         "end": description["target"]["end"],
@@ -82,16 +107,51 @@ def _card(model: Seq2Seq, description: dict[str, Any], model_name: str, size: in
         "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
         "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt`",
+        "SentencePieceFileTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
+        "`source_scores.txt` and `signatures.json`",
     }
     lowercase = "lower-case it (Unicode), then " if description["source"]["lowercase"] else ""
     how = split.get(description["source"]["split"], description["source"]["split"])
+    if begin := description["source"].get("begin"):
+        how += f"; in front of them stand {' '.join(f'`{token}`' for token in begin)}"
     return CARD.substitute(
         shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),
         split=lowercase + how,
         unknown=description["source"]["unknown"],
         append=description["source"]["append"],
+        source_text=_code(example["source"]),
+        source_literal=json.dumps(example["source"], ensure_ascii=False),
+        source_ids=example["encoder_token_ids"],
+        target_ids=example["token_ids"][0] if example["token_ids"] else [],
+        target_text=_code(example["texts"][0] if example["texts"] else ""),
     )
+
+
+def _changed(generation: dict[str, Any]) -> str:
+    """The settings that differ from the defaults: the others are as everywhere."""
+    defaults = GenerationSettings().to_dict()
+    changed = {
+        name: value
+        for name, value in generation.items()
+        if name not in defaults or _listed(defaults[name]) != _listed(value)
+    }
+    search = GenerationSettings(**generation).description
+    told = [f"{name} {value}" for name, value in changed.items()]
+    return f"{search}; {', '.join(told) or 'all settings as the defaults'}"
+
+
+def _listed(value: Any) -> Any:
+    """A tuple as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _code(text: str) -> str:
+    """Text as code in a table or a sentence of Markdown, whatever it holds."""
+    shown = " ".join(text.split("\n"))
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    edge = " " if shown.startswith("`") or shown.endswith("`") or not shown.strip() else ""
+    return f"{fence}{edge}{shown}{edge}{fence}"
 
 
 def _signal_words(preprocessor: Any) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Artefacts opened to generate, all with one interface, and what a process of each takes."""
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
+from .description import ADVICE, generation_of, read_description
 from .litert_runner import LiteRTRunner
 
 # One source, text or array -> its target texts and their log probabilities, the best first.
@@ -49,31 +50,14 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
     """The engines of an artefact: for LiteRT one for each number of threads.
 
     Raises:
-        InputError: If it is none that this package wrote.
+        InputError: If it is none that this package wrote, or damaged.
     """
-    if (path / "saved_model.pb").exists():
-        description_file = path / "assets.extra" / "signatures.json"
-    elif (path / "model.tflite").exists():
-        description_file = path / "signatures.json"
-    else:
-        raise InputError(
-            f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make one "
-            "with `keras-seq2seq export`; of a folder of TensorFlow Serving give a version, "
-            "such as FOLDER/MODEL/1."
-        )
-    if not description_file.exists():
-        is_page = (path / "model.json").exists()
-        raise InputError(
-            f"{path} is a web page, which runs in a browser; compare the other formats."
-            if is_page
-            else f"{path} was not exported by this package: no signatures.json."
-        )
-    description = json.loads(description_file.read_text("utf-8"))
-    settings = GenerationSettings(**description["generation"])
+    description = read_description(path)
+    settings = generation_of(description, path)
     # The name of a version is a number alone.
     name = f"{path.absolute().parent.name}/{path.name}" if path.name.isdecimal() else path.name
-    quantization = description["quantization"]
-    if description_file.parent != path:
+    quantization = str(description.get("quantization"))
+    if (path / "saved_model.pb").exists():
         command = (sys.executable, "-c", SAVED_MODEL_PROGRAM, str(path))
         generate = _saved_model(path)
         return [Engine(name, quantization, settings, generate, 0, command)]
@@ -173,33 +157,63 @@ def _line(source: Any, path: Path) -> str:
     return str(path)
 
 
-def _saved_model(path: Path) -> Generate:
-    loaded = tf.saved_model.load(str(path))
-    serving = loaded.signatures["serving_default"]
-    names = set(serving.structured_input_signature[1])
-
-    def generate(source: Any):
-        inputs = {(names - {"lengths"}).pop(): tf.constant([source])}
-        if "lengths" in names:
-            inputs["lengths"] = tf.constant([len(source)])
-        # Keeps `loaded`, which owns the vocabularies, alive.
-        outputs = loaded and serving(**inputs)
-        texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()[0]]
-        return texts, outputs["log_probs"].numpy()[0]
-
-    return generate
+def load_saved_model(path: Path) -> Any:
+    """The SavedModel; `InputError` if it is damaged."""
+    with _damaged(path):
+        return tf.saved_model.load(str(path))
 
 
-def _litert(path: Path, threads: int) -> Generate:
+def open_runner(path: Path, threads: int = 1) -> LiteRTRunner:
+    """The runner of a device's folder; `InputError` if it is damaged."""
     try:
-        runner = LiteRTRunner(path, threads)
+        with _damaged(path):
+            return LiteRTRunner(path, threads)
     except ImportError as error:
         raise InputError(
             "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
         ) from error
 
+
+def _saved_model(path: Path) -> Generate:
+    loaded = load_saved_model(path)
+    with _damaged(path):
+        serving = loaded.signatures["serving_default"]
+        names = set(serving.structured_input_signature[1])
+        inputs_name = (names - {"lengths"}).pop()
+
     def generate(source: Any):
-        texts, outputs = runner.generate(source)
-        return texts, outputs["log_probs"][0]
+        inputs = {inputs_name: tf.constant([source])}
+        if "lengths" in names:
+            inputs["lengths"] = tf.constant([len(source)])
+        with _damaged(path):
+            # Keeps `loaded`, which owns the vocabularies, alive.
+            outputs = loaded and serving(**inputs)
+            texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()[0]]
+            return texts, outputs["log_probs"].numpy()[0]
 
     return generate
+
+
+def _litert(path: Path, threads: int) -> Generate:
+    runner = open_runner(path, threads)
+
+    def generate(source: Any):
+        with _damaged(path):
+            texts, outputs = runner.generate(source)
+            return texts, outputs["log_probs"][0]
+
+    return generate
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Whatever a runtime raises about an artefact, in one line that names it."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:  # Of as many kinds as there are ways to be damaged.
+        reason = getattr(error, "message", None) or str(error) or type(error).__name__
+        raise InputError(
+            f"{path} cannot be run, it may be damaged: {reason[:300]}. {ADVICE}"
+        ) from error

@@ -4,10 +4,13 @@
 //   ./generate model.tflite 6 4 5 3          (a text model: the ids, the end id last)
 //   ./generate model.tflite sound.f32        (else a file of float32: the samples, or the
 //                                             frames one after the other)
+//   ./generate model.tflite --check test_vectors.json
 //
 // LITERT is a folder with libLiteRt.so 2.3, such as that of Python's package ai_edge_litert.
 // One line a hypothesis comes out, the best first: its log probability and its ids.
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -57,11 +60,13 @@ Status LiteRtCreateManagedTensorBuffer(Handle environment, int buffer_type,
                                        const TensorType*, size_t bytes, Handle* buffer);
 Status LiteRtLockTensorBuffer(Handle buffer, void** address, int mode);
 Status LiteRtUnlockTensorBuffer(Handle buffer);
+void LiteRtDestroyTensorBuffer(Handle buffer);
 Status LiteRtRunCompiledModel(Handle, size_t signature, size_t, Handle* inputs, size_t,
                               Handle* outputs);
 }
 static_assert(sizeof(TensorType) == 72, "LiteRT's tensor type has 72 bytes");
 constexpr int kEndId = 3;  // signatures.json: target, end.
+constexpr double kTolerance = 1e-3;  // test_vectors.json: tolerance.
 constexpr int kFloat32 = 1, kInt32 = 2;
 constexpr int kCpu = 1, kHostMemory = 1, kRead = 0, kWrite = 1;
 
@@ -95,35 +100,46 @@ std::vector<char> ReadFile(const char* path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+// A source: ids of a text model, or the bytes of floats.
+struct Source {
+  std::vector<int32_t> ids;
+  std::vector<char> floats;
+};
+
+// What comes out: a hypothesis has its log probability and its ids before the end.
+struct Hypothesis {
+  float log_prob;
+  std::vector<int32_t> ids;
+};
+
 // What the input of a name gets, with its shape; `type` is as the model has it. Of a source of
 // floats the second axis is the length, and what follows it the size of a frame.
-Input MakeInput(const char* name, TensorType type, int argc, char** argv) {
+Input MakeInput(const char* name, TensorType type, const Source& source) {
   if (type.element_type == kInt32 && std::strcmp(name, "encoder_token_ids") == 0) {
-    std::vector<int32_t> ids;
-    for (int i = 2; i < argc; ++i) ids.push_back(std::atoi(argv[i]));
-    type.layout.dimensions[1] = static_cast<int32_t>(ids.size());
-    return {type, Bytes(ids)};
+    type.layout.dimensions[1] = static_cast<int32_t>(source.ids.size());
+    return {type, Bytes(source.ids)};
   }
-  std::vector<char> source = ReadFile(argv[2]);
   size_t frame = sizeof(float);
   if (type.element_type == kFloat32) {
     for (unsigned int axis = 2; axis < type.layout.rank; ++axis)
       frame *= type.layout.dimensions[axis];
-    if (source.empty() || source.size() % frame) Check(-1, "cutting the source into frames");
-    type.layout.dimensions[1] = static_cast<int32_t>(source.size() / frame);
-    return {type, source};
+    if (source.floats.empty() || source.floats.size() % frame)
+      Check(-1, "cutting the source into frames");
+    type.layout.dimensions[1] = static_cast<int32_t>(source.floats.size() / frame);
+    return {type, source.floats};
   }
   return {type, {}};  // The length, which is known when the source is.
 }
 
-int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "usage: %s model.tflite ID... | FILE\n", argv[0]);
-    return 2;
-  }
+struct Model {
+  Handle environment, compiled, signature;
+  size_t index;  // Of the signature.
+};
+
+Model Load(const char* path) {
   Handle environment, model, options, compiled, signature;
   Check(LiteRtCreateEnvironment(0, nullptr, &environment), "making an environment");
-  Check(LiteRtCreateModelFromFile(environment, argv[1], &model), "reading the model");
+  Check(LiteRtCreateModelFromFile(environment, path, &model), "reading the model");
   Check(LiteRtCreateOptions(&options), "making options");
   Check(LiteRtSetOptionsHardwareAccelerators(options, kCpu), "choosing the processor");
   Check(LiteRtCreateCompiledModel(environment, model, options, &compiled), "compiling");
@@ -137,9 +153,16 @@ int main(int argc, char** argv) {
     Check(LiteRtGetSignatureKey(signature, &key), "reading a signature's name");
     if (std::strcmp(key, "serving_default") == 0) break;
   }
+  return {environment, compiled, signature, index};
+}
 
+// The hypotheses of a source, the best first.
+std::vector<Hypothesis> Generate(const Model& model, const Source& source) {
+  const Handle environment = model.environment, compiled = model.compiled;
+  const Handle signature = model.signature;
+  const size_t index = model.index;
   // The inputs get the length of this source.
-  size_t input_count = 0;
+  size_t input_count = 0, count = 0;
   Check(LiteRtGetNumSignatureInputs(signature, &input_count), "counting inputs");
   std::vector<Input> given;
   int32_t length_of_source = 0;
@@ -150,7 +173,7 @@ int main(int argc, char** argv) {
     Check(LiteRtGetSignatureInputName(signature, i, &name), "reading an input's name");
     Check(LiteRtGetSignatureInputTensorByIndex(signature, i, &tensor), "reading an input");
     Check(LiteRtGetRankedTensorType(tensor, &type), "reading an input's type");
-    given.push_back(MakeInput(name, type, argc, argv));
+    given.push_back(MakeInput(name, type, source));
     if (!given[i].bytes.empty()) length_of_source = given[i].type.layout.dimensions[1];
   }
   std::vector<Handle> inputs(input_count);
@@ -203,10 +226,90 @@ int main(int argc, char** argv) {
     }
   }
   if (!token_ids || !log_probs) Check(-1, "finding token_ids and log_probs");
+  std::vector<Hypothesis> found;
   for (int row = 0; row < hypotheses; ++row) {
-    std::printf("%.4f", log_probs[row]);
-    for (int i = 0; i < length && token_ids[row * length + i] != kEndId; ++i)
-      std::printf(" %d", token_ids[row * length + i]);
+    const int32_t* begin = token_ids + row * length;
+    const int32_t* end = std::find(begin, begin + length, kEndId);
+    found.push_back({log_probs[row], {begin, end}});
+  }
+  for (Handle buffer : outputs) {
+    Check(LiteRtUnlockTensorBuffer(buffer), "unlocking an output");
+    LiteRtDestroyTensorBuffer(buffer);
+  }
+  for (Handle buffer : inputs) LiteRtDestroyTensorBuffer(buffer);
+  return found;
+}
+
+// The numbers of a line of `test_vectors.json` between `"NAME": ` and the first closing bracket
+// of the depth of its first opening ones; of nested lists one after the other.
+std::vector<double> Numbers(const std::string& line, const std::string& name) {
+  std::vector<double> numbers;
+  const size_t at = line.find("\"" + name + "\": [");
+  if (at == std::string::npos) return numbers;
+  const char* place = line.c_str() + at + name.size() + 4;
+  for (int depth = 0; *place; ++place) {
+    if (*place == '[') ++depth;
+    if (*place == ']' && --depth == 0) break;
+    char* end;
+    const double number = std::strtod(place, &end);
+    if (end == place) continue;
+    numbers.push_back(number);
+    place = end - 1;
+  }
+  return numbers;
+}
+
+// Replays the test vectors; the number of those that give something else than at export.
+int CheckVectors(const Model& model, const char* path) {
+  std::ifstream file(path);
+  if (!file) Check(-1, "opening the test vectors");
+  std::string line;
+  int checked = 0, wrong = 0;
+  while (std::getline(file, line)) {
+    const std::vector<double> log_probs = Numbers(line, "log_probs");
+    if (log_probs.empty()) continue;  // The first line, or a source that is refused.
+    const std::vector<double> ids = Numbers(line, "encoder_token_ids");
+    std::vector<float> floats;
+    for (double value : Numbers(line, "source")) floats.push_back(static_cast<float>(value));
+    const std::vector<Hypothesis> found =
+        Generate(model, {{ids.begin(), ids.end()}, Bytes(floats)});
+    // Of the hypotheses one after the other the ids of the first come first.
+    const size_t at = line.find("\"token_ids\": [[");
+    const std::string best = line.substr(at, line.find(']', at) - at) + "]]";
+    const std::vector<double> right = Numbers(best, "token_ids");
+    bool same = !found.empty() && found.size() >= log_probs.size();
+    same = same && std::vector<double>(found[0].ids.begin(), found[0].ids.end()) == right;
+    for (size_t i = 0; same && i < log_probs.size(); ++i)
+      same = std::fabs(found[i].log_prob - log_probs[i]) <=
+             kTolerance * std::fmax(1, std::fabs(log_probs[i]));
+    ++checked;
+    if (!same) {
+      ++wrong;
+      std::printf("differs: %s\n", line.c_str());
+    }
+  }
+  std::printf("%d of %d test vectors as exported\n", checked - wrong, checked);
+  return wrong || !checked;
+}
+
+int main(int argc, char** argv) {
+  const bool check = argc == 4 && std::strcmp(argv[2], "--check") == 0;
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: %s model.tflite ID... | FILE | --check VECTORS\n", argv[0]);
+    return 2;
+  }
+  const Model model = Load(argv[1]);
+  if (check) return CheckVectors(model, argv[3]);
+  Source source;
+  // A text model takes ids; else the argument names a file.
+  if (std::strspn(argv[2], "0123456789") == std::strlen(argv[2])) {
+    for (int i = 2; i < argc; ++i) source.ids.push_back(std::atoi(argv[i]));
+  } else {
+    source.floats = ReadFile(argv[2]);
+  }
+  for (const Hypothesis& one : Generate(model, source)) {
+    std::printf("%.4f", one.log_prob);
+    for (int32_t id : one.ids) std::printf(" %d", id);
     std::printf("\n");
   }
   return 0;

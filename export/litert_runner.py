@@ -1,14 +1,18 @@
 """Runs an exported folder with LiteRT: needs numpy and ai-edge-litert, nothing else.
 
-A copy of this file and of `plain_tokenizers.py` lies in the folder; there it is a program too:
+A copy of this file, of `plain_tokenizers.py` and of `vector_check.py` lies in the folder; there
+it is a program too:
 
     python litert_runner.py hello world
     python litert_runner.py sound.wav          (a model of sound)
     python litert_runner.py frames.npy         (a model of frames)
+    python litert_runner.py --check            (does the file give what it gave at export?)
 """
 
+import hashlib
 import json
 import sys
+import threading
 import wave
 import zipfile
 from collections.abc import Callable, Sequence
@@ -19,8 +23,10 @@ import numpy as np
 
 try:
     from .plain_tokenizers import PlainTokenizer
+    from .vector_check import differences
 except ImportError:  # In an exported folder.
     from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
+    from vector_check import differences  # type: ignore[import-not-found, no-redef]
 
 
 class LiteRTRunner:
@@ -28,14 +34,17 @@ class LiteRTRunner:
 
     Tokenizes in plain Python as the model's own tokenizer does in the graph.
 
+    One runner may be shared by threads: they take turns, since an interpreter holds the
+    tensors of one call. For calls side by side give each thread a runner of its own.
+
     Args:
         path: The folder, or its `model.tflite` alone, which has all that is needed.
         num_threads: int. Defaults to 1, often the fastest for a small model.
 
     Raises:
         FileNotFoundError: If the folder lacks `model.tflite` or `signatures.json`.
-        ValueError: If the model's tokenizer is none that this file knows, or the file was not
-            written by this package.
+        ValueError: If the model's tokenizer is none that this file knows, the file was not
+            written by this package, or one of the files is not as it was written.
     """
 
     def __init__(self, path: str | Path, num_threads: int = 1):
@@ -44,7 +53,8 @@ class LiteRTRunner:
         path = Path(path)
         model_file = path if path.is_file() else path / "model.tflite"
         read = _reader(path)
-        self.description = json.loads(read("signatures.json"))
+        self.description = _described(read("signatures.json"), path)
+        _check_files(self.description.get("files", {}), model_file, read)
         self.kind = self.description["source"].get("kind", "text")
 
         def tokenizer(side: str) -> PlainTokenizer:
@@ -59,6 +69,7 @@ class LiteRTRunner:
         self.target = tokenizer("target")
         self.interpreter = Interpreter(str(model_file), num_threads=num_threads)
         self._generate = self.interpreter.get_signature_runner("serving_default")
+        self._lock = threading.Lock()
 
     def split(self, text: str) -> list[str]:
         """The source tokens, unknown ones as they are."""
@@ -68,17 +79,21 @@ class LiteRTRunner:
         """Source ids with the end token.
 
         Raises:
-            ValueError: If the text is empty or longer than the model takes.
+            ValueError: If the text is no string, empty or longer than the model takes.
         """
-        source = self.description["source"]
-        pieces = self.split(text)
-        longest = self.description["max_source_length"]
-        if not 1 <= len(pieces) <= longest:
+        if not isinstance(text, str):
             raise ValueError(
-                f"A source must have from 1 to {longest} tokens. Received {len(pieces)}: "
+                f"A source must be one string. Received: {type(text).__name__} {text!r:.40}."
+            )
+        source = self.description["source"]
+        ids = self.source.encode(text)
+        longest = self.description["max_source_length"]
+        least = len(self.source.begin) + 1
+        if not least <= len(ids) <= longest:
+            raise ValueError(
+                f"A source must have from {least} to {longest} tokens. Received {len(ids)}: "
                 f"{text[:40]!r}."
             )
-        ids = [self.source.ids.get(piece, source["unknown"]) for piece in pieces]
         return [*ids, source["append"]]
 
     def read_signal(self, source: np.ndarray | str | Path) -> np.ndarray:
@@ -91,6 +106,11 @@ class LiteRTRunner:
             ValueError: If it cannot be read, is empty or longer than the model takes, has
                 another shape or sample rate, or holds NaN.
         """
+        if not isinstance(source, np.ndarray | str | Path):
+            raise ValueError(
+                "A source must be an array or the path of a file. Received: "
+                f"{type(source).__name__} {source!r:.40}."
+            )
         own = self.description["source"]
         array = source if isinstance(source, np.ndarray) else self._load(Path(source))
         shape: tuple[int, ...] = ()
@@ -167,9 +187,11 @@ class LiteRTRunner:
             source: Text; or an array or file as of `read_signal`.
 
         Raises:
-            ValueError: If the source is empty, or longer than the model takes.
+            ValueError: If the source is of another kind, empty, or longer than the model takes.
         """
-        outputs = self._generate(**self.encoder_inputs(source))
+        inputs = self.encoder_inputs(source)
+        with self._lock:
+            outputs = self._generate(**inputs)
         rows = outputs["token_ids"][0]
         if not self.description["generation"]["replace_unknown"]:
             return [self.detokenize(row) for row in rows], outputs
@@ -210,12 +232,56 @@ def _reader(path: Path) -> Callable[[str], str]:
     return lambda name: texts.get(name, "")
 
 
+def _described(text: str, path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: signatures.json is damaged ({error}).") from error
+    if not isinstance(description, dict):
+        raise ValueError(f"{path}: signatures.json is damaged: it must hold an object.")
+    return description
+
+
+def _check_files(files: dict[str, Any], model_file: Path, read: Callable[[str], str]) -> None:
+    """Raises `ValueError` for a file that is not as it was written; older folders do not
+    tell."""
+    for name, written in files.items():
+        if name == "model.tflite":
+            # The vocabularies at its end are no part of the model; they have their own.
+            with open(model_file, "rb") as file:
+                content = file.read(written["bytes"])
+            where = str(model_file)
+        else:
+            content, where = read(name).encode(), f"{name} of {model_file.parent}"
+        if hashlib.sha256(content).hexdigest() != written["sha256"]:
+            raise ValueError(
+                f"{where} is not as it was exported: {len(content):,} bytes, expected "
+                f"{written['bytes']:,} with another fingerprint. Copy it anew."
+            )
+
+
 def _lines(text: str) -> list[str]:
     return text.split("\n")[:-1]
 
 
+def check(folder: str | Path) -> list[str]:
+    """What the file of a folder gives otherwise than its `test_vectors.json` expects; none if
+    it is as exported."""
+    runner = LiteRTRunner(folder)
+    text = (Path(folder) / "test_vectors.json").read_text("utf-8")
+    return differences(runner, json.loads(text))
+
+
+def _print_check() -> int:
+    found = check(Path(__file__).parent)
+    print("\n".join(found) if found else "as exported: every test vector agrees")
+    return 1 if found else 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Prints source, tab, log probability, tab, target for each argument or input line."""
+    if list(arguments) == ["--check"]:
+        return _print_check()
     runner = LiteRTRunner(Path(__file__).parent)
     status = 0
     for text in arguments or (line.rstrip("\r\n") for line in sys.stdin):

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_output, write_text
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.wording import counted
 
 from .engines import Engine, keras_engine, open_artefact, peak_megabytes
 
@@ -185,13 +187,18 @@ def print_parity(
 
     Returns:
         Whether every float32 artefact gives the same tokens, and scores within 1e-4.
+
+    Raises:
+        InputError: As `compare`, or if `json_file` cannot be written, before anything is run.
     """
-    with console.status(f"{len(sources)} sources through every engine"):
+    if json_file:
+        check_output(json_file)
+    with console.status(f"{counted(len(sources), 'source')} through every engine"):
         rows = compare(
             model, artefacts, sources, references=references, threads=threads, memory=memory
         )
     console.print(parity_table(rows))
-    console.print(f"{len(sources)} sources, one a request.", highlight=False)
+    console.print(f"{counted(len(sources), 'source')}, one a request.", highlight=False)
     if json_file:
         content = [
             {
@@ -200,7 +207,7 @@ def print_parity(
             }
             for row in rows
         ]
-        json_file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        write_text(json_file, json.dumps(content, indent=2) + "\n")
         console.print(f"Written: {json_file}", highlight=False, soft_wrap=True)
     return all(row.passes for row in rows)
 

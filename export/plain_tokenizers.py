@@ -3,6 +3,8 @@
 Needs numpy, nothing else: a copy of this file lies in an exported folder.
 """
 
+import base64
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +30,7 @@ class PlainTokenizer:
     Args:
         description: Of `signatures.json`: how to split, special ids.
         vocabulary: Token strings, the index is the id; the first four are special.
-        scores: Of a SentencePiece vocabulary, a float a token.
+        scores: Of a SentencePiece vocabulary, a float a token; NaN for one that is no piece.
 
     Raises:
         ValueError: If the tokenizer is none that this file knows.
@@ -44,24 +46,43 @@ class PlainTokenizer:
         self.vocabulary = list(vocabulary)
         # Text that is spelled like a special token must not act as one.
         self.ids = {token: i for i, token in enumerate(vocabulary) if i >= 4}
+        # What every text begins with; not written.
+        self.begin: list[str] = description.get("begin", [])
+        self.begin_ids = [self.vocabulary.index(token) for token in self.begin]
         name = description["split"]
         if name not in _SPLITS:
             raise ValueError(f"This runner cannot split text as {name!r} does.")
         self._split = _SPLITS[name]
-        self._longest = max(map(len, self.vocabulary))
         # In 32 bits, as in the graph: sums must round alike to choose alike.
-        values = np.array(scores[4:], np.float32)
-        self._scores = dict(zip(self.vocabulary[4:], values, strict=False))
-        if values.size:
-            self._unknown_score = values.min() - np.float32(_UNKNOWN_PENALTY)
+        pieces = dict(zip(self.vocabulary[4:], scores[4:], strict=False))
+        pieces |= description.get("more_pieces", {})
+        self._scores = {
+            piece: np.float32(score) for piece, score in pieces.items() if not math.isnan(score)
+        }
+        self._longest = max(map(len, [*self.vocabulary, *self._scores]))
+        if self._scores:
+            worst = description.get("worst_score", min(self._scores.values()))
+            self._unknown_score = np.float32(worst) - np.float32(_UNKNOWN_PENALTY)
+        self._normalizer = _Normalizer(description.get("normalizer", {}))
 
     def split(self, text: str) -> list[str]:
-        """The tokens, unknown ones as they are."""
+        """The tokens, those that every text begins with included, unknown ones as they are."""
         text = _lower(text) if self.description["lowercase"] else text
-        return self._split(self, text)
+        return [*self.begin, *self._split(self, text)]
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `split`."""
+        pieces = self.split(text)[len(self.begin) :]
+        unknown = self.description["unknown"]
+        return [*self.begin_ids, *(self.ids.get(piece, unknown) for piece in pieces)]
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of tokens."""
+        count = len(self.begin)
+        first = [
+            token for token, begin in zip(tokens, self.begin, strict=False) if token != begin
+        ]
+        tokens = [*first, *tokens[count:]]
         text = self.description.get("separator", "").join(tokens)
         if "space" in self.description:
             return text.replace(self.description["space"], " ").removeprefix(" ")
@@ -102,11 +123,18 @@ class PlainTokenizer:
         text = re.sub(f"[ \t\n\v\f\r{space}]+", space, text).strip(space)
         if not text:
             return []
+        return self._pieces_in(space + text)
+
+    def _pieces_of_a_file(self, text: str) -> list[str]:
+        text = self._normalizer(text)
+        return self._pieces_in(text.replace(" ", self.description["space"])) if text else []
+
+    def _pieces_in(self, text: str) -> list[str]:
         by = self._merge if self.description["algorithm"] == "bpe" else self._best_path
         pieces: list[str] = []
         was_unknown = False
-        for piece in by(space + text):
-            unknown = piece not in self.ids
+        for piece in by(text):
+            unknown = piece not in self._scores
             if unknown and was_unknown:  # A run of unknown characters is one token.
                 pieces[-1] += piece
             else:
@@ -156,7 +184,64 @@ _SPLITS = {
     "WordTokenizer": PlainTokenizer._words,
     "WordPieceTokenizer": PlainTokenizer._word_pieces,
     "SentencePieceTokenizer": PlainTokenizer._sentence_pieces,
+    "SentencePieceFileTokenizer": PlainTokenizer._pieces_of_a_file,
 }
+
+
+class _Normalizer:
+    """What a SentencePiece model does to a text before it splits it.
+
+    Args:
+        settings: `characters`, in base64: the size in bytes of a double array, the array, and
+            replacements that end with a NUL each; `collapse`: whether runs of spaces are one
+            and there is none at the ends; `prefix`: whether a space comes in front.
+    """
+
+    def __init__(self, settings: dict[str, Any]):
+        self.settings = settings
+        content = base64.b64decode(settings.get("characters", ""))
+        size = int.from_bytes(content[:4], "little")
+        self.units = np.frombuffer(content[4 : 4 + size], "<u4").tolist()
+        self.replacements = content[4 + size :]
+
+    def __call__(self, text: str) -> str:
+        content, place, parts = text.encode(), 0, []
+        while place < len(content):
+            length, replacement = self._longest_match(content, place)
+            if not length:
+                # As it is: one character.
+                length = 1
+                while place + length < len(content) and content[place + length] >> 6 == 2:
+                    length += 1
+                replacement = content[place : place + length]
+            parts.append(replacement)
+            place += length
+        text = b"".join(parts).decode()
+        if self.settings.get("collapse"):
+            text = re.sub(" +", " ", text).strip(" ")
+        return " " + text if text and self.settings.get("prefix") else text
+
+    def _longest_match(self, content: bytes, begin: int) -> tuple[int, bytes]:
+        """Bytes of the longest known beginning, and what replaces it; 0 bytes for none."""
+        length, value = 0, 0
+        if self.units:
+            node = _offset(self.units[0])
+            for place in range(begin, len(content)):
+                node ^= content[place]
+                unit = self.units[node] if node < len(self.units) else 0
+                if unit & 0x800000FF != content[place]:
+                    break
+                node ^= _offset(unit)
+                if unit >> 8 & 1:
+                    length, value = place - begin + 1, self.units[node] & 0x7FFFFFFF
+        if not length:
+            return 0, b""
+        return length, self.replacements[value : self.replacements.index(b"\0", value)]
+
+
+def _offset(unit: int) -> int:
+    """Of a unit of a double array: where its children lie."""
+    return unit >> 10 << ((unit & 1 << 9) >> 6)
 
 
 def _lower(text: str) -> str:

@@ -24,8 +24,8 @@ from keras_seq2seq.serving.tensors import (
 )
 from keras_seq2seq.settings import GenerationSettings
 
-from .engines import open_artefact
-from .litert_runner import LiteRTRunner
+from .description import generation_of, read_description
+from .engines import load_saved_model, open_runner
 from .request_options import DTYPES
 from .signal_signatures import source_signatures
 
@@ -44,12 +44,12 @@ def open_predictor(path: Path) -> Any:
     """The predictor of a SavedModel or of a device's folder.
 
     Raises:
-        InputError: If it is no artefact of this package.
+        InputError: If it is no artefact of this package, or damaged.
     """
-    (engine,) = open_artefact(path)
-    joins = not engine.settings.sample
-    is_saved_model = (path / "saved_model.pb").exists()
-    return SavedModelPredictor(path, joins) if is_saved_model else LiteRTPredictor(path)
+    settings = generation_of(read_description(path), path)
+    if (path / "saved_model.pb").exists():
+        return SavedModelPredictor(path, joins=not settings.sample)
+    return LiteRTPredictor(path)
 
 
 class SavedModelPredictor:
@@ -63,7 +63,7 @@ class SavedModelPredictor:
     def __init__(self, path: Path, joins: bool = True):
         self.joins = joins
         # Kept, since it owns the vocabularies.
-        self._loaded = tf.saved_model.load(str(path))
+        self._loaded = load_saved_model(path)
         self._functions = dict(self._loaded.signatures)
         self.signatures = {
             name: Signature(
@@ -150,7 +150,7 @@ class LiteRTPredictor:
     joins = True
 
     def __init__(self, path: Path):
-        self._runner = LiteRTRunner(path)
+        self._runner = open_runner(path)
         details = self._runner.interpreter.get_signature_runner(
             DEFAULT_SIGNATURE
         ).get_output_details()

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
-from .artefact import write_new
 from .graph import write_graph
 from .servable import check_servable
 from .signal_signatures import source_signatures
@@ -25,7 +25,7 @@ def export_saved_model(
 
     It runs with `tensorflow` alone, without Keras and this package; the vocabularies are in
     `assets/`. Signatures: `serving_default`, `generate`, `score`, `encode` and `decode_step`,
-    as in `export.signatures`.
+    as in `export.signatures`. Threads may share it once it is loaded.
 
     Args:
         model: `Seq2Seq` with a preprocessor, or `Seq2SeqLMGeneration` with one.

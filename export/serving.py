@@ -12,7 +12,6 @@ OUT/MODEL/2/                  the next export
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import aside, check_folder, write_new, write_text
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
-from .artefact import temporary_path, write_new, write_small
 from .saved_model import export_saved_model
 from .servable import SERVING_VERSION
 
@@ -92,6 +91,7 @@ def export_serving(
     """
     _check(model_name, version, batch_sizes)
     path = Path(path)
+    check_folder(path)
     config = _models_config(path / "models.config", model_name)
     log = _predict_log(model, model_name)
 
@@ -110,9 +110,9 @@ def export_serving(
         ("compose.yaml", COMPOSE),
     ):
         if not (path / name).exists():
-            write_small(path / name, content)
+            write_text(path / name, content)
     if config is not None:  # Last: from here on the server looks for the model.
-        write_small(path / "models.config", config)
+        write_text(path / "models.config", config)
     return written
 
 
@@ -260,24 +260,24 @@ def _write_version(folder: Path, version: int | None, write: Callable[[Path], No
     if version is not None:
         write_new(folder / str(version), write)
         return folder / str(version)
-    # Several exports may run at once: who finds the number taken takes the next.
-    staged = temporary_path(folder / "version")
-    write_new(staged, write)
-    try:
+    with aside(folder / "version") as new:
+        write(new)
         while True:
-            target = folder / str(_next_version(folder))
+            # Several exports may run at once: who finds the number taken takes the next.
+            target = folder / str((last_version(folder) or 0) + 1)
             try:
-                os.rename(staged, target)
+                os.rename(new, target)
                 return target
             except OSError:
                 if not target.exists():
                     raise
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error}.") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
-def _next_version(folder: Path) -> int:
-    versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
-    return max(versions, default=0) + 1
+def last_version(folder: Path) -> int | None:
+    """The highest version of a model's folder, if there is one."""
+    if not folder.is_dir():
+        return None
+    names = [path.name for path in folder.iterdir()]
+    # The server counts in 64 bits, and ignores what is longer.
+    versions = [int(name) for name in names if name.isdecimal() and len(name) < 19]
+    return max(versions, default=None)

@@ -35,6 +35,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.decoding import Hypotheses
+from keras_seq2seq.models.answers import NOT_A_NUMBER
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import TOKEN
 from keras_seq2seq.serving.client import AS_EXPORTED
@@ -154,6 +155,7 @@ class TextSignatures(IdSignatures):
         least, most = self.model.length_range(inputs, self.settings)
         error = _first(error, _length_error(least, most))
         hypotheses = self.hypotheses(inputs)
+        error = _first(error, _none_error(hypotheses))
         return _answered(self.text_outputs(source, hypotheses), error)
 
     def text_outputs(
@@ -213,7 +215,8 @@ class TextSignatures(IdSignatures):
         inputs, error = self.fitting_inputs(source)
         tokenizer = self.model.preprocessor.target_tokenizer
         prefix_ids = tokenizer.tokenize(tf.broadcast_to(prefix, rows))
-        least, most = self.model.length_range(inputs, settings, options["max_length"])
+        values: dict[str, tf.Tensor] = {"max_length": options["max_length"]}
+        least, most = self.model.length_range(inputs, settings, values)
         is_unknown = tf.cast(prefix_ids == tokenizer.unknown_token_id, tf.int32)
         is_long = tf.cast(prefix_ids.row_lengths(), tf.int32) > most
         error = _first(
@@ -228,20 +231,19 @@ class TextSignatures(IdSignatures):
             tf.where(is_long, "the prefix has more tokens than the target may have", ""),
         )
         n_best = options.pop("n_best")
-        request = {"max_length": options["max_length"]}
         if settings.sample:
-            request["temperature"] = options["temperature"][:, None, None]
+            values["temperature"] = options["temperature"][:, None, None]
             # One seed makes the noise of the whole batch.
-            request["seed"] = tf.reduce_max(options["seed"])
+            values["seed"] = tf.reduce_max(options["seed"])
         elif settings.num_beams > 1:
-            request["length_penalty"] = options["length_penalty"][:, None]
+            values["length_penalty"] = options["length_penalty"][:, None]
         hypotheses = self.model.generate_ids(
-            inputs, settings, prefix_ids=prefix_ids, request=request
+            inputs, settings, prefix_ids=prefix_ids, values=values
         )
         outputs = self.text_outputs(source, hypotheses)
         shown = tf.range(tf.reduce_max(n_best))[None] < n_best[:, None]
         outputs = {name: tensor[:, : tf.shape(shown)[1]] for name, tensor in outputs.items()}
-        return _answered(_where(shown, outputs), error)
+        return _answered(_where(shown, outputs), _first(error, _none_error(hypotheses)))
 
     def encode_text(self, **source: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs, error = self.fitting_inputs(source)
@@ -256,11 +258,9 @@ class TextSignatures(IdSignatures):
         target_ids = preprocessor.tokenize_target(target)
         inputs, labels, _ = preprocessor.pack_inputs(encoder_inputs, target_ids)
         token_log_probs = self.model.score_tokens(inputs, labels)
-        outputs = {
-            "log_probs": tf.reduce_sum(token_log_probs, axis=-1),
-            "token_log_probs": token_log_probs,
-        }
-        return _answered(outputs, error)
+        log_probs = tf.reduce_sum(token_log_probs, axis=-1)
+        outputs = {"log_probs": log_probs, "token_log_probs": token_log_probs}
+        return _answered(outputs, _first(error, _nan_error(log_probs)))
 
     def fitting_inputs(
         self, source: dict[str, tf.Tensor]
@@ -280,7 +280,9 @@ class TextSignatures(IdSignatures):
         error = tf.where(
             lengths > longest,
             tf.strings.join([too_long[0], tf.strings.as_string(lengths), too_long[1]]),
-            tf.where(lengths < 1, "the source is empty; give it text", ""),
+            tf.where(
+                lengths <= preprocessor.tokens_in_front, "the source is empty; give it text", ""
+            ),
         )
         row = ids.value_rowids()
         position = tf.range(tf.size(row, tf.int64)) - tf.gather(ids.row_starts(), row)
@@ -331,6 +333,17 @@ def _length_error(least: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
         ["the target would need at least ", numbers[0], " and at most ", numbers[1], " tokens"]
     )
     return tf.where(least > most, message, "")
+
+
+def _none_error(hypotheses: Hypotheses) -> tf.Tensor:
+    """Why there is no best hypothesis, or an empty string."""
+    best = hypotheses.log_probs[:, 0]
+    none = tf.where(best < -5e8, "there is no target: the rules leave none that ends", "")
+    return _first(_nan_error(best), none)
+
+
+def _nan_error(log_probs: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.math.is_nan(log_probs), f"there is no target: {NOT_A_NUMBER}", "")
 
 
 def describe(

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
-from .artefact import write_new
 from .device_bundle import write_bundle
 from .flatbuffer import compact, unfit_operations
 from .graph import write_graph
@@ -119,9 +120,11 @@ def export_tflite(
     quantization: str = "float32",
     *,
     model_name: str = "seq2seq",
+    sources: Sequence[Any] = (),
 ) -> None:
     """Writes a folder for a device: `model.tflite`, both vocabularies, `signatures.json`,
-    `MODEL_CARD.md` and `litert_runner.py`, which runs it without this package.
+    `test_vectors.json`, `MODEL_CARD.md` and `litert_runner.py`, which runs it without this
+    package.
 
     Args:
         model: Model with a preprocessor.
@@ -129,6 +132,8 @@ def export_tflite(
         settings: The generation of `serving_default`. Defaults to greedy.
         quantization: `"float32"`, `"float16"` or `"int8"`; see `convert`.
         model_name: Title of the card.
+        sources: Sources of the model's data for the test vectors. Defaults to some that are
+            made of the vocabulary.
 
     Raises:
         InputError: If `path` exists, cannot be written, or the model cannot be converted.
@@ -140,6 +145,6 @@ def export_tflite(
     def write(folder: Path) -> None:
         content = convert(model, settings, quantization)
         description = describe(model, settings, quantization, list(IdSignatures.NAMES))
-        write_bundle(folder, content, model, description, model_name)
+        write_bundle(folder, content, model, description, model_name, sources)
 
     write_new(path, write)

@@ -5,27 +5,32 @@ signature with the whole loop inside, a source of fixed length (padded), and the
 computed in the same call: no state, whose mask is bool, crosses the border.
 """
 
+import base64
+import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
-from .artefact import write_new
 from .signatures import describe
+from .test_vectors import FILE_NAME, make_test_vectors, to_json
 from .tflite import convert_signatures
 from .trained import warn_if_untrained
 
 LITERTJS_VERSION = "2.5.3"
 CDN = "https://cdn.jsdelivr.net/npm/@litertjs/"
 PAGE = Path(__file__).parent / "page"
+FILES = ("page.js", "page.css", "seq2seq.js", "tokenizers.js")
 
 
 def export_web(
@@ -35,8 +40,12 @@ def export_web(
     *,
     model_name: str = "seq2seq",
     litertjs: str | Path | None = None,
+    sources: Sequence[Any] = (),
 ) -> None:
     """Writes a folder to put on any static web server: `index.html` and the model.
+
+    The page says whether the browser gives what the file gave here (`test_vectors.json`), and
+    its policy lets it load nothing but itself and LiteRT.js.
 
     Args:
         model: Model with a preprocessor.
@@ -45,6 +54,8 @@ def export_web(
         model_name: Title of the page.
         litertjs: Folder `node_modules/@litertjs` of `npm install @litertjs/core`, which is
             copied into the page. Defaults to loading it from a public server.
+        sources: Sources of the model's data for the test vectors. Defaults to some that are
+            made of the vocabulary.
 
     Raises:
         InputError: If `path` exists, cannot be written, `litertjs` lacks `core`, or the
@@ -56,6 +67,13 @@ def export_web(
         raise InputError(
             f"The page takes text, and this model takes {model.preprocessor.kind}."
         )
+    for tokenizer in model.preprocessor.tokenizers.values():
+        split = tokenizer.description["split"]
+        if split == "SentencePieceFileTokenizer" or tokenizer.begin:
+            what = "a SentencePiece file" if tokenizer.description.get("space") else "prefixes"
+            raise InputError(
+                f"The page cannot tokenize with {what}; export tflite or saved_model."
+            )
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
@@ -74,24 +92,55 @@ def export_web(
                 description[name]["scores"] = tokenizer.scores
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
-        for script in ("seq2seq.js", "tokenizers.js"):
-            shutil.copyfile(PAGE / script, folder / script)
-        at, core, wasm_utils = CDN, f"core@{LITERTJS_VERSION}", f"wasm-utils@{LITERTJS_VERSION}"
+        vectors = make_test_vectors(model, settings, content, sources)
+        (folder / FILE_NAME).write_text(to_json(vectors), "utf-8")
+        for name in FILES:
+            shutil.copyfile(PAGE / name, folder / name)
         if litertjs is not None:
-            at, core, wasm_utils = "./litertjs/", "core", "wasm-utils"
-            for name in (core, wasm_utils):
+            for name in ("core", "wasm-utils"):
                 shutil.copytree(Path(litertjs) / name, folder / "litertjs" / name)
-        page = (PAGE / "index.html").read_text("utf-8")
-        for key, value in {
-            "TITLE": _escape(model_name),
-            "CORE": f"{at}{core}/dist/index.js",
-            "WASM_UTILS": f"{at}{wasm_utils}/dist/index.js",
-            "WASM": f"{at}{core}/wasm/",
-        }.items():
-            page = page.replace(f"%{key}%", value)
+        page = _page(model_name, own_copy=litertjs is not None)
         (folder / "index.html").write_text(page, "utf-8")
 
     write_new(Path(path), write)
+
+
+def _page(title: str, own_copy: bool) -> str:
+    at, core, wasm_utils = CDN, f"core@{LITERTJS_VERSION}", f"wasm-utils@{LITERTJS_VERSION}"
+    if own_copy:
+        at, core, wasm_utils = "./litertjs/", "core", "wasm-utils"
+    imports = json.dumps(
+        {
+            "imports": {
+                "@litertjs/core": f"{at}{core}/dist/index.js",
+                "@litertjs/wasm-utils": f"{at}{wasm_utils}/dist/index.js",
+            }
+        }
+    )
+    # The one script inside of the page, which its hash allows.
+    digest = base64.b64encode(hashlib.sha256(imports.encode()).digest()).decode()
+    origins = "'self'" if own_copy else f"'self' {CDN}"
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {origins} 'wasm-unsafe-eval' 'sha256-{digest}'",
+            f"connect-src {origins}",
+            "style-src 'self'",
+            "img-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    page = (PAGE / "index.html").read_text("utf-8")
+    for key, value in {
+        "TITLE": _escape(title),
+        "POLICY": policy,
+        "IMPORTS": imports,
+        "WASM": f"{at}{core}/wasm/",
+        "FROM": "the page's own folder" if own_copy else CDN,
+    }.items():
+        page = page.replace(f"%{key}%", value)
+    return page
 
 
 def _convert(model: Seq2Seq, settings: GenerationSettings) -> bytes:

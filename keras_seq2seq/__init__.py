@@ -19,6 +19,7 @@ _SUBPACKAGES = (
     "schedules",
     "serving",
     "settings",
+    "testing",
     "token_accuracy",
     "tokenizers",
 )

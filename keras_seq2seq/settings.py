@@ -1,12 +1,35 @@
 """How targets are generated, as one frozen value. Imports no TensorFlow."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from keras_seq2seq.declarations import Settings, option_name, setting
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.other_names import refuses_other_names
 
-__all__ = ["GenerationSettings", "id_bias", "option_name", "token_number", "word_bias"]
+__all__ = [
+    "BLEU_TOKENIZERS",
+    "GenerationSettings",
+    "id_bias",
+    "option_name",
+    "token_number",
+    "word_bias",
+]
+
+# How sacrebleu can split texts for BLEU; the last four need something to be installed, or a
+# file that sacrebleu downloads.
+BLEU_TOKENIZERS = (
+    "13a",
+    "intl",
+    "zh",
+    "char",
+    "none",
+    "ja-mecab",
+    "ko-mecab",
+    "flores101",
+    "flores200",
+)
 
 # More than any model here was ever asked for; beyond, a machine runs out of memory.
 MOST_BEAMS = 65536
@@ -44,6 +67,11 @@ def _number(text: str, whole: str) -> float:
         ) from None
 
 
+# So that the biases of a whole target stay far from what stands for the impossible.
+MOST_BIAS = 10_000
+
+
+@refuses_other_names
 @dataclass(frozen=True)
 class GenerationSettings(Settings):
     """How targets are generated: the same for `generate`, the command line and an export.
@@ -52,7 +80,7 @@ class GenerationSettings(Settings):
     the biases; words must be single tokens of the target vocabulary.
 
     Raises:
-        InputError: If a value is out of range, or two contradict each other.
+        InputError: If a name is unknown, a value out of range, or two contradict each other.
     """
 
     num_beams: int = setting(
@@ -153,8 +181,8 @@ class GenerationSettings(Settings):
     bias_ids: tuple[tuple[int, float], ...] = setting(
         (), "ID=NUMBER: the same by id.", option="--bias-id", item=id_bias
     )
-    allowed: tuple[str, ...] = setting(
-        (), "File of targets, one a line: nothing else comes out.", lines=True
+    allowed: tuple[str, ...] | None = setting(
+        None, "File of targets, one a line: nothing else comes out.", lines=True
     )
     alignments: bool = setting(False, "Record the attention of every target token.")
     replace_unknown: bool = setting(
@@ -197,8 +225,17 @@ class GenerationSettings(Settings):
                     "The least length must not exceed the greatest. Received: "
                     f"{option_name(least)} {low}, {option_name(greatest)} {high}."
                 )
-        if any(not math.isfinite(number) for _, number in (*self.bias, *self.bias_ids)):
-            raise InputError("A bias must be a finite number; to forbid a token, suppress it.")
+        for _, number in (*self.bias, *self.bias_ids):
+            if not abs(number) <= MOST_BIAS:
+                raise InputError(
+                    f"A bias must be a finite number from -{MOST_BIAS} to {MOST_BIAS}; to "
+                    f"forbid a token, suppress it. Received: {number}."
+                )
+        if self.allowed is not None and not self.allowed:
+            raise InputError(
+                "--allowed must hold at least one target; leave it out to allow all. "
+                "Received: an empty list."
+            )
 
     @property
     def records_alignments(self) -> bool:
@@ -225,3 +262,9 @@ class GenerationSettings(Settings):
             if self.patience != 1:
                 search += f", patience {self.patience:g}"
         return f"{search}, CTC {self.ctc_weight:g}" if self.ctc_weight else search
+
+    @classmethod
+    def from_file(cls, content: Mapping[str, Any]) -> "GenerationSettings":
+        """From what `to_dict` gave, also that of an earlier version, in which an empty list
+        of allowed targets stood for all."""
+        return cls(**{**content, "allowed": content.get("allowed") or None})

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
+from keras_seq2seq.errors import InputError
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
@@ -342,8 +343,6 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
         (["cab", "--bias", "AA"], "Expected a token, an equals sign and a number"),
         (["cab", "--suppress-id", "x"], "Expected a token id"),
         (["--length-penalty", "-1", "cab"], "length penalty must be at least 0"),
-        ([""], "Source 1 of 1 is empty"),
-        (["cab", "abcdefabc"], "Source 2 of 2 has 9 tokens; this model takes at most 7"),
         (["--file", "nowhere.txt"], "nowhere.txt: no such file"),
         (["cab", "--file", "nowhere.txt"], "either texts or --file"),
         (["cab", "--prefix", "AA XX"], "prefix 'AA XX' has the token 'XX'"),
@@ -355,21 +354,26 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
         (["cab", "--allowed", "nowhere.txt"], "nowhere.txt: no such file"),
         (["cab", "--beam-size", "4", "--beam-groups", "3"], "must divide the beam size"),
         (["cab", "--coverage-penalty", "0.2"], "ranks the hypotheses of a beam search"),
-        (["cab", "--min-length-ratio", "9"], "would need at least 27 and at most 12"),
     ],
 )
 def test_generation_refuses_bad_input(run_dir, arguments, message):
     assert message in one_line_error(invoke("generate", run_dir, *arguments))
 
 
-def test_a_line_of_a_hundred_thousand_characters_is_refused_shortly(run_dir):
-    line = one_line_error(invoke("generate", run_dir, input="a" * 100_000))
-    assert "has 100000 tokens" in line and len(line) < 300
-
-
-def test_standard_input_that_is_not_utf8_is_refused(run_dir):
-    result = invoke("generate", run_dir, input=b"cab\nn\xe3o\n")
-    assert "standard input, line 2: not UTF-8" in one_line_error(result)
+@pytest.mark.parametrize(
+    "arguments, input, message",
+    [
+        ([""], None, "source 1: the source is empty"),
+        (["cab", "abcdefabc"], None, "source 2: the source has 9 tokens; this model takes at"),
+        (["cab", "--min-length-ratio", "9"], None, "would need at least 27 and at most 12"),
+        ([], "a" * 100_000, "line 1: the source has 100000 tokens"),
+        ([], b"cab\nn\xe3o\n", "line 2: the source is not UTF-8"),
+    ],
+)
+def test_a_source_that_has_no_target_is_named_shortly(run_dir, arguments, input, message):
+    result = invoke("generate", run_dir, *arguments, input=input)
+    (line,) = result.stderr.strip().splitlines()
+    assert result.exit_code == 1 and message in line and len(line) < 300
 
 
 @pytest.mark.parametrize(
@@ -438,3 +442,85 @@ def test_help_imports_no_tensorflow():
         "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["attention", "RUN", "cab", "OUT.png"],
+        ["tree", "RUN", "cab", "OUT.svg"],
+        ["parity", "RUN", "nowhere", "--json", "OUT"],
+        ["compare", "RUN", "RUN", "--json", "OUT"],
+        ["results", "RUN", "--output", "OUT"],
+        ["inspect", "PAIRS", "--json", "OUT"],
+        ["export", "RUN", "OUT"],
+        ["train", "PAIRS", "--run-dir", "OUT"],
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("where", ["file/below/OUT", "x" * 300])
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    run_dir, tsv, tmp_path, command, where
+):
+    (tmp_path / "file").touch()
+    names = {"RUN": run_dir, "PAIRS": tsv}
+    places = {f"OUT{end}": tmp_path / f"{where}{end}" for end in ("", ".png", ".svg")}
+    before = snapshot(run_dir)
+    result = invoke(*({**names, **places}.get(part, part) for part in command))
+    line = one_line_error(result)
+    assert "Not a directory" in line or "File name too long" in line
+    assert snapshot(run_dir) == before
+
+
+@pytest.mark.parametrize("command", ["generate", "evaluate", "report", "results", "compare"])
+def test_a_path_that_is_too_long_is_told(tmp_path, command):
+    arguments = {"compare": ["b"], "generate": ["cab"]}.get(command, [])
+    line = one_line_error(invoke(command, tmp_path / ("x" * 300), *arguments))
+    assert "File name too long" in line
+
+
+def test_a_picture_is_made_with_its_folder(run_dir, tmp_path):
+    result = invoke("attention", run_dir, "cab", tmp_path / "new" / "deep" / "a.png")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("file", ["history.jsonl", "metrics.json", "evaluation.json"])
+def test_damaged_records_are_one_line(run_dir, tsv, tmp_path, file):
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    for name in ("history.jsonl", "metrics.json", "evaluation.json"):
+        (run / name).write_text("{}\n" if name != "history.jsonl" else "")
+    (run / "outputs.jsonl").write_text("")
+    for content in (b"", b"{", b"[]", b'{"epoch": "x"}\n', b"\xff"):
+        (run / file).write_bytes(content)
+        for command in (["report", run], ["results", run], ["compare", run, run]):
+            assert one_line_error(invoke(*command)), command
+
+
+def test_a_finished_run_without_its_metrics_is_not_trained_over(
+    run_dir, tsv, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+
+    def stop(*arguments):
+        raise InputError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_seq2seq.training.run.trainer.build_preprocessor", stop)
+        assert "stopped" in one_line_error(invoke("train", tsv, "--run-dir", run))
+    shutil.copy(run_dir / "model.keras", run)
+    (run / "history.jsonl").write_text('{"epoch": 1, "loss": 1.0, "val_loss": 1.0}\n')
+    before = snapshot(run)
+    line = one_line_error(invoke("train", tsv, "--run-dir", run))
+    assert "holds history.jsonl and model.keras of a training, but neither" in line
+    assert snapshot(run) == before
+
+
+def test_an_error_before_the_first_step_is_not_hidden(run_dir, tsv, tmp_path, monkeypatch):
+    def fail(*arguments, **others):
+        raise RuntimeError("before any callback")
+
+    monkeypatch.setattr("keras_seq2seq.models.Seq2Seq.fit", fail)
+    result = invoke("train", tsv, "--run-dir", tmp_path / "run", *SMALL)
+    assert "before any callback" in str(result.exception)

@@ -1,3 +1,5 @@
+import importlib
+import importlib.util
 import sys
 
 import pytest
@@ -6,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.metrics import TEXT_METRICS, ErrorRates, error_rates, text_scores
+from keras_seq2seq.metric_checks import metric_warnings, never_scores
+from keras_seq2seq.metrics import (
+    TEXT_METRICS,
+    ErrorRates,
+    check_metric,
+    error_rates,
+    rouge_tokens,
+    sentence_bleu,
+    text_scores,
+)
 
 TOKENS = st.lists(st.sampled_from(["A", "AE", "B", "ä", ""]), max_size=6)
 ROWS = st.lists(st.tuples(TOKENS, st.lists(TOKENS, min_size=1, max_size=3)), min_size=1)
@@ -179,3 +190,107 @@ def test_the_word_error_rate_counts_words_against_the_nearest_reference():
     assert scores.values == {"wer": pytest.approx(100 * 2 / 5)}
     assert scores.signature.startswith("version:jiwer 4")
     assert text_scores("wer", ["a b", ""], [["a b"], ["c d"]]).values == {"wer": 50}
+
+
+SHORT = ["2024-03-03", "good day", "yes"]
+CHINESE = ["今天天气很好", "我们去公园散步吧", "他喜欢机器翻译"]
+THAI = ["วันนี้อากาศดีมาก", "เราไปเดินเล่นที่สวนสาธารณะกันเถอะ"]
+ENGLISH = ["the cat sat on the mat", "it rained all day and all night"]
+
+
+@pytest.mark.parametrize("texts", [SHORT, CHINESE, THAI, ENGLISH, ["a"]])
+@pytest.mark.parametrize("tokenizer", ["13a", "intl", "zh", "char", "none"])
+def test_right_texts_score_all_by_every_tokenizer(texts, tokenizer):
+    found = text_scores("bleu", texts, [[text] for text in texts], tokenizer)
+    assert found.values == {"bleu": pytest.approx(100)}
+    assert f"tok:{tokenizer}" in found.signature
+    assert sentence_bleu(texts[0], texts[:1], tokenizer) == pytest.approx(100)
+
+
+def test_the_order_is_effective_only_where_no_reference_has_four_tokens():
+    assert "eff:yes" in text_scores("bleu", ["a b"], [["a b c"]]).signature
+    found = text_scores("bleu", ["a b c d", "e"], [["a b c d"], ["e"]])
+    assert "eff:no" in found.signature
+    # What is generated does not change how it is counted.
+    assert "eff:yes" in text_scores("bleu", ["a b c d e f"], [["a b c"]]).signature
+
+
+@pytest.mark.parametrize(
+    ("metric", "texts", "tokenizer", "said"),
+    [
+        ("bleu", SHORT, "13a", "tokens on average by the tokenizer 13a"),
+        ("bleu", CHINESE, "13a", "a script without spaces between words"),
+        ("bleu_lowercase", THAI, "none", "a script without spaces between words"),
+        ("wer", CHINESE, "13a", "a whole sentence counts as one word"),
+        ("wer", ["", " "], "13a", "no target has a word"),
+        ("rouge", ["yes", "no"], "13a", "rouge_2 counts pairs"),
+        ("rouge", ["one two three", "..."], "13a", "1 of 2 targets have neither letters"),
+    ],
+)
+def test_a_metric_that_says_little_is_told_with_what_fits(metric, texts, tokenizer, said):
+    lines = metric_warnings(metric, [[text] for text in texts], tokenizer)
+    assert any(said in line for line in lines)
+    assert all("\n" not in line for line in lines)
+
+
+def test_a_metric_that_fits_has_no_warning():
+    for metric in TEXT_METRICS:
+        assert metric_warnings(metric, [[text] for text in ENGLISH]) == []
+    assert metric_warnings("bleu", [[text] for text in CHINESE], "zh") == []
+    assert metric_warnings("bleu", [[text] for text in THAI], "char") == []
+    # Words with spaces between them, of a script that has none.
+    assert metric_warnings("wer", [["我 喜欢 机器 翻译"]]) == []
+    assert metric_warnings("none", [["a"]]) == []
+
+
+def test_a_monitor_that_could_not_choose_is_named():
+    short = [["good day"], ["yes"]]
+    assert "no target has 4 tokens" in never_scores("bleu", short)
+    assert never_scores("bleu", short, "char") == ""
+    assert never_scores("bleu", [["a b c"], ["a b c d"]]) == ""
+    assert "letters or digits" in never_scores("rouge", [["..."]])
+    assert never_scores("chrf", [["a"]]) == ""
+
+
+def test_a_tokenizer_that_needs_more_is_refused_in_one_line(monkeypatch, tmp_path):
+    utilities = importlib.import_module("sacrebleu.utils")
+    monkeypatch.setattr(utilities, "SACREBLEU_DIR", str(tmp_path))
+    with pytest.raises(InputError, match="flores200 needs the file .*flores200sacrebleuspm"):
+        check_metric("bleu", "flores200")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"ja-mecab needs MeCab and ipadic.*sacrebleu\[ja\]"):
+        text_scores("bleu", ["a"], [["a"]], "ja-mecab")
+    with pytest.raises(InputError, match="--bleu-tokenizer must be one of"):
+        check_metric("bleu", "nothing")
+
+
+def test_words_are_parted_by_any_white_space_and_may_be_missing():
+    for space in (" ", "  ", "\t", "\u00a0", "\u3000", "\u2003"):
+        assert text_scores("wer", ["a b"], [[f"a{space}b"]]).values == {"wer": 0}
+    # No word in any reference: every generated one is a whole error.
+    assert text_scores("wer", ["a b", ""], [[""], [" "]]).values == {"wer": 200}
+    assert text_scores("wer", [""], [[""]]).values == {"wer": 0}
+    assert text_scores("wer", ["a"], [["", "a b c"]]).values["wer"] == pytest.approx(200 / 3)
+
+
+@given(st.text(st.characters(max_codepoint=0x7F), max_size=40))
+def test_rouge_splits_ascii_as_rouge_score_does(text):
+    tokenize = importlib.import_module("rouge_score.tokenize").tokenize
+    assert rouge_tokens(text) == tokenize(text, None)
+
+
+def test_rouge_sees_letters_of_every_script():
+    assert rouge_tokens("Café Größe, naïve_x") == ["café", "größe", "naïve", "x"]
+    assert rouge_tokens("Привет, мир!") == ["привет", "мир"]
+    assert rouge_tokens("नमस्ते दुनिया") == ["नमस्ते", "दुनिया"]
+    assert rouge_tokens("我爱NLP很") == ["我", "爱", "nlp", "很"]
+    for text in ("Привет мир", "我爱你", "สวัสดี ครับ"):
+        assert text_scores("rouge", [text], [[text]]).values["rouge_l"] == 100
+
+
+def test_references_of_unequal_number_are_padded_with_none():
+    hypotheses = ["a b c d e", "f g h i"]
+    references = [["a b c d", "a b c d e f g h i j k l"], ["f g h i"]]
+    streams = [["a b c d", "f g h i"], ["a b c d e f g h i j k l", None]]
+    expected = sacrebleu.BLEU().corpus_score(hypotheses, streams).score
+    assert text_scores("bleu", hypotheses, references).values["bleu"] == expected

@@ -26,6 +26,7 @@ from keras_seq2seq.models import (
     TokenEmbedding,
     TransformerDecoder,
     TransformerEncoder,
+    TransformerStyle,
     ZeroBridge,
 )
 
@@ -76,6 +77,29 @@ def all_tied():
     # One vocabulary for both sides: the larger of the two.
     shared = TokenEmbedding(TARGET_VOCABULARY, 8)
     return transformer_encoder(shared), transformer_decoder(shared, tie_output=True)
+
+
+GATED = TransformerStyle(
+    activation="gelu_tanh",
+    gated=True,
+    norm="rms",
+    embedding_scale=1.0,
+    use_bias=False,
+    head_dim=3,
+)
+EMBEDDINGS_NORMALIZED = TransformerStyle(
+    activation="gelu", embedding_norm=True, interleaved=True, inclusive=True, first_position=2
+)
+
+
+def styled(style, **settings):
+    """A Transformer of a style, all embeddings one, the output with a bias."""
+    shared = TokenEmbedding(TARGET_VOCABULARY, 8, reads_end=False)
+    settings = {"style": style, **settings}
+    return (
+        transformer_encoder(shared, **settings),
+        transformer_decoder(shared, tie_output=True, output_bias=True, **settings),
+    )
 
 
 def pointer_generator(**settings):
@@ -183,6 +207,10 @@ MODELS = {
         transformer_decoder(positions="relative"),
     ),
     "transformer, all embeddings tied": all_tied,
+    "transformer, gated": lambda: styled(GATED, positions="relative"),
+    "transformer, embeddings normalized": lambda: styled(
+        EMBEDDINGS_NORMALIZED, normalize_first=False
+    ),
     "transformer encoder, lstm decoder": lambda: (
         transformer_encoder(),
         decoder(attention=LuongAttention(7), bridge=ZeroBridge()),

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Splits, read_lexicon, split_by_source
+from keras_seq2seq.files import check_folder
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.pictures import plot_accuracy_by_length
 
@@ -173,6 +174,7 @@ def bottleneck(
         "reversal": reversal_splits,
         "cmudict": lambda count, seed: cmudict_splits(count, seed, data),
     }
+    check_folder(run_dir)
     # All data is read before anything is trained.
     splits = {
         name: load(training_pairs or TRAINING_PAIRS[name], seed)

@@ -1,7 +1,8 @@
 """A run on disk. Every file appears whole or not at all, so that a kill leaves a usable run.
 
 ```
-config.json         settings in sections, where each came from, fingerprint of the data
+config.json         settings in sections, where each came from, fingerprint of the data,
+                    modules of `--import`
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -14,6 +15,7 @@ evaluation.json     error rates of the last `evaluate`
 outputs.jsonl       what it generated, one line a source, with its right targets
 report.html         the run to look at
 checkpoint/         state to resume from; removed when the run is finished
+train.lock          who trains here now; removed when it ends
 logs/               TensorBoard
 ```
 """
@@ -21,30 +23,44 @@ logs/               TensorBoard
 import hashlib
 import json
 import os
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs
+from keras_seq2seq.data.readers import Pairs, format_pairs, read_pairs
 from keras_seq2seq.data.signals import Signal
+from keras_seq2seq.declarations import option_name
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import option_name
+from keras_seq2seq.files import (
+    check_folder,
+    clear_leftovers,
+    disk_errors,
+    held_by,
+    is_leftover,
+    lock,
+    write_atomically,
+    write_text,
+)
 
+from .run_records import (
+    CHECKPOINT,
+    CONFIG,
+    EVALUATION,
+    METRICS,
+    NUMBER,
+    OUTPUT,
+    check_history,
+    read_record,
+    read_records,
+)
 from .settings import TrainingConfig
 from .settings.files import recorded
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Calls `write(temporary path)` and moves the result to `path` in one step."""
-    # The end of the name stays: Keras chooses the format by it.
-    temporary = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class RunDirectory:
@@ -66,6 +82,8 @@ class RunDirectory:
         self.validation_file = self.path / "validation.tsv"
         self.test_file = self.path / "test.tsv"
         self.checkpoint = self.path / "checkpoint"
+        self.record_file = self.checkpoint / "record.json"
+        self.lock_file = self.path / "train.lock"
         self.epochs = self.path / "epochs"
         self.logs = self.path / "logs"
 
@@ -73,40 +91,128 @@ class RunDirectory:
         """The model of an epoch (from 1), if it is kept."""
         return self.epochs / f"epoch_{epoch:04d}.keras"
 
-    def begin(self, config: TrainingConfig, train: Pairs, validation: Pairs) -> None:
-        """Creates the folder for these settings and data, or accepts it to resume.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the run for this process while the block runs.
 
         Raises:
-            InputError: If the folder holds a run of other settings or data, or something
-                that is not a run. Nothing in it is changed then.
+            InputError: If another process holds it, the folder is something that is not a
+                run, or it cannot be written. Nothing is changed then.
+        """
+        self._check_own()
+        if self.is_finished and not os.access(self.path, os.W_OK):
+            yield  # Nothing is written then.
+            return
+        with disk_errors(self.path):
+            is_new = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with lock(self.lock_file, self.path):
+                yield
+        finally:
+            if is_new:
+                with suppress(OSError):  # Not empty: something came of it.
+                    self.path.rmdir()
+
+    @property
+    def held_by(self) -> str | None:
+        """Who trains here now, as a sentence; `None` if nobody does."""
+        return held_by(self.lock_file)
+
+    def begin(
+        self,
+        config: TrainingConfig,
+        train: Pairs,
+        validation: Pairs,
+        modules: Sequence[str] = (),
+    ) -> list[str]:
+        """Creates the folder for these settings, data and modules of the user's own, or
+        accepts it to resume.
+
+        Returns:
+            Lines about what other writers left in it.
+
+        Raises:
+            InputError: If the folder holds a run of other settings or data, something that
+                is not a run, a trained model without what a resume needs, or cannot be
+                written. Nothing in it is changed then.
         """
         record = {
             "settings": config.to_dict(),
             "origins": dict(config.origins),
             "data": fingerprint(train, validation),
+            **({"modules": list(modules)} if modules else {}),
         }
-        if self.path.is_dir():
-            # What a kill left of a file that was being written.
-            for unfinished in self.path.rglob(".unfinished-*"):
-                unfinished.unlink()
-        if self.config_file.exists():
-            self._check_same(config, str(record["data"]))
+        self._check_own()
+        if not self.config_file.exists():
+            self.write_json(self.config_file, record)
+        self._check_same(config, str(record["data"]), list(modules))
+        if self.is_finished:
+            self.remove_checkpoint()  # A kill can fall between the end and this.
+        else:
+            self._check_resumable()
+            check_folder(self.path)
+        written = [self.path / name for name in ("", "vocabulary", "signals")]
+        folders = [*written, self.checkpoint, self.epochs]
+        return [line for folder in folders for line in clear_leftovers(folder)]
+
+    def _check_own(self) -> None:
+        """Refuses a folder that is no run and not empty."""
+        with disk_errors(self.path, "read"):
+            if self.config_file.exists() or not self.path.exists():
+                return
+            if self.path.is_dir() and all(
+                path == self.lock_file or is_leftover(path) for path in self.path.iterdir()
+            ):
+                return
+        raise InputError(
+            f"{self.path} exists and is not a run of this program; choose another --run-dir."
+        )
+
+    def _check_resumable(self) -> None:
+        """Refuses what a resume would train again from the first epoch, over what is there."""
+        if self.record_file.exists():
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        trained = [self.history_file]
+        if not self.checkpoint.exists():
+            # A run makes this folder before its first model: it is no kill in epoch 1.
+            trained += [self.model_file, self.metrics_file]
+        there = [path.name for path in trained if path.exists()]
+        if there:
             raise InputError(
-                f"{self.path} exists and is not a run of this program; choose another "
+                f"{self.path} holds {' and '.join(there)} of a training, but neither what a "
+                f"finished run has ({self.metrics_file.name} and {self.model_file.name}) nor "
+                f"what a resume needs ({self.record_file.relative_to(self.path)}). It was left "
+                "as it is: copy what is missing from where the run was, or choose another "
                 "--run-dir."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write_json(self.config_file, record)
 
-    def _check_same(self, config: TrainingConfig, data: str) -> None:
+    def check_writable(self) -> None:
+        """Raises `InputError` if nothing can be written into the run, before any work; warns
+        of what others left unfinished in it."""
+        check_folder(self.path)
+        for line in clear_leftovers(self.path):
+            warnings.warn(line, stacklevel=2)
+
+    def remove_checkpoint(self) -> None:
+        """A finished run needs only its best model."""
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training has ended and left a model."""
+        with disk_errors(self.path, "read"):
+            return self.metrics_file.exists() and self.model_file.exists()
+
+    def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
         differences = [
             f"{option_name(name)} was {old[name]!r} and is now {value!r}"
             for name, value in config.values.items()
             if name in old and old[name] != value
         ]
+        if self.modules != modules:
+            differences.append(f"--import was {self.modules} and is now {modules}")
         if data_then != data:
             differences.append("the training or validation data has changed")
         if differences:
@@ -117,12 +223,13 @@ class RunDirectory:
 
     def require_model(self) -> Path:
         """The model file, or `InputError` if the folder has none."""
-        if not self.model_file.exists():
-            raise InputError(
-                f"{self.path} holds no trained model ({self.model_file.name} is missing). "
-                "Train one with `keras-seq2seq train`, or check the path."
-            )
-        return self.model_file
+        with disk_errors(self.path, "read"):
+            if self.model_file.exists():
+                return self.model_file
+        raise InputError(
+            f"{self.path} holds no trained model ({self.model_file.name} is missing). "
+            "Train one with `keras-seq2seq train`, or check the path."
+        )
 
     def load_model(self) -> Any:
         """The best model of the run, a `Seq2Seq`."""
@@ -134,14 +241,11 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """Settings and data fingerprint; `InputError` if there are none."""
         try:
-            config = self.read_json(self.config_file)
-            if isinstance(config["settings"], dict) and isinstance(config["data"], str):
-                return config
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise InputError(
-            f"{self.config_file} was not written by this program; choose another --run-dir."
-        )
+            return read_record(self.config_file, CONFIG, "")
+        except InputError as error:
+            raise InputError(
+                f"{self.config_file} was not written by this program; choose another --run-dir."
+            ) from error
 
     @property
     def settings(self) -> TrainingConfig:
@@ -154,38 +258,74 @@ class RunDirectory:
         return self.settings.data.source if self.config_file.exists() else "text"
 
     @property
+    def modules(self) -> list[str]:
+        """Names of the modules of the user's own that the run was trained with."""
+        return list(self.config.get("modules", [])) if self.config_file.exists() else []
+
+    @property
     def history(self) -> list[dict[str, float]]:
-        """The metrics of every epoch so far."""
+        """The metrics of every epoch so far; `InputError` if they cannot be read."""
+        return self.read_history()
+
+    def read_history(self, *required: str) -> list[dict[str, float]]:
+        """The same, each epoch with these metrics."""
         if not self.history_file.exists():
             return []
-        return [json.loads(line) for line in self.history_file.read_text("utf-8").splitlines()]
+        advice = "Copy the file from where the run was; it tells nothing that can be redone."
+        rows = read_records(self.history_file, dict, advice)
+        return check_history(rows, str(self.history_file), advice, required)
+
+    def metrics(self, *required: str) -> dict[str, Any]:
+        """The summary of the finished run; `InputError` if it lacks one of these keys."""
+        advice = "Copy the file from where the run was, or train in another --run-dir."
+        return read_record(self.metrics_file, METRICS, advice, required)
+
+    def evaluation(self, *required: str, scores: Iterable[str] = ()) -> dict[str, Any]:
+        """The last evaluation; `InputError` if it lacks one of these keys, or one of the
+        scores is no number."""
+        shape = EVALUATION | dict.fromkeys(scores, NUMBER)
+        return read_record(self.evaluation_file, shape, self._evaluate_again, required)
+
+    @property
+    def _evaluate_again(self) -> str:
+        return f"Run `keras-seq2seq evaluate {self.path}` again."
+
+    def checkpoint_record(self) -> tuple[str, list[dict[str, float]]]:
+        """Name of the weights to resume from, and the history that belongs to them.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        advice = "Copy the file from where the run was, or choose another --run-dir."
+        record = read_record(self.record_file, CHECKPOINT, advice)
+        history = check_history(record["history"], str(self.record_file), advice)
+        return record["weights"], history
 
     def write_history(self, history: list[dict[str, float]]) -> None:
-        lines = "".join(json.dumps(epoch) + "\n" for epoch in history)
-        write_atomically(self.history_file, lambda path: path.write_text(lines, "utf-8"))
+        write_text(self.history_file, "".join(json.dumps(epoch) + "\n" for epoch in history))
 
     @staticmethod
     def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
 
     def write_json(self, path: Path, content: Any) -> None:
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+        write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def write_pairs(self, path: Path, pairs: Pairs) -> None:
         """Writes pairs as a TSV. A `Signal` is written to `signals/` and named by that path;
-        a file by its absolute path."""
+        a file by its absolute path.
+
+        Raises:
+            InputError: If a text would not be read back as it is.
+        """
         kind = self.source
         sources = [self._written(source, kind) for source in pairs.sources]
-        rows = zip(sources, pairs.targets, strict=True)
-        text = "".join(f"{source}\t{target}\n" for source, target in rows)
-        write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+        write_text(path, format_pairs(Pairs(sources, pairs.targets)))
 
     def _written(self, source: Any, kind: str) -> str:
         if isinstance(source, Signal):
             file = self.path / "signals" / f"{quote(source.name, safe='')}.npy"
             if not file.exists():
-                file.parent.mkdir(exist_ok=True)
                 write_atomically(file, lambda path: np.save(path, source.array))
             return file.relative_to(self.path).as_posix()
         if kind == "text":
@@ -194,23 +334,20 @@ class RunDirectory:
 
     def write_vocabulary(self, preprocessor: Any) -> None:
         folder = self.path / "vocabulary"
-        folder.mkdir(exist_ok=True)
         for name, tokenizer in preprocessor.tokenizers.items():
             text = "".join(f"{token}\n" for token in tokenizer.get_vocabulary())
-            write_atomically(
-                folder / f"{name}.txt", lambda path, text=text: path.write_text(text, "utf-8")
-            )
+            write_text(folder / f"{name}.txt", text)
 
     def write_outputs(self, rows: list[dict[str, Any]]) -> None:
         """Writes what an evaluation generated."""
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_atomically(self.outputs_file, lambda path: path.write_text(lines, "utf-8"))
+        write_text(self.outputs_file, lines)
 
     def outputs(self) -> list[dict[str, Any]]:
         """What the last evaluation generated, one dictionary a source; none before one."""
         if not self.outputs_file.exists():
             return []
-        return [json.loads(line) for line in read_lines(self.outputs_file)]
+        return read_records(self.outputs_file, OUTPUT, self._evaluate_again)
 
     def test_pairs(self) -> Pairs:
         """The run's own test pairs, else its validation pairs."""
@@ -226,7 +363,7 @@ def fingerprint(*parts: Pairs) -> str:
     digest = hashlib.sha256()
     for pairs in parts:
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
-            digest.update(f"{source}\t{target}\n".encode())
+            digest.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
             if isinstance(source, Signal):
                 digest.update(source.array.tobytes())
         digest.update(b"\0")

@@ -42,7 +42,8 @@ class Model {
     this.compiled = compiled;
   }
 
-  // -> {sourceTokens, targetTokens, hypotheses: [{text, logProb}], alignment: [[weight]]}
+  // -> {sourceTokens, isUnknown, targetTokens, hypotheses: [{text, ids, logProb}],
+  //     alignment: [[weight]]}
   async generate(text) {
     const pieces = this.tokenizer.split(text);
     const ids = this.tokenizer.tokenize(pieces);
@@ -62,15 +63,23 @@ class Model {
     const hypotheses = [];
     for (let row = 0; row < rows; row++) {
       if (values.log_probs[row] < -5e8) continue; // There is no such hypothesis.
-      const tokens = this.tokenizer.detokenize(
-        values.token_ids.slice(row * longest, (row + 1) * longest));
+      const all = values.token_ids.slice(row * longest, (row + 1) * longest);
+      const stop = all.indexOf(this.description.target.end);
+      const tokens = this.tokenizer.detokenize(all);
       hypotheses.push({
+        ids: stop < 0 ? all : all.slice(0, stop),
         tokens,
         text: this.tokenizer.target.join(tokens),
         logProb: values.log_probs[row],
       });
     }
-    const result = { hypotheses, sourceTokens: [...pieces, "end"], targetTokens: [] };
+    const known = this.tokenizer.source.ids;
+    const result = {
+      hypotheses,
+      sourceTokens: [...pieces, "end"],
+      isUnknown: [...pieces.map((piece) => !known.has(piece)), false],
+      targetTokens: [],
+    };
     if (values.alignment && hypotheses.length) {
       result.targetTokens = [...hypotheses[0].tokens, "end"].slice(0, longest);
       result.alignment = result.targetTokens.map((_, step) =>
@@ -78,12 +87,49 @@ class Model {
     }
     return result;
   }
+
+  // What a test vector gives otherwise than at export; empty if it agrees.
+  async difference(vector, tolerance) {
+    let ids;
+    try {
+      ids = this.tokenizer.tokenize(this.tokenizer.split(vector.source));
+    } catch (error) {
+      return vector.refused ? "" : `it is refused: ${error.message}`;
+    }
+    if (vector.refused) return "it is taken, and must be refused";
+    if (String(ids) !== String(vector.encoder_token_ids)) {
+      return `ids ${ids} in place of ${vector.encoder_token_ids}`;
+    }
+    const { hypotheses } = await this.generate(vector.source);
+    if (hypotheses.length !== vector.texts.length) {
+      return `${hypotheses.length} targets in place of ${vector.texts.length}`;
+    }
+    for (const [row, { text, ids: found, logProb }] of hypotheses.entries()) {
+      if (row === 0 && String(found) !== String(vector.token_ids[0])) {
+        return `“${text}” in place of “${vector.texts[0]}”`;
+      }
+      if (row === 0 && text !== vector.texts[0]) {
+        return `the text “${text}” in place of “${vector.texts[0]}”`;
+      }
+      const right = vector.log_probs[row];
+      if (Math.abs(logProb - right) > tolerance * Math.max(1, Math.abs(right))) {
+        return `log probability ${logProb} in place of ${right}`;
+      }
+    }
+    return "";
+  }
+}
+
+async function fetched(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: status ${response.status}`);
+  return response.json();
 }
 
 // Loads the runtime from the folder `wasm`, and the model beside this file.
 export async function open(wasm) {
   const [description] = await Promise.all([
-    fetch(new URL("model.json", import.meta.url)).then((response) => response.json()),
+    fetched(new URL("model.json", import.meta.url)),
     loadLiteRt(wasm),
   ]);
   const url = new URL("model.tflite", import.meta.url).href;

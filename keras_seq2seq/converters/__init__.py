@@ -1,5 +1,8 @@
 """Models made elsewhere: what comes in and what goes out."""
 
+from .ctranslate2 import from_ctranslate2
+from .ctranslate2_export import to_ctranslate2
+from .g2p_en import from_g2p_en
 from .kerashub import KerasHubPreprocessor, KerasHubTokenizer, Seq2SeqLMGeneration
 from .lstm_example import import_lstm_example
 
@@ -7,5 +10,8 @@ __all__ = [
     "KerasHubPreprocessor",
     "KerasHubTokenizer",
     "Seq2SeqLMGeneration",
+    "from_ctranslate2",
+    "from_g2p_en",
     "import_lstm_example",
+    "to_ctranslate2",
 ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -12,7 +11,7 @@ from keras import ops
 from keras_nlp.tokenizers import SentencePieceTokenizer
 
 from keras_seq2seq.data import TextPreprocessor
-from keras_seq2seq.decoding import Request, Search
+from keras_seq2seq.decoding import Search, Values
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, State
@@ -204,7 +203,7 @@ class Seq2SeqLMGeneration(TextGeneration):
         self.decoder: Any = SimpleNamespace(
             vocabulary_size=model.backbone.vocabulary_size, max_length=max_length
         )
-        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
+        self._begin_caches()
 
     @property
     def start_id(self) -> int:
@@ -265,20 +264,21 @@ class Seq2SeqLMGeneration(TextGeneration):
             )
         return logits[:, 0], {"self_cache": self._flat(self_cache), "position": position + 1}
 
-    def _search(
+    def _search_from(
         self,
-        inputs: dict[str, Any],
+        begin: dict[str, Any],
         settings: GenerationSettings,
         prefix_ids: tf.RaggedTensor | None = None,
-        request: Request | None = None,
+        values: Values | None = None,
+        fixed_shapes: bool = False,
     ) -> Search:
         # BART's prompt of a second token counts as one.
         if self._prompt:
-            rows = tf.shape(inputs[ENCODER_TOKEN_IDS])[0]
+            rows = tf.shape(begin["state"]["memory"])[0]
             prompt = tf.RaggedTensor.from_tensor(tf.tile([self._prompt], [rows, 1]))
             parts = [prompt] if prefix_ids is None else [prompt, prefix_ids]
             prefix_ids = tf.concat(parts, axis=1)
-        return super()._search(inputs, settings, prefix_ids, request)
+        return super()._search_from(begin, settings, prefix_ids, values, fixed_shapes)
 
     def score(
         self, sources: Sequence[Any], targets: Sequence[str], *, batch_size: int = 256

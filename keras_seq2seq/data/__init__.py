@@ -1,21 +1,39 @@
 """From files to the batches that `fit` takes."""
 
-from keras_seq2seq.data.dataset import (
-    Buckets,
-    TrainingData,
-    make_buckets,
-    training_data,
-    validation_data,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from keras_seq2seq.data.lexicons import read_lexicon
 from keras_seq2seq.data.manifests import read_manifest
-from keras_seq2seq.data.preprocessor import Preprocessor, TextPreprocessor
-from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel
+from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel, read_texts
 from keras_seq2seq.data.records import overlap, read_dataset, read_folder, read_records
-from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.data.splits import Splits, split_by_source
 from keras_seq2seq.data.tfrecords import read_tfrecords
+
+if TYPE_CHECKING:
+    from keras_seq2seq.data.dataset import (
+        Buckets,
+        TrainingData,
+        make_buckets,
+        training_data,
+        validation_data,
+    )
+    from keras_seq2seq.data.preprocessor import Preprocessor, TextPreprocessor
+    from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
+
+# Loaded when first used: they need TensorFlow, which readers and clients do not.
+_WITH_TENSORFLOW = {
+    "Buckets": "dataset",
+    "FramePreprocessor": "signal_preprocessors",
+    "Preprocessor": "preprocessor",
+    "TextPreprocessor": "preprocessor",
+    "TrainingData": "dataset",
+    "WaveformPreprocessor": "signal_preprocessors",
+    "make_buckets": "dataset",
+    "training_data": "dataset",
+    "validation_data": "dataset",
+}
 
 __all__ = [
     "Buckets",
@@ -37,8 +55,19 @@ __all__ = [
     "read_pairs",
     "read_parallel",
     "read_records",
+    "read_texts",
     "read_tfrecords",
     "split_by_source",
     "training_data",
     "validation_data",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TENSORFLOW:
+        return getattr(importlib.import_module(f"{__name__}.{_WITH_TENSORFLOW[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.errors import InputError
 
 
@@ -131,9 +132,13 @@ def training_data(
 
     Returns:
         `TrainingData`. Every pair occurs once an epoch.
+
+    Raises:
+        InputError: If there is no pair, not one target a source, or one is no text.
     """
-    if not sources:
+    if not len(sources):
         raise InputError("There is no pair to train on.")
+    check_equal_length(sources, targets)
     source_index = preprocessor.index_sources(sources)
     target_ids = preprocessor.tokenize_target(targets)
     buckets = make_buckets(
@@ -177,7 +182,12 @@ def validation_data(
     batch_size: int = 256,
 ) -> tf.data.Dataset:
     """All pairs once, in the order of their length, for `validation_data` of `fit`; fewer
-    than `batch_size` in a batch where sources are very long."""
+    than `batch_size` in a batch where sources are very long.
+
+    Raises:
+        InputError: If there is not one target a source, or one is no text.
+    """
+    check_equal_length(sources, targets)
     source_index = preprocessor.index_sources(sources)
     target_ids = preprocessor.tokenize_target(targets)
 

@@ -32,7 +32,8 @@ def inspect_pairs(parts: Mapping[str, Pairs]) -> dict[str, Any]:
         `sources_with_several_targets`, `source` and `target` (`characters` and `words` a line
         as `min`, `median`, `p95`, `max`; `alphabet`, the different characters with their
         counts, most frequent first) and `suspicious`: kind -> `count` and up to 5
-        `examples`, each a pair with its number from 1 (the line of a TSV). Under `overlap`:
+        `examples`, each a pair with the line of its file, from 1 (its number where it comes
+        from no file). Under `overlap`:
         for each part but the first how many of its `sources` and `pairs` the first has too.
     """
     result: dict[str, Any] = {name: _inspect(pairs) for name, pairs in parts.items()}
@@ -64,7 +65,7 @@ def _inspect(pairs: Pairs) -> dict[str, Any]:
         ),
         "source": _side(pairs.sources),
         "target": _side(pairs.targets),
-        "suspicious": _suspicious(rows),
+        "suspicious": _suspicious(rows, pairs.lines or range(1, len(rows) + 1)),
     }
 
 
@@ -82,7 +83,7 @@ def _spread(lengths: Sequence[int]) -> dict[str, float]:
     return {"min": min(lengths), "median": median, "p95": p95, "max": max(lengths)}
 
 
-def _suspicious(rows: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _suspicious(rows: Sequence[tuple[str, str]], lines: Sequence[int]) -> dict[str, Any]:
     ratios = [math.log(max(1, len(target)) / max(1, len(source))) for source, target in rows]
     usual = float(np.median(ratios))
 
@@ -101,7 +102,7 @@ def _suspicious(rows: Sequence[tuple[str, str]]) -> dict[str, Any]:
     for kind, holds in kinds.items():
         found = [
             (number, *row)
-            for number, (row, ratio) in enumerate(zip(rows, ratios, strict=True), 1)
+            for number, row, ratio in zip(lines, rows, ratios, strict=True)
             if holds(row, ratio)
         ]
         result[kind] = {

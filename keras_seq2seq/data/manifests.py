@@ -3,35 +3,53 @@
 ```
 captions.tsv                 clips/a.npy<TAB>a red ball       files relative to the list
 captions.tsv FOLDER          a<TAB>a red ball                 FOLDER/a.npy
+train.tsv clips              a header with path and sentence  as of Common Voice
 metadata.csv, .jsonl         columns file_name and text       as of audio folders
-FOLDER                       with metadata.csv or .jsonl, or wav.scp and text (Kaldi)
+manifest.json                audio_filepath, text, offset ... as of NeMo, a line each
+FOLDER                       with metadata.csv or .jsonl, or a folder of Kaldi's
 ```
 
 A file that occurs with several texts has several right answers.
 """
 
-import csv
-import io
-import json
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from keras_seq2seq.data.readers import Pairs, read_lines
-from keras_seq2seq.data.signals import ARRAY_SUFFIX, SOUND_SUFFIXES, read_signal, sound_format
+from keras_seq2seq.data.disk import files_in, is_file, is_folder
+from keras_seq2seq.data.kaldi_folders import is_kaldi_folder, kaldi_rows
+from keras_seq2seq.data.readers import Pairs
+from keras_seq2seq.data.records import report_of, take_text
+from keras_seq2seq.data.signal_check import ROUNDING, SignalCheck
+from keras_seq2seq.data.signal_files import (
+    ARRAY_SUFFIX,
+    SOUND_SUFFIXES,
+    segment_name,
+    signal_file,
+    sound_format,
+)
 from keras_seq2seq.data.skipped import Skipped
+from keras_seq2seq.data.tables import (
+    Row,
+    column_rows,
+    comma_fields,
+    is_number,
+    json_records,
+    kind_of,
+    tab_fields,
+    value_of,
+)
+from keras_seq2seq.data.text import NotText, clean_text, read_text_lines
 from keras_seq2seq.errors import InputError
 
-FILE_COLUMNS = ("file_name", "file", "path", "audio")
+FILE_COLUMNS = ("file_name", "file", "path", "audio", "audio_filepath")
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence", "caption")
+# In a manifest of NeMo, the only one that cuts.
+CUT = "audio_filepath"
 
-# Below this amplitude a recording holds nothing.
-SILENCE = 1e-4
-
-# `(place, file or name, text)`.
-Row = tuple[str, str, str]
+Columns = tuple[str | None, str | None]
 
 
 def read_manifest(
@@ -41,207 +59,192 @@ def read_manifest(
     folder: str | Path | None = None,
     others: Sequence[str | Path] = (),
     strict: bool = False,
+    source: str | None = None,
+    target: str | None = None,
 ) -> tuple[Pairs, list[str]]:
     """Reads a list of signal files and their texts, and looks into every file.
 
     An entry is left out, and counted in the report, if its file is missing, cannot be read,
     is empty, holds NaN, is silent or has another number of features than the first, or if
-    its text is empty. A file of `folder` that neither this list nor `others` name is counted
+    its text is none. A file of `folder` that neither this list nor `others` name is counted
     too.
 
     Args:
         path: The list, or a folder that holds one, in a form that the module names.
-        kind: `"features"` for `.npy` files `(frames, features)`, `"waveform"` for sound.
+        kind: `"features"` for arrays `(frames, features)`, `"waveform"` for sound.
         folder: Where files are that the list names relatively, with or without their ending.
             Defaults to the folder of the list.
         others: Lists of files of the same folder, such as of validation.
         strict: bool. The first such entry is an error. Defaults to `False`.
+        source: Column or key of the files, by name or number as of `read_records`. Defaults
+            to the names above.
+        target: Likewise of the texts.
 
     Returns:
-        `Pairs` whose sources are paths, and the lines of the report.
+        `Pairs` whose sources are names of `signal_files`, and the lines of the report.
 
     Raises:
         InputError: If the list cannot be read, or nothing in it can be used.
     """
-    path = Path(path)
-    base = Path(folder) if folder is not None else (path if path.is_dir() else path.parent)
-    if folder is not None and not base.is_dir():
+    path, columns = Path(path), (source, target)
+    base = Path(folder) if folder is not None else (path if is_folder(path) else path.parent)
+    if folder is not None and not is_folder(base):
         raise InputError(f"{base}: no such folder. Give the folder of the signal files.")
-    skipped = Skipped(strict)
-    check = _SignalCheck(kind)
+    skipped, check = Skipped(strict), SignalCheck(kind)
     pairs = Pairs([], [])
     named = set()
-    for place, name, text in _rows(path, skipped):
-        file = _find(base, name, kind)
-        named.add(file)
-        if not text.strip():
-            skipped.add(place, "no text", name)
-        elif "\t" in text:
-            skipped.add(place, "a tab in the text", name)
-        elif reason := check(file):
+    for where, number, (name, text, *times) in _rows(path, kind, columns, skipped):
+        place = f"{where} {number}"
+        file = _file_of(place, name, base, kind, skipped)
+        if file is None:
+            continue
+        named.add(signal_file(file).path)
+        if isinstance(text, str) and not text.strip():
+            skipped.add(place, "no text", str(name))
+            continue
+        words = take_text("text", text, place, skipped)
+        segment = _cut(place, file, times, skipped) if words is not None else None
+        if words is None or segment is None:
+            continue
+        if reason := check(segment):
             skipped.add(place, *reason)
-        else:
-            pairs.sources.append(str(file))
-            pairs.targets.append(text)
+            continue
+        pairs.sources.append(segment)
+        pairs.targets.append(words)
+        pairs.lines.append(number)
     if folder is not None:
         for other in others:
-            named |= {_find(base, name, kind) for _, name, _ in _rows(Path(other), Skipped())}
-        for file in sorted(base.iterdir()):
-            if file.suffix.lower() in _suffixes(kind) and file not in named:
-                skipped.add(str(file), "a file without a text")
-    if not len(pairs):
-        reasons = " ".join(skipped.lines()) or "It is empty."
-        raise InputError(f"{path}: no entry can be used. {reasons}")
-    return pairs, [*skipped.lines(), *check.notes()]
+            for _, _, (name, *_) in _rows(Path(other), kind, columns, Skipped()):
+                if file := _file_of("", name, base, kind, Skipped()):
+                    named.add(signal_file(file).path)
+        for found in files_in(base):
+            if found.suffix.lower() in _suffixes(kind) and found not in named:
+                skipped.add(str(found), "a file without a text")
+    return pairs, [*report_of(str(path), pairs, skipped), *check.notes()]
 
 
-def _rows(path: Path, skipped: Skipped) -> Iterator[Row]:
-    if not path.is_dir():
-        reader = {".csv": _csv_rows, ".jsonl": _json_rows}.get(path.suffix, _tab_rows)
-        yield from reader(path, skipped)
-        return
-    for name, reader in (("metadata.csv", _csv_rows), ("metadata.jsonl", _json_rows)):
-        if (path / name).exists():
-            yield from reader(path / name, skipped)
-            return
-    if not (path / "wav.scp").exists() and not (path / "feats.scp").exists():
+def _rows(path: Path, kind: str, columns: Columns, skipped: Skipped) -> Iterator[Row]:
+    """Rows `(file, text, begin, end)`, or of the first two alone."""
+    if not is_folder(path):
+        return _list_rows(path, columns, skipped)
+    for name in ("metadata.csv", "metadata.jsonl"):
+        if is_file(path / name):
+            return _list_rows(path / name, columns, skipped)
+    if not is_kaldi_folder(path):
         raise InputError(
             f"{path}: has neither metadata.csv, metadata.jsonl, nor wav.scp. Give a list of "
             "files and texts."
         )
-    yield from _kaldi_rows(path, skipped)
+    return kaldi_rows(path, kind, skipped)
 
 
-def _tab_rows(path: Path, skipped: Skipped) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path), 1):
-        place = f"{path}, line {number}"
-        columns = line.split("\t")
-        if len(columns) != 2:
-            skipped.add(place, "not two columns", f"{len(columns)}: {line[:40]!r}")
-            continue
-        yield place, columns[0], columns[1]
-
-
-def _csv_rows(path: Path, skipped: Skipped) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO("\n".join(read_lines(path)), newline=""))
-    columns = reader.fieldnames or []
-    file_column = _column(path, columns, FILE_COLUMNS)
-    text_column = _column(path, columns, TEXT_COLUMNS)
-    for row in reader:
-        place = f"{path}, line {reader.line_num}"
-        if None in row or None in row.values():
-            skipped.add(place, "another number of columns than the header")
-            continue
-        yield place, row[file_column], row[text_column]
-
-
-def _json_rows(path: Path, skipped: Skipped) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path), 1):
-        place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-            file = row[_column(path, list(row), FILE_COLUMNS)]
-            text = row[_column(path, list(row), TEXT_COLUMNS)]
-        except (ValueError, TypeError, AttributeError) as error:
-            skipped.add(place, "no JSON object with a file and a text", str(error))
-            continue
-        yield place, str(file), str(text)
-
-
-def _kaldi_rows(folder: Path, skipped: Skipped) -> Iterator[Row]:
-    scp = folder / ("wav.scp" if (folder / "wav.scp").exists() else "feats.scp")
-    texts = dict(_split(line) for line in read_lines(folder / "text"))
-    for number, line in enumerate(read_lines(scp), 1):
-        place = f"{scp}, line {number}"
-        key, file = _split(line)
-        if file.endswith("|") or ".ark" in file:
-            skipped.add(place, "a command or archive, not a file", file[:40])
-        elif key not in texts:
-            skipped.add(place, "no text", key)
+def _list_rows(path: Path, columns: Columns, skipped: Skipped) -> Iterator[Row]:
+    lines, where, kind = read_text_lines(path), f"{path}, line", kind_of(path)
+    if kind == "jsonl":
+        yield from _json_rows(where, lines, columns, skipped)
+        return
+    is_csv = kind == "csv"
+    fields = comma_fields(where, lines, skipped) if is_csv else tab_fields(lines)
+    header = next(fields, None)
+    if header is None:
+        return
+    fields = itertools.chain([header], fields)
+    known = [_known(header[1], names) for names in (FILE_COLUMNS, TEXT_COLUMNS)]
+    names = [name or found for name, found in zip(columns, known, strict=True)]
+    if is_csv or columns != (None, None) or all(known):
+        for name, wanted in zip(names, (FILE_COLUMNS, TEXT_COLUMNS), strict=True):
+            if name is None:
+                raise InputError(
+                    f"{path}: expected a column {' or '.join(wanted)}. Received: "
+                    f"{', '.join(header[1])}."
+                )
+        has_header = is_csv or not all(map(is_number, map(str, names)))
+        yield from column_rows(path, fields, [*map(str, names)], skipped, has_header)
+        return
+    for number, row in fields:
+        if len(row) == 2:
+            yield where, number, row
         else:
-            yield place, file, texts.pop(key)
-    for key in texts:
-        skipped.add(f"{folder / 'text'}", "a text without a file", key)
+            shown = f"{len(row)}: {lines[number - 1][:40]!r}"
+            skipped.add(f"{where} {number}", "not two columns", shown)
 
 
-def _split(line: str) -> tuple[str, str]:
-    key, _, rest = line.strip().partition(" ")
-    return key, rest.strip()
+def _json_rows(
+    where: str, lines: list[str], columns: Columns, skipped: Skipped
+) -> Iterator[Row]:
+    for number, record in json_records(where, lines, skipped):
+        names = [
+            name or _known(list(record), known)
+            for name, known in zip(columns, (FILE_COLUMNS, TEXT_COLUMNS), strict=True)
+        ]
+        try:
+            values = [value_of(record, name or "") for name in names]
+        except KeyError:
+            listed = ", ".join(map(str, record))[:60]
+            skipped.add(f"{where} {number}", "no file and text", f"there is {listed}")
+            continue
+        if names[0] == CUT:
+            values += _nemo_times(record)
+        yield where, number, values
 
 
-def _column(path: Path, columns: Any, known: tuple[str, ...]) -> str:
-    for name in known:
-        if name in columns:
-            return name
-    raise InputError(
-        f"{path}: expected a column {' or '.join(known)}. Received: {', '.join(columns)}."
-    )
+def _nemo_times(record: dict[str, Any]) -> list[Any]:
+    """Begin, `None` where it is that of the file, and end."""
+    offset: Any = record.get("offset")
+    duration: Any = record.get("duration")
+    if _is_time(offset) and _is_time(duration):
+        return [offset or None, offset + duration]
+    return [offset or None, duration]
+
+
+def _known(columns: Sequence[str], known: tuple[str, ...]) -> str | None:
+    return next((name for name in known if name in columns), None)
+
+
+def _is_time(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf
+
+
+def _cut(place: str, file: str, times: Sequence[Any], skipped: Skipped) -> str | None:
+    """The name of the segment, or of the whole file; `None`, and counted, if it is none."""
+    begin, end = times or (None, None)
+    if any(time is not None and not _is_time(time) for time in (begin, end)) or (
+        end is not None and end <= (begin or 0)
+    ):
+        skipped.add(place, "a segment whose times are none", f"{begin!r}, {end!r}"[:40])
+        return None
+    if begin is None and (end is None or not _is_longer(file, end)):
+        return file
+    return segment_name(file, begin or 0, end)
+
+
+def _is_longer(file: str, seconds: float) -> bool:
+    try:
+        length, rate = sound_format(file)
+    except InputError:
+        return False  # The check names it.
+    return length / rate > seconds + ROUNDING
+
+
+def _file_of(place: str, name: Any, base: Path, kind: str, skipped: Skipped) -> str | None:
+    """The file of an entry, with the first ending that exists if it is named without;
+    `None`, and counted, if the name is none."""
+    try:
+        if clean_text(name) != str(name).strip():
+            raise NotText("holds a tab or a line break")
+    except NotText as error:
+        skipped.add(place, f"the name of the file {error.reason}", repr(name)[:40])
+        return None
+    file = base / str(name).strip()
+    if is_file(file) or is_file(signal_file(file).path):
+        return str(file)
+    for suffix in _suffixes(kind):
+        for ending in (suffix, suffix.upper()):
+            if is_file(twin := file.with_name(f"{file.name}{ending}")):
+                return str(twin)
+    return str(file)
 
 
 def _suffixes(kind: str) -> tuple[str, ...]:
     return (ARRAY_SUFFIX,) if kind == "features" else (*SOUND_SUFFIXES, ARRAY_SUFFIX)
-
-
-def _find(base: Path, name: str, kind: str) -> Path:
-    """The file of an entry; with the first ending that exists if it is named without."""
-    file = base / name
-    for suffix in _suffixes(kind):
-        if not file.exists() and (twin := base / f"{name}{suffix}").exists():
-            return twin
-    return file
-
-
-class _SignalCheck:
-    """Called on a file: why it cannot be used, as reason and detail, or nothing."""
-
-    def __init__(self, kind: str):
-        self.kind = kind
-        self.shape: tuple[int, ...] | None = None
-        self.rates: dict[int, int] = {}
-        # A file with several texts is looked into once.
-        self.found: dict[Path, tuple[str, str] | None] = {}
-
-    def __call__(self, file: Path) -> tuple[str, str] | None:
-        if file not in self.found:
-            self.found[file] = self._look_into(file)
-        return self.found[file]
-
-    def _look_into(self, file: Path) -> tuple[str, str] | None:
-        if not file.is_file():
-            return "no such file", str(file)
-        try:
-            array = read_signal(file, None if self.kind == "features" else _rate(file))
-        except InputError as error:
-            return "a file that cannot be read", str(error)
-        if not array.size:
-            return "an empty file", str(file)
-        if not np.isfinite(array).all():
-            return "NaN or infinity", str(file)
-        if self.kind == "features":
-            return self._check_shape(file, array.shape[1:])
-        if array.ndim != 1:
-            return "not one row of samples", f"{file} {array.shape}"
-        if np.abs(array).max() < SILENCE:
-            return "silence", str(file)
-        if file.suffix != ARRAY_SUFFIX:
-            self.rates[_rate(file)] = self.rates.get(_rate(file), 0) + 1
-        return None
-
-    def _check_shape(self, file: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:
-        if not shape:
-            return "one axis where frames have two", str(file)
-        self.shape = self.shape or shape
-        if shape != self.shape:
-            return "another shape than the first file", f"{file}: {shape}, not {self.shape}"
-        return None
-
-    def notes(self) -> list[str]:
-        """What is done to files that are used."""
-        if len(self.rates) < 2:
-            return []
-        listed = ", ".join(f"{count} of {rate} Hz" for rate, count in self.rates.items())
-        return [f"Sample rates differ: {listed}. All are resampled to that of the model."]
-
-
-def _rate(file: Path) -> int:
-    return sound_format(file)[1] if file.suffix.lower() in SOUND_SUFFIXES else 1

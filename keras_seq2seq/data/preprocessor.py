@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.readers import check_equal_length
+from keras_seq2seq.data.text import check_texts, why_no_text
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
@@ -92,6 +94,11 @@ class Preprocessor(ABC):
         """`"target"`, and `"source"` where sources are text."""
         return {"target": self.target_tokenizer}
 
+    @property
+    def tokens_in_front(self) -> int:
+        """Positions that every source begins with, whatever it is."""
+        return 0
+
     def rows_at_most(self, lengths: np.ndarray) -> int:
         """Sources that fit in a batch without gradients, padded to the longest of them."""
         _, inner = self.source_size if self.kind == "features" else ("", 1)
@@ -117,27 +124,38 @@ class Preprocessor(ABC):
         """A few characters that tell which source it is."""
         return repr(source[:40])
 
+    def unreadable(self, source: Any) -> str:
+        """Why this is no source at all, or an empty string: what follows "the source"."""
+        return why_no_text(source)
+
+    def source_problems(self, sources: Sequence[Any]) -> tuple[np.ndarray, dict[int, str]]:
+        """The `source_lengths`, and of each source that cannot be taken, by its index, why:
+        what follows "the source"."""
+        problems = {i: why for i, one in enumerate(sources) if (why := self.unreadable(one))}
+        readable = [i for i in range(len(sources)) if i not in problems]
+        lengths = np.zeros(len(sources), np.int64)
+        lengths[readable] = self.source_lengths([sources[i] for i in readable])
+        for index in readable:
+            if lengths[index] <= self.tokens_in_front:
+                unit = "text" if self.kind == "text" else self.unit
+                problems[index] = f"is empty; remove it or give it {unit}."
+            elif lengths[index] > self.max_source_length:
+                problems[index] = (
+                    f"has {lengths[index]} {self.unit}; this model takes at most "
+                    f"{self.max_source_length}: {self.describe_source(sources[index])}. "
+                    "Shorten it, or train with a larger --max-source-length."
+                )
+        return lengths, dict(sorted(problems.items()))
+
     def check_sources(self, sources: Sequence[Any]) -> np.ndarray:
         """The `source_lengths`.
 
         Raises:
-            InputError: For a source that is empty or longer than the maximum, with its
-                number.
+            InputError: For sources that are empty, longer than the maximum or none that this
+                model reads, with their numbers.
         """
-        lengths = self.source_lengths(sources)
-        if (empty := np.flatnonzero(lengths == 0)).size:
-            raise InputError(
-                f"Source {empty[0] + 1} of {len(sources)} is empty; remove it or give it "
-                f"{'text' if self.kind == 'text' else self.unit}."
-            )
-        if (long := np.flatnonzero(lengths > self.max_source_length)).size:
-            first = long[0]
-            raise InputError(
-                f"Source {first + 1} of {len(sources)} has {lengths[first]} {self.unit}; this "
-                f"model takes at most {self.max_source_length}: "
-                f"{self.describe_source(sources[first])}. Shorten it, or train with a larger "
-                "--max-source-length."
-            )
+        lengths, problems = self.source_problems(sources)
+        raise_problems(problems, len(sources))
         return lengths
 
     def count_unknown(self, sources: Sequence[Any]) -> dict[str, int]:
@@ -148,6 +166,7 @@ class Preprocessor(ABC):
 
     def tokenize_target(self, targets: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        _check_list("Target", targets)
         return append_id(
             self.target_tokenizer.tokenize(targets), self.target_tokenizer.end_token_id
         )
@@ -179,6 +198,8 @@ class Preprocessor(ABC):
 
     def __call__(self, sources: Any, targets: Any):
         """Sources and `(batch,)` strings -> `(inputs, labels, weights)`."""
+        if isinstance(sources, (list, tuple)) and isinstance(targets, (list, tuple)):
+            check_equal_length(sources, targets)
         return self.pack_inputs(self.encoder_inputs(sources), self.tokenize_target(targets))
 
 
@@ -246,7 +267,13 @@ class TextPreprocessor(Preprocessor):
             max_target_length: int, optional. Defaults to the longest target.
             lowercase_source: bool. Lower-case sources first. Defaults to `False`.
             min_count: int. Tokens seen less often become unknown. Defaults to 1.
+
+        Raises:
+            InputError: If there is not one target a source, or one is no text.
         """
+        check_equal_length(sources, targets)
+        check_texts("Source", sources)
+        check_texts("Target", targets)
         source = source_tokenizer.from_lines(
             sources, min_count=min_count, lowercase=lowercase_source, name="source_vocabulary"
         )
@@ -272,8 +299,14 @@ class TextPreprocessor(Preprocessor):
     def tokenizers(self) -> dict[str, TableTokenizer]:
         return {"source": self.source_tokenizer, "target": self.target_tokenizer}
 
+    @property
+    def tokens_in_front(self) -> int:
+        # A tokenizer of another package has none.
+        return len(getattr(self.source_tokenizer, "begin_ids", ()))
+
     def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""
+        _check_list("Source", sources)
         return append_id(
             self.source_tokenizer.tokenize(sources), self.source_tokenizer.end_token_id
         )
@@ -313,6 +346,7 @@ class TextPreprocessor(Preprocessor):
         """Tokens of each source, without the end token, `(sources,)`."""
         if not len(sources):
             return np.zeros(0, np.int64)
+        _check_list("Source", sources)
         return self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
 
     def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
@@ -340,6 +374,31 @@ class TextPreprocessor(Preprocessor):
                 ),
             }
         )
+
+
+def _check_list(what: str, texts: Any) -> None:
+    """`check_texts` of a list from Python; a tensor holds strings by its kind."""
+    if isinstance(texts, (list, tuple)):
+        check_texts(what, texts)
+
+
+def raise_problems(problems: dict[int, str], count: int, what: str = "Source") -> None:
+    """Raises `InputError` with the first problem and the numbers of all, if there is one.
+
+    Args:
+        problems: Index -> what follows "the source".
+        count: int. How many sources there are.
+        what: string. What they are. Defaults to `"Source"`.
+    """
+    if not problems:
+        return
+    (first, why), *others = problems.items()
+    message = f"{what} {first + 1} of {count} {why}"
+    if others:
+        shown = ", ".join(str(index + 1) for index, _ in others[:20])
+        more = f" and {len(others) - 20} more" if len(others) > 20 else ""
+        message += f" Others with problems: {shown}{more}."
+    raise InputError(message)
 
 
 def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:

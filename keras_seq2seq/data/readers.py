@@ -1,13 +1,22 @@
 """Pairs of lines from files: a two-column TSV or two parallel files, UTF-8, `.gz` too."""
 
-import gzip
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.data.disk import read_bytes
+from keras_seq2seq.data.text import (
+    NotText,
+    check_texts,
+    clean_text,
+    decode_lines,
+    texts_of_lines,
+)
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
+
+_SEPARATORS = re.compile("[\t\r\n]")
 
 
 @dataclass(frozen=True)
@@ -15,10 +24,20 @@ class Pairs:
     """Parallel lists of source and target lines.
 
     Sources can also be signals: paths of files, or `Signal` for arrays in memory.
+
+    Attributes:
+        lines: Line of its file where each pair begins, from 1; empty where there is none.
+
+    Raises:
+        InputError: If there is not one target a source.
     """
 
     sources: list[Any]
     targets: list[str]
+    lines: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_equal_length(self.sources, self.targets)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -32,54 +51,47 @@ class Pairs:
         return references
 
 
+def check_equal_length(sources: Any, targets: Any) -> None:
+    """Raises `InputError` if there is not one target a source."""
+    if len(sources) != len(targets):
+        raise InputError(
+            f"There must be one target a source. Received: {len(sources)} sources and "
+            f"{len(targets)} targets."
+        )
+
+
 def read_lines(path: str | Path) -> list[str]:
     """Reads a UTF-8 text file, decompressed if its name ends in `.gz`.
 
     Lines end with a line feed, with or without a carriage return before it; other
-    characters that Unicode calls line breaks are text.
+    characters that Unicode calls line breaks are text. A file whose lines end with carriage
+    returns alone is read as such.
 
     Raises:
         InputError: If the file is missing, unreadable, empty, or not UTF-8 (names the line).
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file. Check the path.")
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; give a file.")
-    try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    lines = decode_lines(str(path), content)
+    return _not_empty(path, decode_lines(str(path), read_bytes(path)))
+
+
+def read_texts(path: str | Path) -> list[str]:
+    """The lines of a file as the readers of pairs take texts: without white space at the
+    ends, and with a space for a tab inside. Empty lines stay.
+
+    Raises:
+        InputError: As of `read_lines`, and if a line holds a NUL character.
+    """
+    return _not_empty(path, texts_of_lines(str(path), read_bytes(path)))
+
+
+def _not_empty(path: str | Path, lines: list[str]) -> list[str]:
     if not lines:
         raise InputError(f"{path}: the file is empty; it must hold at least one line.")
     return lines
 
 
-def decode_lines(name: str, content: bytes) -> list[str]:
-    """Lines of UTF-8 bytes; `InputError` names `name` and the line that is not UTF-8."""
-    return list(_decode(name, content))
-
-
-def _decode(name: str, content: bytes) -> Iterator[str]:
-    raw_lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if raw_lines[-1] == b"":
-        raw_lines.pop()
-    for number, raw in enumerate(raw_lines, 1):
-        try:
-            yield raw.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x} at column "
-                f"{error.start + 1}). Convert the file, for example with "
-                "`iconv -f latin1 -t utf-8`."
-            ) from error
-
-
 def read_pairs(path: str | Path) -> Pairs:
-    """Reads `source<TAB>target` lines.
+    """Reads `source<TAB>target` lines, as a run writes them: a line that is not two texts is
+    an error. `read_records` leaves it out and says so.
 
     Raises:
         InputError: Also for a line that has not two columns or has an empty one.
@@ -92,36 +104,61 @@ def read_pairs(path: str | Path) -> Pairs:
                 f"{path}, line {number}: {len(columns)} column{'s'[: len(columns) != 1]}, "
                 f"expected 2 (source, tab, target): {line[:60]!r}."
             )
-        _check_not_empty(path, number, *columns)
+        for name, text in zip(("source", "target"), columns, strict=True):
+            if not text.strip():
+                raise InputError(
+                    f"{path}, line {number}: the {name} is empty; fill or remove it."
+                )
         sources.append(columns[0])
         targets.append(columns[1])
-    return Pairs(sources, targets)
+    return Pairs(sources, targets, [*range(1, len(sources) + 1)])
+
+
+def format_pairs(pairs: Pairs) -> str:
+    """Pairs of texts as lines that `read_pairs` reads.
+
+    Raises:
+        InputError: If a text would not come back as it is: it is empty, holds a tab or a line
+            break, begins with a byte order mark, or is no valid Unicode.
+    """
+    rows = []
+    for number, row in enumerate(zip(pairs.sources, pairs.targets, strict=True), 1):
+        for name, text in zip(("source", "target"), row, strict=True):
+            check_texts(f"The {name} of pair {number}: text", [text])
+            if not text.strip() or text.startswith("\ufeff") or _SEPARATORS.search(text):
+                raise InputError(
+                    f"The {name} of pair {number} is empty, or holds a tab, a line break or a "
+                    f"byte order mark, which no line of a run's files can hold: {text[:40]!r}."
+                )
+        rows.append(f"{row[0]}\t{row[1]}\n")
+    return "".join(rows)
 
 
 def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
-    """Reads two files of which line i of one belongs to line i of the other.
+    """Reads two files of which line i of one belongs to line i of the other. Tabs inside a
+    text become a space, and spaces at its ends go.
 
     Raises:
         InputError: Also if their numbers of lines differ, or a line is empty.
     """
-    sources, targets = read_lines(source_path), read_lines(target_path)
+    files = {source_path: read_lines(source_path), target_path: read_lines(target_path)}
+    sources, targets = files[source_path], files[target_path]
     if len(sources) != len(targets):
         raise InputError(
-            f"{source_path} has {len(sources)} lines and {target_path} has {len(targets)}; "
+            f"{source_path} has {counted(len(sources), 'line')} and {target_path} has "
+            f"{len(targets)}; "
             "parallel files must have the same number of lines."
         )
-    for number, (source, target) in enumerate(zip(sources, targets, strict=True), 1):
-        _check_not_empty(f"{source_path} and {target_path}", number, source, target)
-        if "\t" in source + target:
-            path = source_path if "\t" in source else target_path
-            raise InputError(
-                f"{path}, line {number}: a tab, which separates columns in the files of a "
-                "run. Replace it, for example with a space."
-            )
-    return Pairs(sources, targets)
-
-
-def _check_not_empty(path: str | Path, number: int, source: str, target: str) -> None:
-    for name, text in (("source", source), ("target", target)):
-        if not text.strip():
-            raise InputError(f"{path}, line {number}: the {name} is empty; fill or remove it.")
+    pairs = Pairs([], [], [*range(1, len(sources) + 1)])
+    for number, row in enumerate(zip(sources, targets, strict=True), 1):
+        for name, text, kept in zip(
+            ("source", "target"), row, (pairs.sources, pairs.targets), strict=True
+        ):
+            try:
+                kept.append(clean_text(text))
+            except NotText as error:
+                raise InputError(
+                    f"{source_path} and {target_path}, line {number}: the {name} "
+                    f"{error.reason}; fill or remove it."
+                ) from error
+    return pairs

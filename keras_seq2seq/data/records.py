@@ -1,9 +1,12 @@
 """Pairs of texts from records with named columns, and from folders of parallel files.
 
 ```
-pairs.tsv      source<TAB>target                     or a header, and the columns named
+pairs.tsv      source<TAB>target                     or columns by name or number
 pairs.jsonl    {"en": "a cat", "de": "eine Katze"}   an object a line
 pairs.csv      en,de                                 a header, then rows
+words.dict     WORD  P H O N E S                     a pronunciation dictionary
+memory.tmx     <tu><tuv xml:lang="en"> ...           translation memories
+catalog.po     msgid "a cat"                         catalogues of gettext
 folder/        train.en train.de valid.en ...        as of Moses and fairseq, `.gz` too
 ```
 
@@ -12,19 +15,29 @@ examples of `tensorflow_datasets`. What cannot be used is left out and counted b
 the first places; with `strict` it is an error.
 """
 
-import csv
-import gzip
-import json
-import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.data.disk import file_or_gz, is_file
+from keras_seq2seq.data.lexicons import is_lexicon, lexicon_rows
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.skipped import Skipped
 from keras_seq2seq.data.splits import Splits
+from keras_seq2seq.data.tables import (
+    Row,
+    column_rows,
+    comma_fields,
+    is_number,
+    json_records,
+    kind_of,
+    tab_fields,
+    value_of,
+)
+from keras_seq2seq.data.text import CONTROLS, NotText, clean_text, read_text_lines
+from keras_seq2seq.data.translations import po_rows, tmx_rows
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.wording import counted
 
 SOURCE, TARGET = "source", "target"
 
@@ -35,11 +48,11 @@ PARTS = {
     "test": ("test",),
 }
 
-# What a line of a run's own files cannot hold.
-_BREAKS = re.compile(r"[\t\n\v\f\r]+")
+# First lines that say what the columns are; a file has them with columns that are named.
+HEADERS = {(SOURCE, TARGET), ("src", "tgt"), ("input", "output"), ("word", "pronunciation")}
 
-# `(place, source, target)`: values as they are in the file.
-Row = tuple[str, Any, Any]
+# A longer text is more likely a mistake of its file than a text.
+LONG = 100_000
 
 
 def read_records(
@@ -49,15 +62,17 @@ def read_records(
     *,
     strict: bool = False,
 ) -> tuple[Pairs, list[str]]:
-    """Reads pairs from a `.jsonl`, `.csv` or TSV file, UTF-8, `.gz` too.
+    """Reads pairs from a file in one of the forms above, UTF-8, `.gz` too.
 
     Tabs and line breaks inside a text become a space, and spaces at its ends go.
 
     Args:
-        path: The file; the ending says what it is, any other than `.jsonl` and `.csv` is TSV.
+        path: The file; the ending says what it is, any other than those above is TSV.
         source: Column or key of the sources. Defaults to `"source"`; of a TSV, where it is
             not given, to the first of two columns and no header. `"translation.en"` is the
-            key `en` of the object `translation`.
+            key `en` of the object `translation`; `"2"` the second column (a TSV has no header
+            then); `"lemma,features"` or `"1,3"` both, with a space between. Of a translation
+            memory, its language.
         target: Likewise of the targets. Defaults to `"target"`.
         strict: bool. The first entry that cannot be used is an error. Defaults to `False`.
 
@@ -67,20 +82,33 @@ def read_records(
     Raises:
         InputError: If the file cannot be read, lacks a column, or no entry can be used.
     """
-    path = Path(path)
-    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    skipped = Skipped(strict)
-    lines = _lines(path)
-    names = source or SOURCE, target or TARGET
-    if kind in (".jsonl", ".ndjson"):
-        rows = _json_rows(lines, names, skipped)
-    elif kind == ".csv":
-        rows = _csv_rows(path, lines, names, skipped, csv.excel)
-    elif source is None and target is None:
-        rows = _tab_rows(lines, skipped)
+    path, skipped = Path(path), Skipped(strict)
+    kind, columns = kind_of(path), (source, target)
+    if kind in ("tmx", "po", "pot"):
+        rows = tmx_rows(path, columns) if kind == "tmx" else po_rows(path, columns, skipped)
     else:
-        rows = _csv_rows(path, lines, names, skipped, _Tabs)
+        rows = _rows_of_lines(path, kind, read_text_lines(path), columns, skipped)
     return collect_pairs(str(path), rows, skipped)
+
+
+def _rows_of_lines(
+    path: Path,
+    kind: str,
+    lines: list[str],
+    columns: tuple[str | None, str | None],
+    skipped: Skipped,
+) -> Iterator[Row]:
+    where, names = f"{path}, line", (columns[0] or SOURCE, columns[1] or TARGET)
+    if kind == "jsonl":
+        return _json_rows(where, lines, names, skipped)
+    if kind == "csv":
+        return column_rows(path, comma_fields(where, lines, skipped), names, skipped)
+    if columns != (None, None):
+        header = not all(map(is_number, names))
+        return column_rows(path, tab_fields(lines), names, skipped, header)
+    if is_lexicon(path):
+        return lexicon_rows(where, lines, skipped)
+    return _tab_rows(where, lines, skipped)
 
 
 def read_dataset(
@@ -133,22 +161,22 @@ def read_folder(
     parts: dict[str, Pairs | None] = {}
     for part, names in PARTS.items():
         files = [
-            tuple(_either(folder / f"{name}.{end}") for end in (source, target))
+            tuple(file_or_gz(folder / f"{name}.{end}") for end in (source, target))
             for name in names
         ]
-        found = [pair for pair in files if all(file.exists() for file in pair)]
+        found = [pair for pair in files if all(map(is_file, pair))]
         if not found:
             parts[part] = None
             continue
-        one, other = ([*_lines(file)] for file in found[0])
+        one, other = map(read_text_lines, found[0])
         if len(one) != len(other):
             raise InputError(
-                f"{found[0][0]} has {len(one)} lines and {found[0][1]} has {len(other)}; "
+                f"{found[0][0]} has {counted(len(one), 'line')} and {found[0][1]} has "
+                f"{len(other)}; "
                 "parallel files must have the same number of lines."
             )
-        rows = (
-            (place, line, answer) for (place, line), (_, answer) in zip(one, other, strict=True)
-        )
+        where = f"{found[0][0]}, line"
+        rows = ((where, n, row) for n, row in enumerate(zip(one, other, strict=True), 1))
         parts[part], _ = collect_pairs(str(folder), rows, skipped)
     if parts["train"] is None:
         raise InputError(
@@ -173,151 +201,87 @@ def collect_pairs(name: str, rows: Iterable[Row], skipped: Skipped) -> tuple[Pai
         InputError: If there is none.
     """
     pairs = Pairs([], [])
-    for place, *values in rows:
-        texts = [_text(value) for value in values]
-        for side, value, text in zip((SOURCE, TARGET), values, texts, strict=True):
+    for where, number, values in rows:
+        texts = []
+        for side, value in zip((SOURCE, TARGET), values, strict=True):
+            text = take_text(side, value, f"{where} {number}", skipped)
             if text is None:
-                skipped.add(place, f"the {side} is no text", repr(value)[:40])
                 break
-            if _is_broken(text):
-                skipped.add(place, "not UTF-8, convert the file for example with iconv")
-                break
-            if not text:
-                skipped.add(place, f"the {side} is empty")
-                break
+            texts.append(text)
         else:
             pairs.sources.append(texts[0])
-            pairs.targets.append(str(texts[1]))
+            pairs.targets.append(texts[1])
+            pairs.lines.append(number)
+    return pairs, report_of(name, pairs, skipped)
+
+
+def take_text(side: str, value: Any, place: str, skipped: Skipped) -> str | None:
+    """`clean_text`; `None`, and counted, where it is none. What is strange is noted."""
+    try:
+        text = clean_text(value)
+    except NotText as error:
+        if error.reason == "is not UTF-8":
+            skipped.add(place, "not UTF-8, convert the file for example with iconv")
+        else:
+            skipped.add(place, f"the {side} {error.reason}", error.detail)
+        return None
+    if not text.isprintable() and (found := CONTROLS.search(text)):
+        skipped.note(place, f"control characters in the {side}", ascii(found[0]), error=True)
+    if len(text) > LONG:
+        what = f"more than {LONG:,} characters in the {side}"
+        skipped.note(place, what, f"{len(text):,}", error=True)
+    return text
+
+
+def report_of(name: str, pairs: Pairs, skipped: Skipped) -> list[str]:
+    """The lines of the report; `InputError` if there is no pair."""
     if not len(pairs):
         reasons = " ".join(skipped.lines()) or "It is empty."
         raise InputError(f"{name}: no entry can be used. {reasons}")
-    return pairs, skipped.lines()
+    return skipped.lines()
 
 
-def _is_broken(text: str) -> bool:
-    return any("\udc80" <= character <= "\udcff" for character in text)
-
-
-def _text(value: Any) -> str | None:
-    """A text on one line; `None` for what is none."""
-    if hasattr(value, "numpy"):  # A tensor of TensorFlow.
-        value = value.numpy()
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "surrogateescape")
-    return _BREAKS.sub(" ", value).strip() if isinstance(value, str) else None
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """`(place, line)`; bytes that are not UTF-8 become lone surrogates, which no text has."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path.")
-    try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    raw_lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if raw_lines[-1] == b"":
-        raw_lines.pop()
-    for number, raw in enumerate(raw_lines, 1):
-        line = raw.removesuffix(b"\r").decode("utf-8", "surrogateescape")
-        yield f"{path}, line {number}", line
-
-
-class _Tabs(csv.excel_tab):
-    """Tabs separate, and a quotation mark is a character like any other."""
-
-    quoting = csv.QUOTE_NONE
-
-
-def _tab_rows(lines: Iterable[tuple[str, str]], skipped: Skipped) -> Iterator[Row]:
-    for place, line in lines:
-        columns = line.split("\t")
+def _tab_rows(where: str, lines: list[str], skipped: Skipped) -> Iterator[Row]:
+    for number, columns in tab_fields(lines):
         if len(columns) == 2:
-            yield place, columns[0], columns[1]
-        else:
-            skipped.add(place, "not two columns (source, tab, target)", _shown(line))
-
-
-def _csv_rows(
-    path: Path,
-    lines: Iterable[tuple[str, str]],
-    names: tuple[str, str],
-    skipped: Skipped,
-    dialect: Any,
-) -> Iterator[Row]:
-    reader = csv.reader((f"{line}\n" for _, line in lines), dialect)
-    try:
-        header = next(reader, None)
-        if header is None:
-            return
-        missing = [name for name in names if name not in header]
-        if missing:
-            raise InputError(
-                f"{path}: no column {missing[0]!r}. Its header has: {', '.join(header)}. Name "
-                "the columns with --source-column and --target-column."
-            )
-        places = [header.index(name) for name in names]
-        for row in reader:
-            place = f"{path}, line {reader.line_num}"
-            if len(row) != len(header):
-                reason = f"not {len(header)} columns as the header"
-                skipped.add(place, reason, f"{len(row)}: {_shown(' '.join(row))}")
-            else:
-                yield place, row[places[0]], row[places[1]]
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: broken CSV ({error}).") from error
+            if number == 1 and tuple(column.strip().lower() for column in columns) in HEADERS:
+                what = "a first line that looks like a header, read as a pair"
+                skipped.note(f"{where} 1", what, lines[0], error=True)
+            yield where, number, columns
+            continue
+        reason = "not two columns (source, tab, target)"
+        if len(columns) > 2:
+            reason += "; name two, such as --source-column 1 --target-column 2"
+        skipped.add(f"{where} {number}", reason, repr(lines[number - 1][:40]))
 
 
 def _json_rows(
-    lines: Iterable[tuple[str, str]], names: tuple[str, str], skipped: Skipped
+    where: str, lines: list[str], names: tuple[str, str], skipped: Skipped
 ) -> Iterator[Row]:
-    for place, line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            skipped.add(place, "broken JSON", str(error))
-            continue
-        if not isinstance(record, dict):
-            skipped.add(place, "no JSON object", _shown(line))
-            continue
-        values = [_value(record, name) for name in names]
-        missing = [name for name, value in zip(names, values, strict=True) if value is None]
-        if missing:
-            listed = ", ".join(map(str, record))
-            skipped.add(place, f"no key {missing[0]!r}", f"there is {listed[:60]}")
+    for number, record in json_records(where, lines, skipped):
+        values = []
+        for name in names:
+            try:
+                values.append(value_of(record, name))
+            except KeyError:
+                listed = ", ".join(map(str, record))
+                skipped.add(f"{where} {number}", f"no key {name!r}", f"there is {listed[:60]}")
+                break
         else:
-            yield place, values[0], values[1]
+            yield where, number, values
 
 
 def _dataset_rows(
     dataset: Iterable[Mapping[str, Any]], source: str, target: str
 ) -> Iterator[Row]:
     for number, example in enumerate(dataset, 1):
-        values = [_value(example, name) for name in (source, target)]
-        for name, value in zip((source, target), values, strict=True):
-            if value is None:
+        values = []
+        for name in (source, target):
+            try:
+                values.append(value_of(example, name))
+            except KeyError as error:
                 raise InputError(
                     f"Example {number} of the dataset has no {name!r}; it has: "
                     f"{', '.join(map(str, example))}."
-                )
-        yield f"example {number}", values[0], values[1]
-
-
-def _value(record: Mapping[str, Any], name: str) -> Any:
-    """`record["a.b"]`, else `record["a"]["b"]`; `None` if there is neither."""
-    if name in record:
-        return record[name]
-    head, _, rest = name.partition(".")
-    inner = record.get(head) if hasattr(record, "get") else None
-    return _value(inner, rest) if rest and isinstance(inner, Mapping) else None
-
-
-def _either(path: Path) -> Path:
-    twin = path.with_name(f"{path.name}.gz")
-    return twin if twin.exists() and not path.exists() else path
-
-
-def _shown(line: str) -> str:
-    return repr(line[:40])
+                ) from error
+        yield "example", number, values

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.preprocessor import Preprocessor, SourceIndex, longest_of
+from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.signals import (
     SignalSource,
     is_signal,
@@ -18,6 +19,7 @@ from keras_seq2seq.data.signals import (
     signal_length,
     signal_name,
 )
+from keras_seq2seq.data.text import check_texts
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
@@ -52,6 +54,18 @@ class SignalPreprocessor(Preprocessor):
 
     def is_one(self, sources: Any) -> bool:
         return is_signal(sources)
+
+    def unreadable(self, source: Any) -> str:
+        if not is_signal(source):
+            return (
+                "must be an array, a `Signal` or the path of a file. Received: "
+                f"{type(source).__name__} {source!r:.40}."
+            )
+        try:
+            signal_length(source, self.sample_rate)
+        except InputError as error:
+            return f"cannot be used: {error}"
+        return ""
 
     def describe_source(self, source: SignalSource) -> str:
         return signal_name(source)
@@ -160,6 +174,8 @@ class FramePreprocessor(SignalPreprocessor):
                 f"{signal_name(sources[0])}: expected frames `(frames, features)`; received "
                 "one axis. Is it a waveform?"
             )
+        check_equal_length(sources, targets)
+        check_texts("Target", targets)
         target = target_tokenizer.from_lines(
             targets, min_count=min_count, name="target_vocabulary"
         )
@@ -242,6 +258,8 @@ class WaveformPreprocessor(SignalPreprocessor):
 
         Args: `sample_rate` as of the class, the others as of `TextPreprocessor.from_pairs`.
         """
+        check_equal_length(sources, targets)
+        check_texts("Target", targets)
         target = target_tokenizer.from_lines(
             targets, min_count=min_count, name="target_vocabulary"
         )

@@ -1,6 +1,5 @@
-"""Sources that are no text: arrays in memory, `.npy` files and sound files."""
+"""Sources that are no text: arrays in memory, and files of arrays and sound."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.data.signal_files import (
+    file_length,
+    read_file,
+    signal_file,
+    sound_format,
+)
 from keras_seq2seq.errors import InputError
-
-ARRAY_SUFFIX = ".npy"
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read_signal(source: SignalSource, sample_rate: int | None = None) -> np.ndar
     filter, `scipy.signal.resample_poly`).
 
     Args:
-        source: An array, or a `.npy` or sound file.
+        source: An array, or a file in one of the forms of `signal_files`.
         sample_rate: int. Samples a second to give, for a sound file. Defaults to `None`: a
             sound file is an error.
 
@@ -62,15 +64,7 @@ def read_signal(source: SignalSource, sample_rate: int | None = None) -> np.ndar
         return source.array
     if isinstance(source, np.ndarray):
         return source
-    path = _existing(Path(source), sample_rate)
-    if path.suffix == ARRAY_SUFFIX:
-        return _open_array(path, mmap_mode=None)
-    soundfile = _soundfile()
-    try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be read as sound ({error}).") from error
-    return _resample(samples.mean(axis=1, dtype=np.float32), rate, sample_rate)
+    return read_file(signal_file(source), sample_rate)
 
 
 def signal_length(source: SignalSource, sample_rate: int | None = None) -> int:
@@ -78,28 +72,13 @@ def signal_length(source: SignalSource, sample_rate: int | None = None) -> int:
     if isinstance(source, (Signal, np.ndarray)):
         array = source.array if isinstance(source, Signal) else source
         return len(array) if array.ndim else 0
-    path = _existing(Path(source), sample_rate)
-    if path.suffix == ARRAY_SUFFIX:
-        array = _open_array(path, mmap_mode="r")
-        return len(array) if array.ndim else 0
-    length, rate = sound_format(path)
-    return math.ceil(length * (sample_rate or rate) / rate)
-
-
-def sound_format(path: str | Path) -> tuple[int, int]:
-    """Samples a channel, and samples a second, of a sound file."""
-    soundfile = _soundfile()
-    try:
-        info = soundfile.info(str(path))
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be read as sound ({error}).") from error
-    return info.frames, info.samplerate
+    return file_length(signal_file(source), sample_rate)
 
 
 def sample_rate_of(source: SignalSource) -> int:
     """Samples a second of a sound file; `InputError` for a source that does not say."""
-    if isinstance(source, (str, Path)) and Path(source).suffix.lower() in SOUND_SUFFIXES:
-        return sound_format(source)[1]
+    if isinstance(source, (str, Path)) and (file := signal_file(source)).says_rate:
+        return sound_format(file.name)[1]
     raise InputError(
         f"{signal_name(source)}: does not say its sample rate. Give it with --sample-rate."
     )
@@ -112,43 +91,3 @@ def pad_signals(arrays: Sequence[np.ndarray], length: int = -1) -> np.ndarray:
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     return padded
-
-
-def _existing(path: Path, sample_rate: int | None) -> Path:
-    known = (ARRAY_SUFFIX, *(SOUND_SUFFIXES if sample_rate else ()))
-    if path.suffix.lower() not in known:
-        raise InputError(f"{path}: a source must be one of {', '.join(known)}.")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path.")
-    return path
-
-
-def _open_array(path: Path, mmap_mode: Any) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as a NumPy array ({error}).") from error
-
-
-def _soundfile() -> Any:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        raise InputError(
-            "Reading sound files needs soundfile: `pip install keras-seq2seq[audio]`."
-        ) from error
-    return soundfile
-
-
-def _resample(samples: np.ndarray, rate: int, wanted: int | None) -> np.ndarray:
-    if wanted is None or rate == wanted or not len(samples):
-        return samples
-    try:
-        from scipy.signal import resample_poly
-    except ImportError as error:
-        raise InputError(
-            f"A sound file of {rate} Hz where {wanted} Hz are needed: `pip install "
-            "keras-seq2seq[audio]` resamples."
-        ) from error
-    divisor = math.gcd(rate, wanted)
-    return resample_poly(samples, wanted // divisor, rate // divisor).astype(np.float32)

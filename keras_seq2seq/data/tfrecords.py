@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow as tf
-
+from keras_seq2seq.data.disk import files_in
 from keras_seq2seq.data.readers import Pairs
-from keras_seq2seq.data.records import SOURCE, TARGET, Row, collect_pairs
+from keras_seq2seq.data.records import SOURCE, TARGET, collect_pairs
 from keras_seq2seq.data.skipped import Skipped
+from keras_seq2seq.data.tables import Row
 from keras_seq2seq.errors import InputError
 
 
@@ -34,7 +34,7 @@ def read_tfrecords(
         InputError: If there is no such file, one is damaged, or no record can be used.
     """
     pattern = Path(pattern)
-    files = sorted(pattern.parent.glob(pattern.name))
+    files = files_in(pattern.parent, pattern.name)
     if not files:
         raise InputError(f"{pattern}: no such file. Check the path.")
     skipped = Skipped(strict)
@@ -43,12 +43,14 @@ def read_tfrecords(
 
 
 def _rows(files: list[Path], names: tuple[str, str], skipped: Skipped) -> Iterator[Row]:
+    import tensorflow as tf
+
     for file in files:
         compression = "GZIP" if file.suffix == ".gz" else ""
-        number = 0
+        number, where = 0, f"{file}, record"
         try:
             for number, record in enumerate(tf.data.TFRecordDataset(file, compression), 1):  # noqa: B007
-                place = f"{file}, record {number}"
+                place = f"{where} {number}"
                 try:
                     example = tf.train.Example.FromString(record.numpy())
                 except Exception as error:  # Protocol buffers have errors of their own.
@@ -62,8 +64,8 @@ def _rows(files: list[Path], names: tuple[str, str], skipped: Skipped) -> Iterat
                     reason = f"no feature {wrong[0]!r} of one string"
                     skipped.add(place, reason, f"there is {listed}")
                 else:
-                    yield place, values[0][0], values[1][0]
-        except tf.errors.DataLossError as error:
+                    yield where, number, (values[0][0], values[1][0])
+        except tf.errors.OpError as error:
             raise InputError(
                 f"{file}: damaged after record {number} ({error.message})."
             ) from error

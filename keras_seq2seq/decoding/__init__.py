@@ -7,11 +7,12 @@ serves Keras, SavedModel and TFLite.
 """
 
 from keras_seq2seq.decoding.beam import BeamSearch
-from keras_seq2seq.decoding.build import Request, build_filters, build_rules, build_strategy
+from keras_seq2seq.decoding.build import build_filters, build_rules, build_strategy
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.ctc import JointCTC
 from keras_seq2seq.decoding.diverse import DiverseBeamSearch
 from keras_seq2seq.decoding.filters import Filter, MinP, Temperature, TopK, TopP
+from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.independent import GreedySearch, Sampling
 from keras_seq2seq.decoding.length import (
     GNMTLengthPenalty,
@@ -22,9 +23,7 @@ from keras_seq2seq.decoding.length import (
 from keras_seq2seq.decoding.loop import (
     ALIGNMENT,
     LINEAGE,
-    Hypotheses,
     Search,
-    Snapshot,
     Strategy,
 )
 from keras_seq2seq.decoding.pieces import decode_by_pieces, num_threads
@@ -38,9 +37,12 @@ from keras_seq2seq.decoding.rules import (
     Rule,
     SuppressTokens,
     TokenBias,
+    suppression,
+    token_biases,
 )
 from keras_seq2seq.decoding.score import score_tokens
 from keras_seq2seq.decoding.tree import Node, SearchTree
+from keras_seq2seq.decoding.values import Values, structure_of, value_specs
 
 __all__ = [
     "ALIGNMENT",
@@ -63,7 +65,6 @@ __all__ = [
     "NoRepeatNGram",
     "Node",
     "RepetitionPenalty",
-    "Request",
     "Rule",
     "Sampling",
     "Search",
@@ -75,6 +76,7 @@ __all__ = [
     "TokenBias",
     "TopK",
     "TopP",
+    "Values",
     "WordReward",
     "build_filters",
     "build_rules",
@@ -82,4 +84,8 @@ __all__ = [
     "decode_by_pieces",
     "num_threads",
     "score_tokens",
+    "structure_of",
+    "suppression",
+    "token_biases",
+    "value_specs",
 ]

@@ -1,12 +1,14 @@
 """Beam search with finished hypotheses kept apart, their scores frozen."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from keras_seq2seq.decoding.coverage import CoveragePenalty
+from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
-from keras_seq2seq.decoding.loop import Carry, Hypotheses
+from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.decoding.top_k import best_continuations
 from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
@@ -35,8 +37,8 @@ class BeamSearch:
         num_hypotheses: int. How many to return, at most `num_beams`. Defaults to
             `num_beams`.
         length_rule: Such as `LengthPenalty`. Defaults to ranking by probability.
-        patience: float, above 0; `math.inf` stops by the second rule of 4 alone, which loses
-            nothing. Defaults to 1.
+        patience: float above 0, or float64 scalar tensor; `math.inf` stops by the second rule
+            of 4 alone, which loses nothing. Defaults to 1.
         coverage: `CoveragePenalty`, optional: added to the score of an ended hypothesis;
             needs recorded attention. Defaults to none.
 
@@ -56,7 +58,7 @@ class BeamSearch:
         end_id: int,
         num_hypotheses: int | None = None,
         length_rule: LengthRule | None = None,
-        patience: float = 1.0,
+        patience: float | tf.Tensor = 1.0,
         coverage: CoveragePenalty | None = None,
     ):
         if num_beams < 1:
@@ -69,13 +71,13 @@ class BeamSearch:
                 "`num_hypotheses` must be from 1 to `num_beams`. Received: "
                 f"num_hypotheses={num_hypotheses}, num_beams={num_beams}."
             )
-        if not patience > 0:
+        if not tf.is_tensor(patience) and not patience > 0:
             raise ValueError(f"`patience` must be above 0. Received: patience={patience}.")
         self.num_beams = num_beams
         self.end_id = end_id
         self.num_hypotheses = num_hypotheses
         self.length_rule = length_rule or LengthPenalty()
-        self.patience = patience
+        self._enough = _rounded_up(patience * num_beams)
         self.coverage = coverage
 
     def start(self, tracks: Tracks) -> Carry:
@@ -211,8 +213,8 @@ class BeamSearch:
         worst_of_pool = carry["pool_scores"][:, -1]
         done = (best_live <= IMPOSSIBLE / 2) | (best_case <= worst_of_pool)
         done |= time + 1 >= limits
-        if math.isfinite(self.patience):
-            done |= carry["num_ended"] >= math.ceil(self.patience * self.num_beams)
+        if self._enough is not None:
+            done |= carry["num_ended"] >= self._enough
         return done
 
     def is_done(self, carry) -> tf.Tensor:
@@ -242,6 +244,13 @@ def _hypotheses(tracks: Tracks, lengths, log_probs, scores) -> Hypotheses:
         token_log_probs=tracks["token_log_probs"],
         alignments=tracks.get("alignments"),
     )
+
+
+def _rounded_up(number: Any) -> Any:
+    """A number as int, a tensor as int32; `None` for one without end."""
+    if tf.is_tensor(number):
+        return tf.cast(tf.minimum(tf.math.ceil(number), tf.int32.max), tf.int32)
+    return math.ceil(number) if math.isfinite(number) else None
 
 
 def _like(flags: tf.Tensor, track: tf.Tensor) -> tf.Tensor:

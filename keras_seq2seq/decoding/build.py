@@ -1,9 +1,8 @@
 """From settings to a strategy and its rules."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.decoding.beam import BeamSearch
@@ -28,6 +27,7 @@ from keras_seq2seq.decoding.rules import (
     SuppressTokens,
     TokenBias,
 )
+from keras_seq2seq.decoding.values import Values, numbers_of
 from keras_seq2seq.settings import GenerationSettings
 
 LENGTH_RULES: dict[str, Callable[[Any], LengthRule]] = {
@@ -37,16 +37,12 @@ LENGTH_RULES: dict[str, Callable[[Any], LengthRule]] = {
 }
 
 
-# What a request may change of the settings: name of the field -> scalar tensor, or one value
-# a row.
-Request = Mapping[str, Any]
-
-
 def build_strategy(
     settings: GenerationSettings,
     end_id: int,
     source_mask: tf.Tensor | None = None,
-    request: Request | None = None,
+    values: Values | None = None,
+    fixed_shapes: bool = False,
 ) -> Strategy:
     """Greedy search, beam search in one group or several, or sampling.
 
@@ -55,43 +51,46 @@ def build_strategy(
         end_id: int. The end token.
         source_mask: `(batch, source_length)`, bool, of the positions that attention reads;
             a coverage penalty needs it.
-        request: Tensors in the place of `length_penalty`, `temperature` or `seed`.
+        values: What takes the place of numbers of `settings`, optional: `length_penalty` may
+            be `(batch, 1)`, `temperature` `(batch, 1, 1)`, the others are scalars.
+        fixed_shapes: bool. Whether `top_k` of `settings` is a size, and that of `values` at
+            most as large. Defaults to `False`.
     """
-    request = request or {}
+    values = {**numbers_of(settings), **(values or {})}
     if settings.sample:
-        seed = request.get("seed", settings.seed)
-        filters = build_filters(settings, request)
-        return Sampling(settings.num_hypotheses, end_id, filters, seed)
+        filters = build_filters(settings, values, fixed_shapes)
+        return Sampling(settings.num_hypotheses, end_id, filters, values["seed"])
     if settings.num_beams == 1:
         return GreedySearch(end_id)
-    strength = request.get("length_penalty", settings.length_penalty)
     options: dict[str, Any] = {
         "end_id": end_id,
         "num_hypotheses": settings.num_hypotheses,
-        "length_rule": LENGTH_RULES[settings.length_rule](strength),
-        "patience": settings.patience,
+        "length_rule": LENGTH_RULES[settings.length_rule](values["length_penalty"]),
+        "patience": values["patience"],
     }
     if settings.coverage_penalty:
-        options["coverage"] = CoveragePenalty(settings.coverage_penalty, source_mask)
+        options["coverage"] = CoveragePenalty(values["coverage_penalty"], source_mask)
     if settings.num_beam_groups == 1:
         return BeamSearch(settings.num_beams, **options)
     return DiverseBeamSearch(
-        settings.num_beams, settings.num_beam_groups, settings.diversity_penalty, **options
+        settings.num_beams, settings.num_beam_groups, values["diversity_penalty"], **options
     )
 
 
-def build_filters(settings: GenerationSettings, request: Request | None = None) -> list[Filter]:
+def build_filters(
+    settings: GenerationSettings, values: Values | None = None, fixed_shapes: bool = False
+) -> list[Filter]:
     """The filters of a sampler, temperature first."""
-    temperature = (request or {}).get("temperature", settings.temperature)
+    values = {**numbers_of(settings), **(values or {})}
     filters: list[Filter] = []
-    if tf.is_tensor(temperature) or temperature != 1:
-        filters.append(Temperature(temperature))
+    if tf.is_tensor(values["temperature"]) or values["temperature"] != 1:
+        filters.append(Temperature(values["temperature"]))
     if settings.top_k:
-        filters.append(TopK(settings.top_k))
+        filters.append(TopK(values["top_k"], settings.top_k if fixed_shapes else None))
     if settings.top_p < 1:
-        filters.append(TopP(settings.top_p))
+        filters.append(TopP(values["top_p"]))
     if settings.min_p:
-        filters.append(MinP(settings.min_p))
+        filters.append(MinP(values["min_p"]))
     return filters
 
 
@@ -99,28 +98,36 @@ def build_rules(
     settings: GenerationSettings,
     *,
     end_id: int,
-    never: Sequence[int],
+    suppressed: Any,
     max_length: Any,
     min_length: Any = 0,
-    biases: Mapping[int, float] | None = None,
-    allowed: np.ndarray | None = None,
+    token_biases: Any = None,
+    allowed: Any = None,
+    values: Values | None = None,
 ) -> list[Rule]:
     """The rules of the settings, their words already ids.
+
+    What changes a log probability comes first, what makes a token impossible after it: so no
+    bias and no penalty lifts what is forbidden.
 
     Args:
         settings: The settings.
         end_id: int. The end token.
-        never: Ids that are suppressed.
-        biases: Token id -> what is added to its log probability.
-        allowed: `(targets, length)`, int32: the allowed targets with end token and padding.
-        min_length: int, or int32 `(batch,)`, without the end token.
+        suppressed: Ids, or a vector, as of `SuppressTokens`.
+        token_biases: As of `TokenBias`, optional.
+        allowed: As of `AllowedTargets`, optional.
+        min_length: int, or int32, scalar or `(batch,)`, without the end token.
         max_length: Likewise.
+        values: Of `build_strategy`, optional.
     """
-    rules: list[Rule] = [SuppressTokens(never)]
-    if biases:
-        rules.append(TokenBias(biases))
+    values = {**numbers_of(settings), **(values or {})}
+    rules: list[Rule] = []
+    if token_biases is not None:
+        rules.append(TokenBias(token_biases))
     if settings.repetition_penalty != 1:
-        rules.append(RepetitionPenalty(settings.repetition_penalty))
+        signed = token_biases is not None
+        rules.append(RepetitionPenalty(values["repetition_penalty"], signed))
+    rules.append(SuppressTokens(suppressed))
     if settings.no_repeat_ngram_size:
         rules.append(NoRepeatNGram(settings.no_repeat_ngram_size))
     if allowed is not None:

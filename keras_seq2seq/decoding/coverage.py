@@ -17,7 +17,7 @@ class CoveragePenalty:
     At most 0; it ranks ended hypotheses and does not steer the search among live ones.
 
     Args:
-        beta: float, above 0.
+        beta: float above 0, or float32 scalar tensor.
         source_mask: `(batch, source_length)`, bool, `True` where there is source.
 
     Raises:
@@ -27,8 +27,8 @@ class CoveragePenalty:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144), equation 14.
     """
 
-    def __init__(self, beta: float, source_mask: Any):
-        if not 0 < beta < math.inf:
+    def __init__(self, beta: float | tf.Tensor, source_mask: Any):
+        if not tf.is_tensor(beta) and not 0 < beta < math.inf:
             raise ValueError(f"`beta` must be finite and above 0. Received: beta={beta}.")
         self.beta = beta
         self.source_mask = source_mask

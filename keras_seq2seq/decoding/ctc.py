@@ -33,7 +33,7 @@ class JointCTC:
     which is no distribution: do not normalize it.
 
     Args:
-        weight: float in [0, 1], the share of CTC.
+        weight: float in [0, 1], or float64 scalar tensor: the share of CTC.
         end_id: int. The end token.
         start_id: int. The first input.
         longest: int. Positions of the memory at most.
@@ -46,9 +46,15 @@ class JointCTC:
     """
 
     def __init__(
-        self, weight: float, end_id: int, start_id: int, longest: int, blank_id: int = 0
+        self,
+        weight: float | tf.Tensor,
+        end_id: int,
+        start_id: int,
+        longest: int,
+        blank_id: int = 0,
     ):
-        self.weight = weight
+        # The difference before it is rounded, for a tensor as for a number.
+        self._shares = [tf.cast(share, tf.float32) for share in (1 - weight, weight)]
         self.end_id = end_id
         self.start_id = start_id
         self.blank_id = blank_id
@@ -90,7 +96,7 @@ class JointCTC:
             logits, changed = step(token, others)
             attention = tf.nn.log_softmax(tf.cast(logits, tf.float32))
             ctc, forward = self._step(token, own)
-            scores = (1 - self.weight) * attention + self.weight * ctc
+            scores = self._shares[0] * attention + self._shares[1] * ctc
             return scores, {**changed, **forward}
 
         return joint

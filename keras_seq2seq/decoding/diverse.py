@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from keras_seq2seq.decoding.beam import BeamSearch
 from keras_seq2seq.decoding.coverage import CoveragePenalty
+from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthRule
-from keras_seq2seq.decoding.loop import Carry, Hypotheses
+from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.tracks import Tracks, gather
 
 
@@ -26,12 +27,13 @@ class DiverseBeamSearch:
     Args:
         num_beams: int. Beams of all groups together.
         num_groups: int, divides `num_beams`.
-        diversity_penalty: float, at least 0; the paper uses 0.2 to 0.8.
+        diversity_penalty: float at least 0, or float32 scalar tensor; the paper uses 0.2 to
+            0.8.
         end_id: int. The end token.
         num_hypotheses: int. How many to return, at most `num_beams`. Defaults to
             `num_beams`.
         length_rule: Such as `LengthPenalty`. Defaults to ranking by probability.
-        patience: float; as of `BeamSearch`, for each group. Defaults to 1.
+        patience: As of `BeamSearch`, for each group. Defaults to 1.
         coverage: `CoveragePenalty`, optional.
 
     Raises:
@@ -48,11 +50,11 @@ class DiverseBeamSearch:
         self,
         num_beams: int,
         num_groups: int,
-        diversity_penalty: float,
+        diversity_penalty: float | tf.Tensor,
         end_id: int,
         num_hypotheses: int | None = None,
         length_rule: LengthRule | None = None,
-        patience: float = 1.0,
+        patience: float | tf.Tensor = 1.0,
         coverage: CoveragePenalty | None = None,
     ):
         if num_groups < 1 or num_beams % num_groups:
@@ -60,7 +62,7 @@ class DiverseBeamSearch:
                 "`num_groups` must divide `num_beams`. Received: "
                 f"num_groups={num_groups}, num_beams={num_beams}."
             )
-        if not 0 <= diversity_penalty < math.inf:
+        if not tf.is_tensor(diversity_penalty) and not 0 <= diversity_penalty < math.inf:
             raise ValueError(
                 "`diversity_penalty` must be at least 0. Received: "
                 f"diversity_penalty={diversity_penalty}."

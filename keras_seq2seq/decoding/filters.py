@@ -28,17 +28,27 @@ class Temperature:
         self.temperature = temperature
 
     def __call__(self, log_probs):
-        return tf.maximum(log_probs / self.temperature, IMPOSSIBLE)
+        # What TensorFlow makes of a division by a constant, so that a tensor gives the same.
+        return tf.maximum(log_probs * tf.math.reciprocal(self.temperature), IMPOSSIBLE)
 
 
 class TopK:
-    """The `k` most probable tokens (more where several are equal to the last)."""
+    """The `k` most probable tokens (more where several are equal to the last).
 
-    def __init__(self, k: int):
+    Args:
+        k: int, or int32 scalar tensor; at least 1.
+        most: int, optional: `k` at most, for XLA, which must know how many are looked for.
+    """
+
+    def __init__(self, k: int | tf.Tensor, most: int | None = None):
         self.k = k
+        self.most = most
 
     def __call__(self, log_probs):
-        last = tf.math.top_k(log_probs, min(self.k, log_probs.shape[-1])).values[..., -1:]
+        size = log_probs.shape[-1]
+        k = tf.minimum(self.k, size) if tf.is_tensor(self.k) else min(self.k, size)
+        found = tf.math.top_k(log_probs, k if self.most is None else min(self.most, size))
+        last = tf.gather(found.values, [k - 1], axis=-1)
         return tf.where(log_probs < last, IMPOSSIBLE, log_probs)
 
 
@@ -49,7 +59,7 @@ class TopP:
         [Holtzman et al., 2019](https://arxiv.org/abs/1904.09751), section 3.1.
     """
 
-    def __init__(self, p: float):
+    def __init__(self, p: float | tf.Tensor):
         self.p = p
 
     def __call__(self, log_probs):
@@ -69,7 +79,7 @@ class MinP:
         [Nguyen et al., 2024](https://arxiv.org/abs/2407.01082), section 3.
     """
 
-    def __init__(self, min_p: float):
+    def __init__(self, min_p: float | tf.Tensor):
         self.min_p = min_p
 
     def __call__(self, log_probs):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from keras_seq2seq.decoding.filters import Filter
-from keras_seq2seq.decoding.loop import Carry, Hypotheses
+from keras_seq2seq.decoding.hypotheses import Hypotheses
+from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.decoding.tracks import Tracks, extend, gather
 from keras_seq2seq.special_tokens import PAD_ID

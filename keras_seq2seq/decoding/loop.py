@@ -1,12 +1,14 @@
 """The one decoding loop, written against the step function alone."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from keras_seq2seq.decoding.rules import Rule, apply_rules
+from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
+from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules
 from keras_seq2seq.decoding.tracks import Observed, Tracks
 from keras_seq2seq.special_tokens import PAD_ID
 
@@ -14,11 +16,12 @@ State = dict[str, tf.Tensor]
 Carry = dict[str, Any]
 # `step(token (rows,) int32, state) -> (logits (rows, V), entries of the state that changed)`
 Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
+# As `Loop` says.
+Variables = tuple[Any, ...]
 
 # The entry of a state that asks for attention: where the state has it, the step returns the
 # weights over the source `(rows, source_length)` under this name.
 ALIGNMENT = "alignment"
-
 
 # The entry that a search adds to a state that holds what was at each position: `(families,
 # size, length)` int32, of each hypothesis of a family which one of each step so far it goes on
@@ -31,43 +34,6 @@ LINEAGE = "lineage"
 # More hypotheses than this have rows of their own, reordered at every step: each reads the
 # entries of all, which costs more than the copy.
 MOST_SIDE_BY_SIDE = 16
-
-
-class Hypotheses(NamedTuple):
-    """Generated sequences of a batch, the best first.
-
-    Attributes:
-        token_ids: `(batch, hypotheses, max_length)`, int32: the tokens, then the end token
-            (absent where the greatest length cut the hypothesis), then padding (0).
-        lengths: `(batch, hypotheses)`, int32: tokens before the end token.
-        log_probs: `(batch, hypotheses)`, float32: `log P(y | x)`, the end token included;
-            below -5e8 where fewer hypotheses exist than were asked for.
-        scores: `(batch, hypotheses)`, float32: what the hypotheses are ordered by.
-        token_log_probs: `(batch, hypotheses, max_length)`, float32: log probability of every
-            token, 0 where padded; their sum is `log_probs`.
-        alignments: `(batch, hypotheses, max_length, source_length)`, float32: attention over
-            the source when each token was chosen, 0 where padded; `None` where the state did
-            not ask for it.
-    """
-
-    token_ids: Any
-    lengths: Any
-    log_probs: Any
-    scores: Any
-    token_log_probs: Any
-    alignments: Any = None
-
-
-class Snapshot(NamedTuple):
-    """A search between two steps.
-
-    Attributes:
-        live: The unfinished hypotheses.
-        ended: The finished ones so far, the best first; at the end of the loop the result.
-    """
-
-    live: Hypotheses
-    ended: Hypotheses
 
 
 class Strategy(Protocol):
@@ -127,6 +93,23 @@ class Strategy(Protocol):
         ...
 
 
+class Loop(NamedTuple):
+    """A search as condition and body over variables.
+
+    Attributes:
+        goes_on: Variables -> bool scalar.
+        body: Variables -> variables, one step further.
+        variables: Before the first step: time, last token, changing state, carry, and what
+            is not a number so far.
+        specs: Shapes and dtypes of the variables at every step.
+    """
+
+    goes_on: Callable[..., tf.Tensor]
+    body: Callable[..., Variables]
+    variables: Variables
+    specs: tuple
+
+
 @dataclass(frozen=True)
 class Search:
     """The generation of one batch, token by token, until every row is done or `max_length`.
@@ -155,6 +138,9 @@ class Search:
         fixed_shapes: bool. Whether the entries of `positions` keep the length that `state`
             gives them. Defaults to `False`: they begin with length 0 and `step` makes them
             longer.
+        finds_nan: bool. Whether a source of which a probability is not a number has NaN as
+            log probability of its hypotheses. Defaults to `True`; without it, such a source
+            has NaN or no hypothesis.
     """
 
     step: Step
@@ -170,6 +156,7 @@ class Search:
     shared: Sequence[str] = ()
     positions: Mapping[str, int] = field(default_factory=dict)
     fixed_shapes: bool = False
+    finds_nan: bool = True
 
     def decode(self) -> Hypotheses:
         """Runs to the end, in the graph; call it inside a `tf.function`.
@@ -180,31 +167,43 @@ class Search:
         Raises:
             ValueError: If `step` returns an entry that the state lacks.
         """
-        go_on, body, variables, specs = self._loop()
-        shapes = tf.nest.map_structure(lambda spec: spec.shape, specs)
-        variables = tf.while_loop(go_on, body, variables, shape_invariants=shapes)
-        return self.strategy.finish(variables[-1])
+        loop = self.loop()
+        shapes = tf.nest.map_structure(lambda spec: spec.shape, loop.specs)
+        variables = tf.while_loop(
+            loop.goes_on, loop.body, loop.variables, shape_invariants=shapes
+        )
+        return self.snapshot(variables).ended
 
     def stream(self) -> Iterator[Snapshot]:
-        """The same loop, run by Python: yields after every step.
+        """The same loop, run by Python in a graph of this search alone.
 
         Yields:
-            `Snapshot`: the live hypotheses and those that ended; in the last one, the ended
-            ones are the result.
+            `Snapshot` after every step: the live hypotheses and those that ended; in the last
+            one, the ended ones are the result.
 
         Raises:
             ValueError: As `decode`.
         """
-        go_on, body, variables, specs = self._loop()
-        body = tf.function(body, input_signature=specs, autograph=False)
-        while go_on(*variables):
+        loop = self.loop()
+        body = tf.function(loop.body, input_signature=loop.specs, autograph=False)
+        variables = loop.variables
+        while loop.goes_on(*variables):
             variables = body(*variables)
-            carry = variables[-1]
-            yield Snapshot(self.strategy.live(carry), self.strategy.finish(carry))
+            yield self.snapshot(variables)
 
-    def _loop(self) -> tuple[Callable, Callable, tuple, tuple]:
-        """Condition, body, first variables `(time, token, changing state, carry)` and their
-        shapes and dtypes at every step."""
+    def snapshot(self, variables: Variables) -> Snapshot:
+        """What the loop has found so far."""
+        *_, carry, not_a_number = variables
+        ended = self.strategy.finish(carry)
+        for bad in not_a_number.values():
+            log_probs, scores = (
+                tf.where(bad[:, None], math.nan, one) for one in (ended.log_probs, ended.scores)
+            )
+            ended = ended._replace(log_probs=log_probs, scores=scores)
+        return Snapshot(self.strategy.live(carry), ended)
+
+    def loop(self) -> Loop:
+        """The parts of the loop."""
         step, strategy, max_length = self.step, self.strategy, self.max_length
         reference = next(iter(self.state.values()))
         batch_size = reference.shape[0] or tf.shape(reference)[0]
@@ -222,16 +221,21 @@ class Search:
         changing = [*changing, *({LINEAGE} & set(state))]
         constant = {name: tensor for name, tensor in state.items() if name not in changing}
 
-        def go_on(time, token, state, carry):
+        def goes_on(time, token, state, carry, not_a_number):
             return (time < max_length) & ~tf.reduce_all(strategy.is_done(carry))
 
-        def body(time, token, state, carry):
+        def body(time, token, state, carry, not_a_number):
             state = self._with_this_step(state, time)
             logits, changed = step(token, {**constant, **state})
             log_probs = tf.cast(logits, tf.float32)
             if self.from_logits:
                 log_probs = self._log_softmax(log_probs)
             log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
+            if not_a_number:
+                # One column tells: a softmax with a single NaN is NaN throughout.
+                is_nan = tf.reduce_any(tf.math.is_nan(log_probs[:, :, 0]), 1)
+                is_nan &= ~strategy.is_done(carry)
+                not_a_number = {"rows": not_a_number["rows"] | is_nan}
             if self.rules:
                 token_ids = strategy.live(carry).token_ids
                 log_probs = apply_rules(self.rules, time, token_ids, log_probs)
@@ -247,13 +251,18 @@ class Search:
             state = {name: changed.get(name, tensor) for name, tensor in state.items()}
             if parents is not None:
                 state = self._descended(state, parents)
-            new = time + 1, tf.reshape(tokens, [rows]), state, new_carry
+            new = time + 1, tf.reshape(tokens, [rows]), state, new_carry, not_a_number
             return tf.nest.map_structure(
                 lambda tensor, spec: tf.ensure_shape(tensor, spec.shape), new, specs
             )
 
         first_state = {name: state[name] for name in changing}
-        variables = tf.constant(0), token, first_state, strategy.start(tracks)
+        # A hypothesis that goes on from itself adds NaN up, unless a rule covers it.
+        covers = strategy.competes or not all(isinstance(one, BiasRule) for one in self.rules)
+        not_a_number = {}
+        if self.finds_nan and covers:
+            not_a_number["rows"] = tf.fill([batch_size], False)
+        variables = tf.constant(0), token, first_state, strategy.start(tracks), not_a_number
         specs = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), variables
         )
@@ -262,7 +271,7 @@ class Search:
                 shape = first_state[name].shape.as_list()
                 shape[axis] = None
                 specs[2][name] = tf.TensorSpec(shape, first_state[name].dtype)
-        return go_on, body, variables, specs
+        return Loop(goes_on, body, variables, specs)
 
     @property
     def _family(self) -> int:

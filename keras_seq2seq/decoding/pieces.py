@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_seq2seq.decoding.loop import Hypotheses
+from keras_seq2seq.decoding.hypotheses import Hypotheses
 
 # Rows of a piece at least: fewer do not pay for a search of their own.
 LEAST_ROWS = 8

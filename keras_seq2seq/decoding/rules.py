@@ -6,7 +6,7 @@ the rule holds: rules are built where the batch is known.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,37 +65,57 @@ def apply_rules(
 
 
 class SuppressTokens(BiasRule):
-    """Makes the given token ids impossible."""
+    """Makes the given token ids impossible.
 
-    def __init__(self, token_ids: Sequence[int]):
-        self.token_ids = tuple(token_ids)
+    Args:
+        token_ids: Ids; or float32 `(vocabulary_size,)` as of `suppression`.
+    """
+
+    def __init__(self, token_ids: Sequence[int] | np.ndarray | tf.Tensor):
+        self.token_ids = token_ids
 
     def bias(self, time, vocabulary_size):
-        mask = [IMPOSSIBLE if i in self.token_ids else 0.0 for i in range(vocabulary_size)]
-        return tf.constant(mask, tf.float32)
+        if isinstance(self.token_ids, np.ndarray) or tf.is_tensor(self.token_ids):
+            return tf.convert_to_tensor(self.token_ids)
+        return tf.constant(suppression(self.token_ids, vocabulary_size))
 
 
 class TokenBias(BiasRule):
     """Adds to the log probabilities of given tokens; the changed values count in the score.
 
     Args:
-        biases: Token id -> float: above 0 favours the token.
+        biases: Token id -> float: above 0 favours the token; or float32 `(vocabulary_size,)`
+            as of `token_biases`.
     """
 
-    def __init__(self, biases: Mapping[int, float]):
-        self.biases = dict(biases)
+    def __init__(self, biases: Mapping[int, float] | np.ndarray | tf.Tensor):
+        self.biases = biases
 
     def bias(self, time, vocabulary_size):
-        bias = np.zeros(vocabulary_size, np.float32)
-        bias[list(self.biases)] = list(self.biases.values())
-        return tf.constant(bias)
+        if isinstance(self.biases, Mapping):
+            return tf.constant(token_biases(self.biases, vocabulary_size))
+        return tf.convert_to_tensor(self.biases)
+
+
+def suppression(token_ids: Iterable[int], vocabulary_size: int) -> np.ndarray:
+    """`(vocabulary_size,)`, float32: `IMPOSSIBLE` for the given ids, 0 for the others."""
+    # An id that the vocabulary lacks is no token to suppress.
+    within = [one for one in token_ids if 0 <= one < vocabulary_size]
+    return token_biases(dict.fromkeys(within, IMPOSSIBLE), vocabulary_size)
+
+
+def token_biases(biases: Mapping[int, float], vocabulary_size: int) -> np.ndarray:
+    """`(vocabulary_size,)`, float32: what is added to each log probability."""
+    vector = np.zeros(vocabulary_size, np.float32)
+    vector[list(biases)] = list(biases.values())
+    return vector
 
 
 class MinLength(BiasRule):
     """Makes the end token impossible before `min_length` other tokens.
 
     Args:
-        min_length: int, or int32 `(batch,)`.
+        min_length: int, or int32, scalar or `(batch,)`.
         end_id: int. The end token.
     """
 
@@ -113,7 +133,7 @@ class MaxLength(BiasRule):
     So every hypothesis ends, and its score holds the probability of ending.
 
     Args:
-        max_length: int, or int32 `(batch,)`.
+        max_length: int, or int32, scalar or `(batch,)`.
         end_id: int. The end token.
     """
 
@@ -130,17 +150,25 @@ class RepetitionPenalty:
     """Multiplies the log probability of every token that occurred already by `penalty`.
 
     The rule of [Keskar et al., 2019](https://arxiv.org/abs/1909.05858), section 4.1, divides
-    positive scores and multiplies negative ones; log probabilities are never positive. The
-    changed values count in the score.
+    positive scores and multiplies negative ones; a log probability is positive after a bias
+    alone. The changed values count in the score.
+
+    Args:
+        penalty: float, or float32 scalar tensor; above 0.
+        signed: bool. Whether a value may be positive. Defaults to `False`.
     """
 
-    def __init__(self, penalty: float):
+    def __init__(self, penalty: float | tf.Tensor, signed: bool = False):
         self.penalty = penalty
+        self.signed = signed
 
     def __call__(self, time, token_ids, log_probs):
         past = tf.broadcast_to(tf.range(tf.shape(token_ids)[-1]) < time, tf.shape(token_ids))
         occurred = _mark(token_ids, past, log_probs)
-        return tf.where(occurred, log_probs * self.penalty, log_probs)
+        penalized = log_probs * self.penalty
+        if self.signed:
+            penalized = tf.where(log_probs > 0, log_probs / self.penalty, penalized)
+        return tf.where(occurred, penalized, log_probs)
 
 
 class NoRepeatNGram:
@@ -173,15 +201,16 @@ class AllowedTargets:
     A step compares `batch * num_beams * targets * length` ids.
 
     Args:
-        targets: `(targets, length)`, int32: tokens, the end token, and padding.
+        targets: `(targets, length)`, int32, array or tensor: tokens, the end token, and
+            padding.
     """
 
-    def __init__(self, targets: np.ndarray):
-        self.targets = np.asarray(targets, np.int32)
+    def __init__(self, targets: np.ndarray | tf.Tensor):
+        self.targets = targets
 
     def __call__(self, time, token_ids, log_probs):
-        targets = tf.constant(self.targets)
-        length = self.targets.shape[1]
+        targets = tf.convert_to_tensor(self.targets, tf.int32)
+        length = targets.shape[1] or tf.shape(targets)[1]
         past = token_ids[..., :length]
         size = past.shape[-1] or tf.shape(past)[-1]
         agree = past[..., None, :] == targets[:, :size]

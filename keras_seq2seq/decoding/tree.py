@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_seq2seq.decoding.loop import Hypotheses, Snapshot
+from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 
 
@@ -76,7 +76,7 @@ class SearchTree:
         for row, length, log_prob, parts in zip(
             ids, lengths, log_probs, token_log_probs, strict=True
         ):
-            if log_prob <= IMPOSSIBLE / 2:
+            if not log_prob > IMPOSSIBLE / 2:  # NaN neither.
                 found.append(None)
                 continue
             ended = length < len(row) and row[length] == self.end_id

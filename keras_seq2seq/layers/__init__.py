@@ -18,6 +18,7 @@ from keras_seq2seq.layers.fused_lstm import FusedLSTM
 from keras_seq2seq.layers.key_value_cache import KeyValueCache, lineage_mask
 from keras_seq2seq.layers.layer_normalization import LayerNormalization
 from keras_seq2seq.layers.log_mel import LogMelSpectrogram
+from keras_seq2seq.layers.output_bias import OutputBias
 from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
     LearnedPositions,
@@ -49,6 +50,7 @@ __all__ = [
     "MaskedConvolution",
     "MemoryAttention",
     "MonotonicAttention",
+    "OutputBias",
     "PictureConvolutions",
     "RelativePositions",
     "RotaryPositions",

@@ -15,6 +15,12 @@ class SinusoidalPositions(keras.layers.Layer):
     `PE(p)[D / 2 + i] = cos(p / 10000^(2i / D))`. The paper interleaves sines and cosines; in
     two halves they are the same up to the order of the dimensions, which is learned.
 
+    Args:
+        interleaved: bool. Sines and cosines alternate, as in the paper. Defaults to `False`.
+        inclusive: bool. Exponents `i / (D / 2 - 1)`, so that the last wave is the longest
+            that the formula allows, as in tensor2tensor. Defaults to `False`.
+        first: int. Number of the first position. Defaults to 0.
+
     Call arguments:
         vectors: `(batch, length, dim)`, `dim` even.
         positions: `(batch, length)`, int, optional. Defaults to 0, 1, 2, ...
@@ -29,6 +35,14 @@ class SinusoidalPositions(keras.layers.Layer):
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.5.
     """
 
+    def __init__(
+        self, interleaved: bool = False, inclusive: bool = False, first: int = 0, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.interleaved = interleaved
+        self.inclusive = inclusive
+        self.first = first
+
     def build(self, vectors_shape, positions_shape=None):
         if vectors_shape[-1] % 2:
             raise ValueError(
@@ -42,13 +56,29 @@ class SinusoidalPositions(keras.layers.Layer):
             positions = keras.ops.arange(keras.ops.shape(vectors)[1])[None]
         # Float32: in half precision positions above 2048 would fall together.
         positions = keras.ops.cast(positions, "float32")[..., None]
-        exponents = keras.ops.arange(0, dim, 2, dtype="float32") / dim
+        if self.first:
+            positions = positions + float(self.first)
+        last = max(dim - 2, 1) if self.inclusive else dim
+        exponents = keras.ops.arange(0, dim, 2, dtype="float32") / last
         angles = positions * keras.ops.exp(-math.log(10000.0) * exponents)
-        encoding = keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], -1)
+        waves = [keras.ops.sin(angles), keras.ops.cos(angles)]
+        if self.interleaved:
+            stacked = keras.ops.stack(waves, axis=-1)
+            encoding = keras.ops.reshape(stacked, (*keras.ops.shape(angles)[:-1], dim))
+        else:
+            encoding = keras.ops.concatenate(waves, -1)
         return vectors + keras.ops.cast(encoding, vectors.dtype)
 
     def compute_output_shape(self, vectors_shape, positions_shape=None):
         return vectors_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "interleaved": self.interleaved,
+            "inclusive": self.inclusive,
+            "first": self.first,
+        }
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")

@@ -1,6 +1,7 @@
 """Embeddings, encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
 
 # Known to Keras from here on: `keras.saving.load_model` of a compiled model needs them.
+import keras_seq2seq.data.signal_preprocessors
 import keras_seq2seq.losses
 import keras_seq2seq.optimizers
 import keras_seq2seq.schedules  # noqa: F401
@@ -26,8 +27,8 @@ from keras_seq2seq.models.frame_embeddings import (
     PictureEmbedding,
     WaveformEmbedding,
 )
-from keras_seq2seq.models.id_generation import backend_generates
 from keras_seq2seq.models.mean_encoder import MeanEncoder
+from keras_seq2seq.models.model_settings import backend_generates
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, Encoder, EncoderOutput
 from keras_seq2seq.models.pointer_generator import PointerGenerator
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
@@ -35,6 +36,7 @@ from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
 from keras_seq2seq.models.transformer_decoder import TransformerDecoder
 from keras_seq2seq.models.transformer_encoder import TransformerEncoder
+from keras_seq2seq.models.transformer_style import TransformerStyle
 
 __all__ = [
     "ARCHITECTURES",
@@ -61,6 +63,7 @@ __all__ = [
     "TokenEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
+    "TransformerStyle",
     "WaveformEmbedding",
     "ZeroBridge",
     "load_model",

@@ -15,6 +15,8 @@ from keras_seq2seq.models.parts import EncoderOutput, Part, Tensor
 class Bridge(Part):
     """Base: `build` receives the decoder's sizes, `__call__` gives its initial states."""
 
+    role = "bridge"
+
     def get_config(self) -> dict[str, Any]:
         return {}
 

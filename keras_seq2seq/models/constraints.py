@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.text import check_texts, why_no_text
+from keras_seq2seq.decoding import Values
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
@@ -61,11 +63,13 @@ def allowed_ids(settings: GenerationSettings, tokenizer: Any, max_length: int) -
     Raises:
         InputError: If one has an unknown token or more tokens than are generated.
     """
+    targets = settings.allowed or ()
+    check_texts("Allowed target", targets)
     # Also where a graph is being built: these are constants of it.
     with tf.init_scope():
-        ids = tokenizer.tokenize(list(settings.allowed)).to_list()
+        ids = tokenizer.tokenize(list(targets)).to_list()
     rows = np.zeros((len(ids), max(map(len, ids)) + 1), np.int32)
-    for index, (tokens, text) in enumerate(zip(ids, settings.allowed, strict=True)):
+    for index, (tokens, text) in enumerate(zip(ids, targets, strict=True)):
         _check_known(tokens, text, "allowed target", tokenizer)
         if len(tokens) >= max_length:
             raise InputError(
@@ -76,13 +80,13 @@ def allowed_ids(settings: GenerationSettings, tokenizer: Any, max_length: int) -
     return rows
 
 
-def check_prefixes(
+def prefix_problems(
     prefixes: Sequence[str],
-    greatest: np.ndarray,
+    greatest: Sequence[int] | np.ndarray,
     tokenizer: Any,
     allowed: np.ndarray | None,
-) -> None:
-    """Raises `InputError` for a prefix with an unknown token, without room, or of no target.
+) -> dict[int, str]:
+    """Of each prefix with an unknown token, without room, or of no target, by its index: why.
 
     Args:
         prefixes: One string a source; empty for none.
@@ -90,20 +94,36 @@ def check_prefixes(
         tokenizer: The target tokenizer.
         allowed: As of `allowed_ids`, or `None`.
     """
-    for prefix, most, tokens in zip(
-        prefixes, greatest, tokenizer.tokenize(list(prefixes)).to_list(), strict=True
-    ):
-        _check_known(tokens, prefix, "prefix", tokenizer)
-        if len(tokens) > most:
-            raise InputError(
-                f"The prefix {prefix[:40]!r} has {len(tokens)} tokens; this generates at most "
-                f"{most}."
-            )
-        if allowed is not None:
-            # The column of an end token never equals a token: a whole target is a prefix too.
-            head = allowed[:, : len(tokens)]
-            if head.shape[1] < len(tokens) or not (head == tokens).all(1).any():
-                raise InputError(f"The prefix {prefix[:40]!r} begins no allowed target.")
+    problems = {
+        i: f"has a prefix that {why}"
+        for i, one in enumerate(prefixes)
+        if (why := why_no_text(one))
+    }
+    readable = [i for i in range(len(prefixes)) if i not in problems]
+    texts = [str(prefixes[i]) for i in readable]
+    rows = tokenizer.tokenize(texts).to_list() if any(texts) else []
+    for index, tokens in zip(readable, rows, strict=False):
+        try:
+            _check_prefix(prefixes[index], tokens, greatest[index], tokenizer, allowed)
+        except InputError as error:
+            problems[index] = f"has a prefix that does not fit. {error}"
+    return problems
+
+
+def _check_prefix(
+    prefix: str, tokens: Sequence[int], most: int, tokenizer: Any, allowed: np.ndarray | None
+) -> None:
+    _check_known(tokens, prefix, "prefix", tokenizer)
+    if len(tokens) > most:
+        raise InputError(
+            f"The prefix {prefix[:40]!r} has {len(tokens)} tokens; this generates at most "
+            f"{most}."
+        )
+    if allowed is not None:
+        # The column of an end token never equals a token: a whole target is a prefix too.
+        head = allowed[:, : len(tokens)]
+        if head.shape[1] < len(tokens) or not (head == tokens).all(1).any():
+            raise InputError(f"The prefix {prefix[:40]!r} begins no allowed target.")
 
 
 def _check_known(tokens: Sequence[int], text: str, what: str, tokenizer: Any) -> None:
@@ -117,32 +137,25 @@ def _check_known(tokens: Sequence[int], text: str, what: str, tokenizer: Any) ->
 
 
 def length_range(
-    settings: GenerationSettings,
-    max_length: int,
-    source_lengths: Any,
-    request_max_length: tf.Tensor | None = None,
+    settings: GenerationSettings, values: Values, source_lengths: Any
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Target tokens at least and at most of each source, without the end token.
 
     Args:
         settings: The settings.
-        max_length: int. Tokens at most, the end token included.
+        values: Numbers or tensors by name; `max_length` may be `(batch,)`.
         source_lengths: `(batch,)`, int32, without the end token.
-        request_max_length: int32, scalar or `(batch,)`, optional: another limit, without the
-            end token.
 
     Returns:
         Two tensors `(batch,)`, int32. They can contradict each other.
     """
     lengths = tf.cast(source_lengths, tf.float32)
-    least = tf.fill(tf.shape(source_lengths), settings.min_length)
-    most = tf.fill(tf.shape(source_lengths), max_length - 1)
+    least = tf.broadcast_to(values["min_length"], tf.shape(source_lengths))
+    most = tf.broadcast_to(values["max_length"], tf.shape(source_lengths))
     if settings.min_length_ratio:
-        share = tf.math.ceil(settings.min_length_ratio * lengths - ROUNDING)
+        share = tf.math.ceil(values["min_length_ratio"] * lengths - ROUNDING)
         least = tf.maximum(least, tf.cast(share, tf.int32))
     if settings.max_length_ratio is not None:
-        share = tf.math.floor(settings.max_length_ratio * lengths + ROUNDING)
+        share = tf.math.floor(values["max_length_ratio"] * lengths + ROUNDING)
         most = tf.minimum(most, tf.maximum(tf.cast(share, tf.int32), 1))
-    if request_max_length is not None:
-        most = tf.minimum(most, request_max_length)
     return least, most

@@ -8,6 +8,7 @@ import keras
 
 from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution, SentencePooling
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Part, Tensor, check_sizes
+from keras_seq2seq.special_tokens import END_ID, PAD_ID
 
 
 class SourceEmbedding(Part):
@@ -20,6 +21,7 @@ class SourceEmbedding(Part):
             inputs, whatever their values.
     """
 
+    role = "embedding"
     embedding_dim: int
     vocabulary_size: int | None = None
     compiles: bool = True
@@ -58,6 +60,8 @@ class TokenEmbedding(SourceEmbedding):
     Args:
         vocabulary_size: int. Number of tokens, special ones included.
         embedding_dim: int. Size of a vector.
+        reads_end: bool. Whether the end token of a source is read; else it is masked as
+            padding is. Defaults to `True`.
 
     Input: `encoder_token_ids` `(batch, source_length)`, int32.
 
@@ -68,10 +72,11 @@ class TokenEmbedding(SourceEmbedding):
         [Press & Wolf, 2017](https://arxiv.org/abs/1608.05859).
     """
 
-    def __init__(self, vocabulary_size: int, embedding_dim: int):
+    def __init__(self, vocabulary_size: int, embedding_dim: int, reads_end: bool = True):
         check_sizes(vocabulary_size=vocabulary_size, embedding_dim=embedding_dim)
         self.vocabulary_size: int = vocabulary_size
         self.embedding_dim = embedding_dim
+        self.reads_end = reads_end
         self._layer: Any = None
 
     def build(self, name: str) -> None:
@@ -94,7 +99,10 @@ class TokenEmbedding(SourceEmbedding):
 
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         token_ids = inputs[ENCODER_TOKEN_IDS]
-        return self.embed(token_ids), keras.ops.not_equal(token_ids, 0)
+        mask = keras.ops.not_equal(token_ids, PAD_ID)
+        if not self.reads_end:
+            mask = keras.ops.logical_and(mask, keras.ops.not_equal(token_ids, END_ID))
+        return self.embed(token_ids), mask
 
     def token_ids(self, inputs: dict[str, Tensor]) -> Tensor:
         return inputs[ENCODER_TOKEN_IDS]
@@ -112,6 +120,7 @@ class TokenEmbedding(SourceEmbedding):
         return {
             "vocabulary_size": self.vocabulary_size,
             "embedding_dim": self.embedding_dim,
+            "reads_end": self.reads_end,
         }
 
 

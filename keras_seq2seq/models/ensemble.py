@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,8 +57,7 @@ class Ensemble(TextGeneration):
             max_length=min(lengths, default=None),
         )
         self._preprocessor = models[0].preprocessor
-        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
-        self._score_function = lru_cache(maxsize=None)(self._build_score_function)
+        self._begin_caches()
 
     def encoder_spec(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
         """Shapes and dtypes of the encoder inputs."""

@@ -5,30 +5,31 @@ sound.
 """
 
 import dataclasses
-import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.decoding import Hypotheses, SearchTree, Snapshot, num_threads
+from keras_seq2seq.data.preprocessor import raise_problems
+from keras_seq2seq.decoding import (
+    Hypotheses,
+    SearchTree,
+    Snapshot,
+)
+from keras_seq2seq.decoding.values import numbers_of
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.models.constraints import check_prefixes, length_range
+from keras_seq2seq.models.answers import Answer, answers_of, why_none
+from keras_seq2seq.models.constraints import length_range, prefix_problems
+from keras_seq2seq.models.input_check import list_of_sources, list_of_texts
 from keras_seq2seq.models.scoring import TextScoring
+from keras_seq2seq.models.search_graphs import first_of
 from keras_seq2seq.settings import GenerationSettings
-
-# TensorFlow's memory optimizer keeps sums of a large loop in variables of one name, so that
-# calls from several Python threads at once would fail.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class TextGeneration(TextScoring):
     """What a model that can `encode` and `step` gains; mixed into `Seq2Seq`."""
-
-    # A cache around `_build_decode_function`; not a dictionary, which TensorFlow would try to
-    # save with the model.
-    _decode_functions: Any
 
     def stream(
         self,
@@ -61,6 +62,7 @@ class TextGeneration(TextScoring):
             for snapshot in steps:
                 yield self.texts(snapshot.live)[0][0]
             if snapshot is not None:
+                _warn_of_none(snapshot.ended.log_probs.numpy())
                 sources = [source] if settings.replace_unknown else None
                 yield self.texts(snapshot.ended, sources)[0][0]
 
@@ -69,10 +71,19 @@ class TextGeneration(TextScoring):
     def _snapshots(
         self, source: Any, settings: GenerationSettings, prefix: str = ""
     ) -> Iterator[Snapshot]:
-        self._check_sources([source], settings, [prefix] if prefix else None)
-        inputs = self.preprocessor.encoder_inputs([source])
-        prefix_ids = self._target.tokenize([prefix]) if prefix else None
-        return self._search(inputs, settings, prefix_ids).stream()
+        # A prefix that is no string is not to pass for none.
+        prefixes = None if prefix == "" else [prefix]
+        self._check_sources([source], settings, prefixes)
+        arguments = [self.preprocessor.encoder_inputs([source]), self._fed_values(settings)]
+        if prefixes is not None:
+            arguments.append(tf.constant(prefixes))
+        structure = self._structure_of(settings, False)
+        steps = self._steppings(structure, prefixes is not None).run(*arguments)
+        size = self._max_length(settings)
+        return (
+            one._replace(ended=first_of(one.ended, settings.num_hypotheses, size))
+            for one in steps
+        )
 
     def search_tree(
         self,
@@ -98,6 +109,51 @@ class TextGeneration(TextScoring):
         settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
         return SearchTree.of(self._snapshots(source, settings, prefix), self.end_id)
 
+    def source_problems(
+        self,
+        sources: Sequence[Any],
+        settings: GenerationSettings | None = None,
+        prefixes: Sequence[str] | None = None,
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """The lengths of the sources, and of each that cannot be generated from, by its
+        index, why: what follows "the source".
+
+        Args:
+            sources: A list of sources.
+            settings: `GenerationSettings`. Defaults to greedy search.
+            prefixes: One string a source, optional.
+
+        Raises:
+            InputError: If the settings do not fit this model, or the numbers of sources and
+                prefixes differ.
+        """
+        settings = settings or GenerationSettings()
+        max_length = self.check_settings(settings)
+        lengths, problems = self.preprocessor.source_problems(sources)
+        most = np.full(len(sources), max_length - 1)
+        if settings.has_length_ratio and len(sources):
+            values = {**numbers_of(settings), "max_length": max_length - 1}
+            least, most = (
+                tensor.numpy()
+                for tensor in length_range(settings, values, lengths.astype(np.int32))
+            )
+            for index in map(int, np.flatnonzero(least > most)):
+                problems.setdefault(
+                    index,
+                    f"has {lengths[index]} {self.preprocessor.unit}, so its target would need "
+                    f"at least {least[index]} and at most {most[index]} tokens.",
+                )
+        if prefixes is None:
+            return lengths, problems
+        if len(prefixes) != len(sources):
+            raise InputError(
+                "There must be one prefix a source, empty for none. Received: "
+                f"{len(prefixes)} prefixes, {len(sources)} sources."
+            )
+        allowed = self._allowed(settings, max_length)
+        found = prefix_problems(prefixes, most, self._target, allowed)
+        return lengths, dict(sorted({**found, **problems}.items()))
+
     def _check_sources(
         self,
         sources: Sequence[Any],
@@ -106,27 +162,8 @@ class TextGeneration(TextScoring):
     ) -> np.ndarray:
         """The lengths of the sources; `InputError` for what cannot be generated from, before
         any work."""
-        max_length = self.check_settings(settings)
-        lengths = self.preprocessor.check_sources(sources)
-        least, most = (
-            tensor.numpy()
-            for tensor in length_range(settings, max_length, tf.cast(lengths, tf.int32))
-        )
-        if (wrong := np.flatnonzero(least > most)).size:
-            first = wrong[0]
-            raise InputError(
-                f"Source {first + 1} of {len(sources)} has {lengths[first]} "
-                f"{self.preprocessor.unit}, so its "
-                f"target would need at least {least[first]} and at most {most[first]} tokens."
-            )
-        if prefixes is None:
-            return lengths
-        if len(prefixes) != len(sources):
-            raise InputError(
-                "There must be one prefix a source, empty for none. Received: "
-                f"{len(prefixes)} prefixes, {len(sources)} sources."
-            )
-        check_prefixes(prefixes, most, self._target, self._allowed(settings, max_length))
+        lengths, problems = self.source_problems(sources, settings, prefixes)
+        raise_problems(problems, len(sources))
         return lengths
 
     def generate(
@@ -159,11 +196,16 @@ class TextGeneration(TextScoring):
             A string for one source, else a list in the order of the sources.
 
         Raises:
-            InputError: If a source is empty or too long, or a setting is out of range.
+            InputError: If a source is empty, too long or none that the model reads (all of
+                them are named, before any work; `answers` goes on with the others), or a
+                setting is out of range.
+
+        Warns:
+            If a source has no target: the rules leave none, or a probability is NaN.
         """
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
         is_one = self.preprocessor.is_one(sources)
-        lines = [sources] if is_one else list(sources)
+        lines = [sources] if is_one else list_of_sources(sources)
         hypotheses = self.search(
             lines,
             settings,
@@ -191,36 +233,82 @@ class TextGeneration(TextScoring):
 
         Returns:
             `Hypotheses` of NumPy arrays, rows in the order of the sources; the alignments
-            are as wide as the longest source.
+            are as wide as the longest source. Of a source that has no target, because the
+            rules leave none, the log probability is below -5e8; because a probability is not
+            a number, it is NaN. It warns of both.
         """
         settings = dataclasses.replace(settings or GenerationSettings(), **changes)
-        if jit_compile and prefixes is not None:
+        if self.preprocessor.is_one(sources):
             raise InputError(
-                "A search with prefixes cannot be compiled. Received: jit_compile=True and "
-                "prefixes. Leave one of them out."
+                f"`search` takes a list of sources. Received one: {sources!r:.60}. Put it "
+                "into a list."
             )
+        sources = list_of_sources(sources)
         if isinstance(prefixes, str):
             prefixes = [prefixes] * len(sources)
+        elif prefixes is not None:
+            prefixes = list_of_texts("prefixes", prefixes)
+        check_batches(batch_size, jit_compile, prefixes)
         lengths = self._check_sources(sources, settings, prefixes)
         if not len(sources):
             return self._no_hypotheses(settings)
-        function = self._decode_functions(settings, prefixes is not None, jit_compile)
-        order = np.argsort(lengths, kind="stable")
-        batch_size = min(batch_size, self.preprocessor.rows_at_most(lengths))
-        parts = []
-        for begin in range(0, len(order), batch_size):
-            batch = order[begin : begin + batch_size]
-            arguments = [self.preprocessor.encoder_inputs([sources[i] for i in batch])]
-            if prefixes is not None:
-                arguments.append(tf.constant([prefixes[i] for i in batch]))
-            with _ONE_AT_A_TIME:
-                parts.append(function(*arguments))
-        unsort = np.argsort(order, kind="stable")
-        return Hypotheses(
-            *(
-                None if tensors[0] is None else _join_padded(tensors)[unsort]
-                for tensors in zip(*parts, strict=True)
+        found = self._decode(sources, lengths, settings, prefixes, batch_size, jit_compile)
+        _warn_of_none(found.log_probs)
+        return found
+
+    def answers(
+        self,
+        sources: Iterable[Any],
+        settings: GenerationSettings | None = None,
+        *,
+        prefixes: str | Iterable[str] | None = None,
+        window: int = 2048,
+        batch_size: int | None = None,
+        jit_compile: bool = False,
+        **changes: Any,
+    ) -> Iterator[Answer]:
+        """An answer for each source, in order, as they come: one that cannot be answered
+        says why and costs the others nothing.
+
+        The sources are read as the answers are taken, a window at a time, and within it those
+        of similar length are decoded together: memory does not grow with their number.
+
+        Args:
+            sources: Any iterable of sources.
+            settings: `GenerationSettings`. Defaults to greedy search.
+            prefixes: What each target begins with: one string for all, or one a source.
+                Defaults to nothing.
+            window: int. Sources that are read ahead at most; the first windows are smaller.
+                Defaults to 2048.
+            batch_size: int. Sources that are decoded together at most. Defaults to as many as
+                make 1024 hypotheses.
+            jit_compile: bool. As of `generate`.
+            **changes: Fields of `GenerationSettings`.
+
+        Yields:
+            `Answer`: texts, the best first, and their log probabilities; or an error.
+
+        Raises:
+            InputError: If the settings do not fit this model, before the first answer; or
+                if there are fewer prefixes than sources, when they end.
+        """
+        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
+        if self.preprocessor.is_one(sources):
+            raise InputError(
+                f"`answers` takes many sources. Received one: {sources!r:.60}. Put it into a "
+                "list."
             )
+        check_batches(batch_size, jit_compile, prefixes)
+        if window < 1:
+            raise InputError(f"`window` must be at least 1. Received: {window}.")
+        max_length = self.check_settings(settings)
+        if isinstance(prefixes, str):
+            allowed = self._allowed(settings, max_length)
+            every = prefix_problems([prefixes], [max_length - 1], self._target, allowed)
+            if every:
+                raise InputError(f"Every target {every[0]}")
+        return answers_of(
+            self, iter(sources), settings, prefixes, window, batch_size, jit_compile
         )
 
     def _no_hypotheses(self, settings: GenerationSettings) -> Hypotheses:
@@ -260,31 +348,23 @@ class TextGeneration(TextScoring):
         replacements = tf.gather(dense, best, batch_dims=1)
         return self._target.detokenize(hypotheses.token_ids, replacements)
 
-    def _build_decode_function(
-        self, settings: GenerationSettings, with_prefixes: bool, jit_compile: bool
-    ) -> Any:
-        # One trace for every batch size and length.
-        spec = [self.encoder_spec(), tf.TensorSpec([None], tf.string)][: 1 + with_prefixes]
 
-        @tf.function(input_signature=spec, autograph=False)
-        def function(inputs, prefixes=None):
-            if jit_compile:
-                return self.generate_ids_compiled(inputs, settings, num_threads())
-            prefix_ids = self._target.tokenize(prefixes) if with_prefixes else None
-            return self.generate_ids(inputs, settings, prefix_ids=prefix_ids)
-
-        return function
+def check_batches(batch_size: int | None, jit_compile: bool, prefixes: Any) -> None:
+    """Raises `InputError` for a batch of nothing, and for prefixes with XLA."""
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"`batch_size` must be at least 1. Received: {batch_size}.")
+    if jit_compile and prefixes is not None:
+        raise InputError(
+            "A search with prefixes cannot be compiled. Received: jit_compile=True and "
+            "prefixes. Leave one of them out."
+        )
 
 
-def _join_padded(tensors: Sequence[tf.Tensor]) -> np.ndarray:
-    """Concatenates batches whose last axes may differ, padded with zeros."""
-    widest = max(tensor.shape[-1] for tensor in tensors)
-    return np.concatenate(
-        [
-            np.pad(
-                tensor.numpy(),
-                [(0, 0)] * (len(tensor.shape) - 1) + [(0, widest - tensor.shape[-1])],
-            )
-            for tensor in tensors
-        ]
-    )
+def _warn_of_none(log_probs: np.ndarray) -> None:
+    best = log_probs[:, 0]
+    for reason in dict.fromkeys(why for one in best[~(best > -5e8)] if (why := why_none(one))):
+        wrong = [i for i, one in enumerate(best) if why_none(one) == reason]
+        message = f"Source {wrong[0] + 1} of {len(best)} has no target: {reason}."
+        if len(wrong) > 1:
+            message += f" The same of {len(wrong) - 1} more."
+        warnings.warn(message, UserWarning, stacklevel=3)

@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.preprocessor import raise_problems
+from keras_seq2seq.data.text import why_no_text
 from keras_seq2seq.errors import InputError
+
+NAMES_OF_ONE = {"prefixes": "Prefix", "targets": "Target"}
 
 
 def check_encoder_inputs(
@@ -72,3 +76,32 @@ def _numpy_dtype(value: Any) -> np.dtype:
 def _shape(shape: Any) -> str:
     sizes = ["any" if size is None else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def list_of_sources(sources: Any) -> list[Any]:
+    """The sources as a list; `InputError` for what holds none."""
+    if isinstance(sources, (bytes, bytearray)):
+        raise InputError(f"A source is a string. Received: {sources!r:.60}. Decode it first.")
+    return _listed("sources", sources)
+
+
+def list_of_texts(name: str, texts: Any) -> list[str]:
+    """Strings as a list; `InputError` for a single string and for what is no list of them."""
+    if isinstance(texts, (str, bytes, bytearray)):
+        raise InputError(
+            f"`{name}` must be a list of strings. Received one: {texts!r:.60}. Put it into a "
+            "list."
+        )
+    texts = _listed(name, texts)
+    problems = {i: why for i, text in enumerate(texts) if (why := why_no_text(text))}
+    raise_problems(problems, len(texts), NAMES_OF_ONE[name])
+    return texts
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError:
+        raise InputError(
+            f"`{name}` must be a list. Received: {type(values).__name__} {values!r:.60}."
+        ) from None

@@ -9,12 +9,16 @@ batch first. `Decoder.step` returns **only the entries that a step changes**: wh
 out (the memory, its mask) is constant, and no search copies or reorders it.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import keras
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.layers import MemoryAttention
 
 # Names of the inputs and outputs of the functional models.
 ENCODER_TOKEN_IDS = "encoder_token_ids"  # (B, S) int32
@@ -73,8 +77,22 @@ class Part(ABC):
     """Base of encoders, decoders and bridges: a plain object with a configuration.
 
     Not a Keras layer: its layers become layers of the functional models, by name, so that
-    `summary()` and `plot_model` show the real architecture.
+    `summary()` and `plot_model` show the real architecture. An argument of a constructor that
+    has the name of a role (`embedding`, `attention`, ...) must be a part of this role.
     """
+
+    role: ClassVar[str] = ""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        signature = inspect.signature(cls)
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            given = {}  # The constructor says what is missing.
+        for name, value in given.items():
+            if value is not None or signature.parameters[name].default is not None:
+                check_role(name, value)
+        return super().__new__(cls)
 
     @abstractmethod
     def get_config(self) -> dict[str, Any]:
@@ -96,6 +114,47 @@ def _deserialize(value: Any) -> Any:
         value = {**value, "config": config}
         return keras.saving.deserialize_keras_object(value)
     return value
+
+
+# Of each role, the class that its parts are of.
+_ROLES = {
+    "encoder": "an Encoder, such as RecurrentEncoder",
+    "decoder": "a Decoder, such as RecurrentDecoder",
+    "embedding": "a SourceEmbedding, such as TokenEmbedding",
+    "bridge": "a Bridge, such as DenseBridge",
+    "attention": "a MemoryAttention, such as LuongAttention",
+}
+# What stands here for a layer of Keras, where it is clear.
+_INSTEAD = {
+    "Attention": 'LuongAttention(units, score="dot")',
+    "AdditiveAttention": "BahdanauAttention(units)",
+    "MultiHeadAttention": "a TransformerDecoder, whose attention has heads",
+}
+
+
+def check_role(role: str, value: Any) -> None:
+    """Raises `InputError` for an argument of this name that is no such part; other names than
+    those of roles pass."""
+    is_attention = role == "attention" and isinstance(value, MemoryAttention)
+    is_part = isinstance(value, Part) and value.role == role
+    if role not in _ROLES or is_attention or is_part:
+        return
+    name = value.__name__ if isinstance(value, type) else type(value).__name__
+    instead = _INSTEAD.get(name) if isinstance(value, keras.layers.Layer) else None
+    if isinstance(value, keras.layers.Embedding):
+        instead = f"TokenEmbedding({value.input_dim}, {value.output_dim})"
+    if isinstance(value, type):
+        received = f"the class {name}"
+        instead = f"{name}(...)" if hasattr(value, "role") else None
+    elif isinstance(value, str | int | float | bool | None):
+        received = repr(value)
+    else:
+        received = f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+    raise InputError(
+        f"`{role}` must be {_ROLES[role]}. Received: {received}. "
+        + (f"Use {instead}, or write" if instead else "Write")
+        + " a part around it: docs/your_own_part.md."
+    )
 
 
 def check_sizes(**sizes: int) -> None:
@@ -120,6 +179,7 @@ class Encoder(Part):
         max_length: int. Source positions at most, the end token included; `None` for any.
     """
 
+    role = "encoder"
     embedding: Any
     max_length: int | None = None
 
@@ -136,6 +196,8 @@ class Decoder(Part):
 
     Stepping through a target token by token gives the logits of the whole-sequence view.
     """
+
+    role = "decoder"
 
     # `TokenEmbedding` of the target.
     embedding: Any

@@ -1,22 +1,32 @@
 """Scores and alignments of given targets, by teacher forcing."""
 
+import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.preprocessor import raise_problems
+from keras_seq2seq.data.text import why_no_text
 from keras_seq2seq.decoding import score_tokens
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.models.id_generation import IdGeneration
+from keras_seq2seq.models.answers import NOT_A_NUMBER
+from keras_seq2seq.models.input_check import list_of_sources, list_of_texts
+from keras_seq2seq.models.search_graphs import SearchGraphs
 from keras_seq2seq.special_tokens import PAD_ID
 
 
-class TextScoring(IdGeneration):
+class TextScoring(SearchGraphs):
     """Adds the log probabilities and alignments of given pairs of strings."""
 
     # A cache around `_build_score_function`.
     _score_function: Any
+
+    def _begin_caches(self) -> None:
+        super()._begin_caches()
+        self._score_function = lru_cache(1)(self._build_score_function)
 
     def score(
         self, sources: Sequence[Any], targets: Sequence[str], *, batch_size: int = 256
@@ -39,14 +49,21 @@ class TextScoring(IdGeneration):
             Of each pair `(target_length + 1,)`, float32: its tokens and the end token.
 
         Raises:
-            InputError: If a source is empty or too long, or the numbers differ.
+            InputError: If a source is empty or too long, a target has more tokens than the
+                decoder has room for, one of them is no string, or the numbers differ; all bad
+                ones are named, before any work.
+
+        Warns:
+            If a log probability is not a number.
         """
-        if len(sources) != len(targets):
+        if self.preprocessor.is_one(sources):
             raise InputError(
-                "There must be one target a source. Received: "
-                f"{len(sources)} sources, {len(targets)} targets."
+                f"Lists are scored. Received one source: {sources!r:.60}. Put it and its "
+                "target into lists."
             )
-        lengths = self.preprocessor.check_sources(sources)
+        sources, targets = list_of_sources(sources), list_of_texts("targets", targets)
+        lengths, problems = self.pair_problems(sources, targets)
+        raise_problems(problems, len(sources), "Pair")
         batch_size = min(batch_size, self.preprocessor.rows_at_most(lengths))
         parts: list[np.ndarray] = [np.zeros(0)] * len(sources)
         order = np.argsort([len(target) for target in targets], kind="stable")
@@ -58,7 +75,45 @@ class TextScoring(IdGeneration):
             )
             for index, row, length in zip(batch, log_probs.numpy(), sizes.numpy(), strict=True):
                 parts[index] = row[:length]
+        wrong = [index for index, part in enumerate(parts) if np.isnan(part).any()]
+        if wrong:
+            warnings.warn(
+                f"Pair {wrong[0] + 1} of {len(parts)} has no score: {NOT_A_NUMBER}. "
+                f"{len(wrong)} in all.",
+                UserWarning,
+                stacklevel=2,
+            )
         return parts
+
+    def pair_problems(
+        self, sources: Sequence[Any], targets: Sequence[str]
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """The lengths of the sources, and of each pair that cannot be scored, by its index,
+        why: what follows "the pair".
+
+        Raises:
+            InputError: If the numbers of sources and targets differ.
+        """
+        if len(sources) != len(targets):
+            raise InputError(
+                "There must be one target a source. Received: "
+                f"{len(sources)} sources, {len(targets)} targets."
+            )
+        lengths, found = self.preprocessor.source_problems(sources)
+        problems = {index: f"has a source that {why}" for index, why in found.items()}
+        for index, target in enumerate(targets):
+            if why := why_no_text(target):
+                problems.setdefault(index, f"has a target that {why}")
+        most = self.decoder.max_length
+        readable = [index for index in range(len(targets)) if index not in problems]
+        if most is not None and readable:
+            sizes = self._target.tokenize([targets[i] for i in readable]).row_lengths().numpy()
+            for index, size in zip(readable, sizes, strict=True):
+                if size >= most:
+                    problems[index] = (
+                        f"has a target of {size} tokens; the decoder takes at most {most - 1}."
+                    )
+        return lengths, dict(sorted(problems.items()))
 
     def _build_score_function(self) -> Any:
         spec = [self.encoder_spec(), tf.TensorSpec([None], tf.string)]
@@ -86,6 +141,8 @@ class TextScoring(IdGeneration):
         """
         if self.alignment_model is None:
             raise InputError("This model has no attention, so there is no alignment to show.")
-        self.preprocessor.check_sources(sources)
-        inputs, _, _ = self.preprocessor(list(sources), list(targets))
+        sources, targets = list_of_sources(sources), list_of_texts("targets", targets)
+        _, problems = self.pair_problems(sources, targets)
+        raise_problems(problems, len(sources), "Pair")
+        inputs, _, _ = self.preprocessor(sources, targets)
         return np.asarray(self.alignment_model(inputs, training=False))

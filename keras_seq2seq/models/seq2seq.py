@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
-from keras_seq2seq.losses import SmoothedCrossentropy
+from keras_seq2seq.models.fitting import Fitting
 from keras_seq2seq.models.generation import TextGeneration
-from keras_seq2seq.models.id_generation import check_length
 from keras_seq2seq.models.input_check import check_encoder_inputs
+from keras_seq2seq.models.model_settings import check_length
 from keras_seq2seq.models.parts import (
     ALIGNMENT,
     DECODER_TOKEN_IDS,
@@ -25,8 +25,9 @@ from keras_seq2seq.models.parts import (
     Decoder,
     Encoder,
     State,
+    check_role,
 )
-from keras_seq2seq.token_accuracy import TokenAccuracy
+from keras_seq2seq.models.saved_file import check_saved_file
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ CTC_MEMORY, CTC_MASK = "ctc_memory", "ctc_mask"
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class Seq2Seq(TextGeneration, keras.Model):
+class Seq2Seq(Fitting, TextGeneration, keras.Model):
     """An encoder-decoder: the training model, with its inference models beside it.
 
     The model itself is what `fit` sees: `{"encoder_token_ids": (batch, source_length),
@@ -53,6 +54,9 @@ class Seq2Seq(TextGeneration, keras.Model):
     vocabulary_size)`, float32 (teacher forcing). `encoder_model` and `decoder_model` are
     functional models of the same layers: they share every weight, before and after training
     and after `keras.models.load_model`, with nothing to rewire.
+
+    Threads may share a model to generate: they take turns. While `fit` or `set_weights`
+    changes it, nothing else may use it.
 
     Args:
         encoder: An `Encoder`, such as `RecurrentEncoder`.
@@ -91,6 +95,11 @@ class Seq2Seq(TextGeneration, keras.Model):
         ctc: CTCLoss | None = None,
         name: str | None = None,
     ):
+        check_role("encoder", encoder)
+        check_role("decoder", decoder)
+        # A part of a user's own need not do it; the first call decides on the names.
+        encoder.embedding.build(getattr(encoder, "name", "encoder"))
+        decoder.embedding.build(getattr(decoder, "name", "decoder"))
         if decoder.copies_source:
             _check_one_vocabulary(encoder, decoder, preprocessor)
         if preprocessor is not None:
@@ -144,8 +153,7 @@ class Seq2Seq(TextGeneration, keras.Model):
             memory = {CTC_MEMORY: encoder_output.memory, CTC_MASK: encoder_output.mask}
             ctc_model = keras.Model(encoder_inputs, {**state, **memory}, name="ctc_encoder")
         self._views = _Views(encoder_model, decoder_model, alignment_model, ctc_model)
-        self._decode_functions = lru_cache(maxsize=None)(self._build_decode_function)
-        self._score_function = lru_cache(maxsize=None)(self._build_score_function)
+        self._begin_caches()
 
     @property
     def encoder_model(self) -> keras.Model:
@@ -185,30 +193,6 @@ class Seq2Seq(TextGeneration, keras.Model):
         """Functional model: the training inputs -> attention weights `(batch,
         target_length, source_length)`; `None` without attention."""
         return self._views.alignment_model
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        loss: Any = "auto",
-        *,
-        weighted_metrics: Any = "auto",
-        **kwargs: Any,
-    ) -> None:
-        """`keras.Model.compile` with the loss and accuracy that mask padding as defaults.
-
-        The weights of the batches are 0 where padded; the loss is the mean over the
-        tokens that are not.
-        """
-        if isinstance(loss, str) and loss == "auto":
-            loss = SmoothedCrossentropy(0.0)
-        if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
-            weighted_metrics = [TokenAccuracy()]
-        super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if training and self.scheduled_sampling is not None:
@@ -311,28 +295,38 @@ class Seq2Seq(TextGeneration, keras.Model):
         )
 
 
-def load_model(path: str | Path) -> Seq2Seq:
+def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
     """Loads a saved `Seq2Seq` with its weights and preprocessor, ready to generate.
 
     Args:
         path: A `.keras` file.
+        compile: bool. Whether it is compiled as it was when saved, its optimizer's state
+            included, so that `fit` goes on. Defaults to `True`, as
+            `keras.saving.load_model`; generation needs it not.
 
     Raises:
-        InputError: If there is no such file, or it holds no `Seq2Seq`.
+        InputError: If there is no such file, it says that it is far larger in memory than on
+            the disk, or it holds no `Seq2Seq`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+    with disk_errors(path, "read"):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+        check_saved_file(path)
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=compile)
     except Exception as error:  # Keras raises many kinds for a broken file.
-        reason = (
-            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        )
-        raise InputError(f"{path} cannot be loaded as a model: {reason[:200]}") from error
+        reason = why_not_loaded(error)
+        raise InputError(f"{path} cannot be loaded as a model: {reason}") from error
     if not isinstance(model, Seq2Seq):
         raise InputError(f"{path} holds a {type(model).__name__}, not a Seq2Seq model.")
     return model
+
+
+def why_not_loaded(error: Exception) -> str:
+    """The innermost reason that Keras gives, such as a class that it does not know."""
+    reason = str(error).rpartition("Exception encountered: ")[2].strip()
+    return (reason.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _check_source_length(encoder: Encoder, length: int) -> None:

@@ -8,7 +8,6 @@ import keras
 from keras_seq2seq.layers import (
     ByteDropout,
     DotProductAttention,
-    LayerNormalization,
     LearnedPositions,
     RelativePositions,
     RotaryPositions,
@@ -17,6 +16,7 @@ from keras_seq2seq.layers import (
 )
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Tensor, check_rates, check_sizes
+from keras_seq2seq.models.transformer_style import TransformerStyle
 
 POSITIONS = ("sinusoidal", "learned", "rotary", "relative", "none")
 
@@ -38,11 +38,18 @@ class AttentionProjections:
         causal: bool = False,
         rotary: bool = False,
         shared: bool = False,
+        style: TransformerStyle | None = None,
     ):
-        self._query = keras.layers.Dense(dim, name=f"{name}_query")
-        self._key = keras.layers.Dense(dim, name=f"{name}_key")
-        self._value = keras.layers.Dense(dim, name=f"{name}_value")
-        self._output = keras.layers.Dense(dim, name=f"{name}_output")
+        style = style or TransformerStyle()
+        inner = dim if style.head_dim is None else num_heads * style.head_dim
+
+        def dense(units: int, role: str) -> keras.layers.Layer:
+            return keras.layers.Dense(units, use_bias=style.use_bias, name=f"{name}_{role}")
+
+        self._query = dense(inner, "query")
+        self._key = dense(inner, "key")
+        self._value = dense(inner, "value")
+        self._output = dense(dim, "output")
         self._key_heads = SplitHeads(num_heads, name=f"{name}_key_heads")
         self._value_heads = SplitHeads(num_heads, name=f"{name}_value_heads")
         self._attention = DotProductAttention(num_heads, causal, dropout, name=name)
@@ -120,9 +127,11 @@ class Residual:
     `x + f(norm(x))` with the normalization first, else `norm(x + f(x))`.
     """
 
-    def __init__(self, normalize_first: bool, dropout: float, name: str):
+    def __init__(
+        self, normalize_first: bool, dropout: float, name: str, style: TransformerStyle
+    ):
         self._normalize_first = normalize_first
-        self._norm = LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._norm = style.normalization(f"{name}_norm")
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
 
     def enter(self, sequence: Tensor) -> Tensor:
@@ -136,7 +145,8 @@ class Residual:
 
 
 class FeedForward:
-    """`W_2 relu(W_1 x + b_1) + b_2` with its residual connection."""
+    """`W_2 f(W_1 x + b_1) + b_2` with its residual connection; gated, what `W_2` reads is
+    multiplied with `W_3 x + b_3`."""
 
     def __init__(
         self,
@@ -145,15 +155,25 @@ class FeedForward:
         normalize_first: bool,
         dropout: float,
         name: str,
+        style: TransformerStyle,
     ):
+        use_bias = style.use_bias
         self._inner = keras.layers.Dense(
-            intermediate_dim, activation="relu", name=f"{name}_inner"
+            intermediate_dim, style.function, use_bias, name=f"{name}_inner"
         )
-        self._outer = keras.layers.Dense(hidden_dim, name=f"{name}_outer")
-        self._residual = Residual(normalize_first, dropout, f"{name}_feed_forward")
+        self._gate: keras.layers.Layer | None = None
+        if style.gated:
+            self._gate = keras.layers.Dense(
+                intermediate_dim, use_bias=use_bias, name=f"{name}_gate"
+            )
+        self._outer = keras.layers.Dense(hidden_dim, use_bias=use_bias, name=f"{name}_outer")
+        self._residual = Residual(normalize_first, dropout, f"{name}_feed_forward", style)
 
     def __call__(self, sequence: Tensor) -> Tensor:
-        inner = self._inner(self._residual.enter(sequence))
+        read = self._residual.enter(sequence)
+        inner = self._inner(read)
+        if self._gate is not None:
+            inner = inner * self._gate(read)
         return self._residual.leave(sequence, self._outer(inner))
 
 
@@ -180,7 +200,9 @@ class TransformerSettings:
         positions: str,
         attention_dropout: float | None,
         name: str,
+        style: TransformerStyle | None = None,
     ):
+        style = style or TransformerStyle()
         hidden_dim = embedding.embedding_dim
         check_sizes(
             intermediate_dim=intermediate_dim, num_heads=num_heads, num_layers=num_layers
@@ -188,7 +210,7 @@ class TransformerSettings:
         if attention_dropout is None:
             attention_dropout = dropout
         check_rates(dropout=dropout, attention_dropout=attention_dropout)
-        if hidden_dim % (2 * num_heads):
+        if style.head_dim is None and hidden_dim % (2 * num_heads):
             raise ValueError(
                 "The embeddings' size must be a multiple of `2 * num_heads`, so that each head "
                 f"has an even size. Received: embedding_dim={hidden_dim}, "
@@ -215,30 +237,50 @@ class TransformerSettings:
         self.attention_dropout = attention_dropout
         self.normalize_first = normalize_first
         self.positions = positions
+        self.style = style
         self.name = name
         embedding.build(name)
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
-        self._norm = LayerNormalization(epsilon=1e-6, name=f"{name}_norm")
+        self._norm = style.normalization(f"{name}_norm")
+        self._embedding_norm = style.normalization(f"{name}_embedding_norm")
         self._positions: Any = None
         if positions == "sinusoidal":
-            self._positions = SinusoidalPositions(name=f"{name}_positions")
+            self._positions = SinusoidalPositions(
+                style.interleaved,
+                style.inclusive,
+                style.first_position,
+                name=f"{name}_positions",
+            )
         if positions == "learned":
             self._positions = LearnedPositions(max_length or 0, name=f"{name}_positions")
         self._relative: RelativePositions | None = None
         if positions == "relative":
-            self._relative = RelativePositions(num_heads, self.causal, name=f"{name}_relative")
+            self._relative = RelativePositions(
+                num_heads,
+                self.causal,
+                style.num_buckets,
+                style.max_distance,
+                name=f"{name}_relative",
+            )
         self._blocks = [self.block(self, f"{name}_{index}") for index in range(num_layers)]
 
     def _begin(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
         """Embedded tokens -> what the first block reads."""
-        vectors = vectors * math.sqrt(self.hidden_dim)
+        scale = self.style.embedding_scale
+        if scale is None:
+            scale = math.sqrt(self.hidden_dim)
+        if scale != 1:
+            vectors = vectors * scale
         if self._positions is not None:
             vectors = self._positions(vectors, positions)
+        if self.style.embedding_norm:
+            vectors = self._embedding_norm(vectors)
         return self._dropout(vectors)
 
     def _end(self, sequence: Tensor) -> Tensor:
         """After blocks that normalize first, one normalization is left to do."""
-        return self._norm(sequence) if self.normalize_first else sequence
+        is_last = self.normalize_first and self.style.final_norm
+        return self._norm(sequence) if is_last else sequence
 
     def _relative_bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         return None if self._relative is None else self._relative(queries, keys)
@@ -254,6 +296,7 @@ class TransformerSettings:
             "normalize_first": self.normalize_first,
             "positions": self.positions,
             "attention_dropout": self.attention_dropout,
+            "style": keras.saving.serialize_keras_object(self.style),
             "name": self.name,
         }
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.decoding import LINEAGE
-from keras_seq2seq.layers import KeyValueCache, lineage_mask
+from keras_seq2seq.layers import KeyValueCache, OutputBias, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -17,6 +17,7 @@ from keras_seq2seq.models.transformer_blocks import (
     count_positions,
     side_by_side,
 )
+from keras_seq2seq.models.transformer_style import TransformerStyle
 
 
 class _Place:
@@ -71,17 +72,24 @@ class _DecoderBlock:
             f"{name}_self",
             causal=True,
             rotary=of.positions == "rotary",
+            style=of.style,
         )
         self.cross = AttentionProjections(
-            of.hidden_dim, of.num_heads, of.attention_dropout, f"{name}_cross", shared=True
+            of.hidden_dim,
+            of.num_heads,
+            of.attention_dropout,
+            f"{name}_cross",
+            shared=True,
+            style=of.style,
         )
         most = of.max_length or 0  # A decoder always has it.
         self._keys = KeyValueCache(most, name=f"{name}_keys")
         self._values = KeyValueCache(most, name=f"{name}_values")
-        self._own_residual = Residual(of.normalize_first, of.dropout, f"{name}_self")
-        self._cross_residual = Residual(of.normalize_first, of.dropout, f"{name}_cross")
+        residual = of.normalize_first, of.dropout
+        self._own_residual = Residual(*residual, f"{name}_self", of.style)
+        self._cross_residual = Residual(*residual, f"{name}_cross", of.style)
         self._feed_forward = FeedForward(
-            of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name
+            of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name, of.style
         )
 
     def whole(self, sequence: Tensor, bias: Tensor | None) -> Tensor:
@@ -134,14 +142,15 @@ class TransformerDecoder(TransformerSettings, Decoder):
         dropout: float in [0, 1), of embeddings and sublayer outputs. Defaults to 0.
         normalize_first: bool. As of `TransformerEncoder`. Defaults to `True`.
         positions: string. As of `TransformerEncoder`. Defaults to `"sinusoidal"`.
-        tie_output: bool. The logits are products with the embeddings, without bias. Defaults
-            to `False`.
+        tie_output: bool. The logits are products with the embeddings. Defaults to `False`.
         attention_dropout: float, optional. As of `TransformerEncoder`.
+        style: `TransformerStyle`, optional. As of `TransformerEncoder`.
+        output_bias: bool. A bias of the logits of a tied output too. Defaults to `False`.
         name: string. Start of the names of the layers. Defaults to `"decoder"`.
 
     State: `{name}_position` `(batch,)` int32; for each layer `{name}_{layer}_key` and
     `_value`, which a step changes, and `{name}_{layer}_memory_key` and `_memory_value`. Keys
-    and values are `(batch, num_heads, length, hidden_dim / num_heads)`, the length
+    and values are `(batch, num_heads, length, size of a head)`, the length
     `max_length` or that of the source; `memory_mask` `(batch, source_length)`. Those that a
     step changes may also begin with length 0: they grow then (`KeyValueCache`). With a
     `lineage` `(batch, num_beams, length)` they are shared by the hypotheses of a source.
@@ -173,6 +182,8 @@ class TransformerDecoder(TransformerSettings, Decoder):
         tie_output: bool = False,
         attention_dropout: float | None = None,
         name: str = "decoder",
+        style: TransformerStyle | None = None,
+        output_bias: bool = False,
     ):
         super().__init__(
             embedding,
@@ -185,8 +196,11 @@ class TransformerDecoder(TransformerSettings, Decoder):
             positions,
             attention_dropout,
             name,
+            style,
         )
         self.tie_output = tie_output
+        self.output_bias = output_bias
+        self._bias = OutputBias(dtype="float32", name=f"{name}_output_bias")
         self._logits = keras.layers.Dense(
             embedding.vocabulary_size, dtype="float32", name=f"{name}_logits"
         )
@@ -253,7 +267,10 @@ class TransformerDecoder(TransformerSettings, Decoder):
 
     def logits(self, output: Tensor) -> Tensor:
         """What the last block puts out -> logits, float32."""
-        return self.embedding.logits(output) if self.tie_output else self._logits(output)
+        if not self.tie_output:
+            return self._logits(output)
+        logits = self.embedding.logits(output)
+        return self._bias(logits) if self.output_bias else logits
 
     def _attend(
         self, block: _DecoderBlock, sequence: Tensor, state: State
@@ -266,4 +283,8 @@ class TransformerDecoder(TransformerSettings, Decoder):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "tie_output": self.tie_output}
+        return {
+            **super().get_config(),
+            "tie_output": self.tie_output,
+            "output_bias": self.output_bias,
+        }

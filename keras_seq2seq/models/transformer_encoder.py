@@ -11,6 +11,7 @@ from keras_seq2seq.models.transformer_blocks import (
     TransformerSettings,
     count_positions,
 )
+from keras_seq2seq.models.transformer_style import TransformerStyle
 
 
 class _EncoderBlock:
@@ -21,10 +22,11 @@ class _EncoderBlock:
             of.attention_dropout,
             f"{name}_attention",
             rotary=of.positions == "rotary",
+            style=of.style,
         )
-        self._residual = Residual(of.normalize_first, of.dropout, f"{name}_attention")
+        self._residual = Residual(of.normalize_first, of.dropout, f"{name}_attention", of.style)
         self._feed_forward = FeedForward(
-            of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name
+            of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name, of.style
         )
 
     def __call__(self, sequence: Tensor, mask: Tensor, bias: Tensor | None) -> Tensor:
@@ -55,6 +57,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
             `"rotary"` or `"relative"`, inside the self-attention; or `"none"`.
         attention_dropout: float in [0, 1), optional, of attention weights. Defaults to
             `dropout`.
+        style: `TransformerStyle`, optional: activation, normalization and other choices.
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
@@ -80,6 +83,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
         positions: str = "sinusoidal",
         attention_dropout: float | None = None,
         name: str = "encoder",
+        style: TransformerStyle | None = None,
     ):
         super().__init__(
             embedding,
@@ -92,6 +96,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
             positions,
             attention_dropout,
             name,
+            style,
         )
 
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:

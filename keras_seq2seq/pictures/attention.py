@@ -1,6 +1,7 @@
-"""Pictures for people: PNG or SVG, by the ending of the file name."""
+"""Where a model looks: attention as a heat map."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,18 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data.signals import signal_name
-from keras_seq2seq.errors import InputError
-from keras_seq2seq.pictures.fonts import families_for
+from keras_seq2seq.files import check_output
+from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
+from keras_seq2seq.scripts import runs_right_to_left
 from keras_seq2seq.settings import GenerationSettings
 
-FORMATS = (".png", ".svg")
+# Inches of a cell: as its label needs, within these; and of all cells of a side at most.
+CELL = (0.45, 0.38)
+WIDEST_CELL = 1.1
+LONGEST_SIDE = 40.0
+# Points of a label, and what a line of it takes of them.
+LABEL_SIZE, SMALLEST_LABEL = 11.0, 6.0
+LINE = 1.25 / 72
 
 
 def plot_attention(
@@ -47,37 +55,80 @@ def plot_attention(
             f"Received: shape {weights.shape}, {len(target_tokens)} target and "
             f"{len(source_tokens)} source tokens."
         )
-    # A space would be an empty label.
-    source_tokens, target_tokens = (
-        [token.replace(" ", "␣") for token in tokens]
-        for tokens in (source_tokens, target_tokens)
-    )
-    families = families_for([*source_tokens, *target_tokens, title])
-    # The object interface: no global state, no display.
-    from matplotlib.figure import Figure
+    columns, rows = labels(source_tokens), labels(target_tokens)
+    with picture(path, [*columns, *rows, title]) as figure:
+        across = widest(figure, columns, LABEL_SIZE) + 0.12
+        side = across > WIDEST_CELL
+        width = max(CELL[0], 0 if side else across)
+        width = min(width, LONGEST_SIDE / max(1, len(columns)))
+        if across > width and not side:
+            side = True
+        height = min(CELL[1], LONGEST_SIDE / max(1, len(rows)))
+        axes = figure.subplots()
+        image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        size = _name_ticks(axes.xaxis, columns, width if side else None, width)
+        size = max(size, _name_ticks(axes.yaxis, rows, height, height))
+        if side:
+            axes.tick_params(axis="x", labelrotation=90)
+        axes.tick_params(length=0)
+        axes.xaxis.tick_top()
+        axes.set_xlabel("source")
+        axes.set_ylabel("target")
+        _part_cells(axes, min(width, height))
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        if title:
+            axes.set_title(_wrapped(title, width * len(columns)), fontsize=13, pad=12)
+        figure.colorbar(image, ax=axes, label="attention weight", shrink=0.85, aspect=30)
+        # Beside the cells: the labels, and what names the axes and the colours.
+        left = 1.9 + widest(figure, rows, LABEL_SIZE)
+        top = 1.3 + (widest(figure, columns, LABEL_SIZE) if side else 0.3)
+        top += 0.3 * _wrapped(title, width * len(columns)).count("\n")
+        figure.set_size_inches(
+            max(3.2, left + width * len(columns)), max(2.2, top + height * len(rows))
+        )
 
-    width = 2 + 0.45 * len(source_tokens)
-    height = 1.6 + 0.38 * len(target_tokens)
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(source_tokens)), source_tokens, fontfamily=families)
-    axes.set_yticks(range(len(target_tokens)), target_tokens, fontfamily=families)
-    axes.tick_params(length=0, labelsize=11)
-    axes.xaxis.tick_top()
-    axes.set_xlabel("source")
-    axes.set_ylabel("target")
-    axes.set_xticks(np.arange(-0.5, len(source_tokens)), minor=True)
-    axes.set_yticks(np.arange(-0.5, len(target_tokens)), minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
+
+def _name_ticks(axis: Any, names: list[str], line: float | None, cell: float) -> float:
+    """Names the ticks of an axis so that no two names lie on each other.
+
+    Args:
+        axis: Of matplotlib.
+        names: A name a position.
+        line: Inches that a line of text may take, where names stand under each other;
+            `None` where they stand beside each other in cells that are wide enough.
+        cell: Inches of a position.
+    """
+    size = LABEL_SIZE
+    every = 1
+    if line is not None:
+        size = min(LABEL_SIZE, max(SMALLEST_LABEL, line / LINE))
+        # Where the cells are thinner than the smallest letters, every second, third ... name.
+        every = math.ceil(round(size * LINE / cell, 6))
+    places = range(0, len(names), every)
+    axis.set_ticks(places, [names[place] for place in places], fontsize=size)
+    return size
+
+
+def _part_cells(axes: Any, cell: float) -> None:
+    """White lines between the cells, if they are large enough to bear them."""
+    if cell < 0.1:
+        return
+    rows, columns = axes.get_images()[0].get_array().shape
+    axes.set_xticks(np.arange(-0.5, columns), minor=True)
+    axes.set_yticks(np.arange(-0.5, rows), minor=True)
+    axes.grid(which="minor", color="white", linewidth=min(1.5, 4 * cell))
     axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=13, pad=12, fontfamily=families)
-    figure.colorbar(image, ax=axes, label="attention weight", shrink=0.85)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+
+
+def _wrapped(text: str, inches: float) -> str:
+    """Lines that fit above the cells, broken between words where there are some."""
+    import textwrap
+
+    lines = textwrap.wrap(text, max(30, int(inches * 9)), replace_whitespace=False)
+    if len(lines) > 4:
+        lines[3:] = [f"{lines[3][:-1]}…"]
+    return "\n".join(lines)
 
 
 def draw_attention(
@@ -98,6 +149,7 @@ def draw_attention(
         InputError: If the model has no attention, or the format is unknown.
     """
     check_format(Path(path))
+    check_output(path)
     settings = dataclasses.replace(settings or GenerationSettings(), alignments=True)
     hypotheses = model.search([source], settings)
     target = model.texts(hypotheses, [source] if settings.replace_unknown else None)[0][0]
@@ -115,12 +167,12 @@ def draw_attention(
         sources,
         [*targets, "end"],
         path,
-        title=f"{source if preprocessor.kind == 'text' else signal_name(source)} → {target}",
+        title=_title(source if preprocessor.kind == "text" else signal_name(source), target),
     )
     return target
 
 
-def check_format(path: Path) -> None:
-    """Raises `InputError` if the ending is none of a picture."""
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: a picture must end in {' or '.join(FORMATS)}.")
+def _title(source: str, target: str) -> str:
+    # In a line that runs from right to left, forward is to the left.
+    arrow = "←" if runs_right_to_left(source + target) else "→"
+    return f"{source} {arrow} {target}"

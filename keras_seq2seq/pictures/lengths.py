@@ -4,9 +4,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.pictures.canvas import check_format, picture
 
-FORMATS = (".png", ".svg")
 # Where lines lie on each other, both are seen.
 STYLES = ("o-", "s-", "^--", "v:")
 
@@ -28,26 +27,23 @@ def plot_accuracy_by_length(
     Reference:
         [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473), figure 2.
     """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: a picture must end in {' or '.join(FORMATS)}.")
+    check_format(Path(path))
     if not panels:
         raise ValueError("`panels` must hold at least one panel. Received none.")
-    # The object interface: no global state, no display.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2 * len(panels), 3.8), dpi=150, layout="constrained")
-    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (title, lines) in zip(row, panels.items(), strict=True):
-        for (name, points), style in zip(lines.items(), itertools.cycle(STYLES), strict=False):
-            lengths = [length for length, _ in points]
-            axes.plot(lengths, [100 * share for _, share in points], style, ms=4, label=name)
-        axes.set_title(title)
-        axes.set_xlabel("source length (tokens)")
-        axes.set_ylim(-3, 103)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    row[0].set_ylabel("exactly right (%)")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    texts = [*panels, *(name for lines in panels.values() for name in lines)]
+    with picture(path, texts) as figure:
+        figure.set_size_inches(5.2 * len(panels), 3.8)
+        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, lines) in zip(row, panels.items(), strict=True):
+            styles = itertools.cycle(STYLES)
+            for (name, points), style in zip(lines.items(), styles, strict=False):
+                lengths = [length for length, _ in points]
+                shares = [100 * share for _, share in points]
+                axes.plot(lengths, shares, style, ms=4, label=name)
+            axes.set_title(title)
+            axes.set_xlabel("source length (tokens)")
+            axes.set_ylim(-3, 103)
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(frameon=False)
+        row[0].set_ylabel("exactly right (%)")

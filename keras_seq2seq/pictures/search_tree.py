@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.decoding.tree import SearchTree
-from keras_seq2seq.pictures.attention import check_format
-from keras_seq2seq.pictures.fonts import families_for
+from keras_seq2seq.files import check_output
+from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
 from keras_seq2seq.settings import GenerationSettings
 
 BEST, RESULT, OTHER = "#0b5394", "#6fa8dc", "#b7b7b7"
@@ -29,60 +29,61 @@ def plot_search_tree(
     Raises:
         InputError: If the format is unknown.
     """
-    path = Path(path)
-    check_format(path)
     rows = _rows(tree)
-    names = ["start", *(token_name(node.token_id) for node in tree.nodes[1:])]
-    families = families_for([*names, title])
-    # The object interface: no global state, no display.
-    from matplotlib.figure import Figure
-
+    names = ["start", *labels([token_name(node.token_id) for node in tree.nodes[1:]])]
     depth = max(node.depth for node in tree.nodes)
-    size = (1.5 + 1.15 * (depth + 1), 1.2 + 0.42 * (max(rows) + 1))
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
-    axes = figure.subplots()
     ranks = _best_ranks(tree)
-    # Dark lines are drawn last, over the grey ones.
-    for index in sorted(range(len(tree.nodes)), key=lambda i: -ranks.get(i, len(tree.nodes))):
-        node, rank = tree.nodes[index], ranks.get(index)
-        color = OTHER if rank is None else BEST if rank == 0 else RESULT
-        if node.parent >= 0:
-            axes.plot(
-                [node.depth - 1, node.depth],
-                [rows[node.parent], rows[index]],
-                color=color,
-                linewidth=1.0 if rank is None else 2.0,
-                zorder=1 if rank is None else 2,
-            )
-        label = names[index] if node.parent < 0 else f"{names[index]}\n{node.log_prob:.2f}"
-        axes.text(
-            node.depth,
-            rows[index],
-            label,
-            ha="center",
+    with picture(path, [*names, title]) as figure:
+        # A column has room for the widest box, and what a result has beside it.
+        column = max(1.15, widest(figure, names, 8) + 0.5)
+        figure.set_size_inches(1.5 + column * (depth + 1), 1.2 + 0.42 * (max(rows) + 1))
+        axes = figure.subplots()
+        # Dark lines are drawn last, over the grey ones.
+        for index in sorted(
+            range(len(tree.nodes)), key=lambda i: -ranks.get(i, len(tree.nodes))
+        ):
+            _draw_node(axes, tree, index, rows, names[index], ranks.get(index))
+        axes.set_xlim(-0.5, depth + 1.2)
+        axes.set_ylim(max(rows) + 0.7, -0.7)
+        axes.axis("off")
+        if title:
+            axes.set_title(title, fontsize=12, wrap=True)
+
+
+def _draw_node(
+    axes: Any, tree: SearchTree, index: int, rows: list[float], name: str, rank: int | None
+) -> None:
+    """A box with the line to its parent; `rank` is of the best result that it leads to."""
+    node = tree.nodes[index]
+    color = OTHER if rank is None else BEST if rank == 0 else RESULT
+    if node.parent >= 0:
+        axes.plot(
+            [node.depth - 1, node.depth],
+            [rows[node.parent], rows[index]],
+            color=color,
+            linewidth=1.0 if rank is None else 2.0,
+            zorder=1 if rank is None else 2,
+        )
+    axes.text(
+        node.depth,
+        rows[index],
+        name if node.parent < 0 else f"{name}\n{node.log_prob:.2f}",
+        ha="center",
+        va="center",
+        fontsize=8,
+        zorder=3,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": color},
+    )
+    if node.rank is not None:
+        axes.annotate(
+            f"{node.rank + 1}. score {node.score:.2f}",
+            (node.depth, rows[index]),
+            xytext=(22, 0),
+            textcoords="offset points",
             va="center",
             fontsize=8,
-            fontfamily=families,
-            zorder=3,
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": color},
+            color=BEST if rank == 0 else "black",
         )
-        if node.rank is not None:
-            axes.annotate(
-                f"{node.rank + 1}. score {node.score:.2f}",
-                (node.depth, rows[index]),
-                xytext=(22, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color=BEST if rank == 0 else "black",
-            )
-    axes.set_xlim(-0.5, depth + 1.2)
-    axes.set_ylim(max(rows) + 0.7, -0.7)
-    axes.axis("off")
-    if title:
-        axes.set_title(title, fontsize=12, fontfamily=families)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
 
 
 def draw_search_tree(
@@ -105,14 +106,14 @@ def draw_search_tree(
         InputError: If the format is unknown, or as `generate`.
     """
     check_format(Path(path))
+    check_output(path)
     tree = model.search_tree(source, settings, prefix=prefix)
     tokenizer = model.preprocessor.target_tokenizer
 
     def name(token_id: int) -> str:
         if token_id == tree.end_id:
             return "end"
-        # A space would be an empty box.
-        return tokenizer.id_to_token(token_id).replace(" ", "␣")
+        return tokenizer.id_to_token(token_id)
 
     plot_search_tree(tree, name, path, title=source)
 

@@ -1,23 +1,28 @@
 """Asks a TensorFlow Serving server: REST with Python alone, gRPC with `serving` installed.
 
 ```
-http://HOST:8501/v1/models/MODEL                REST
-http://HOST:8501/v1/models/MODEL/versions/3     one version
-grpc://HOST:8500/MODEL                          gRPC
-grpc://HOST:8500/MODEL/versions/3
+http://HOST:8501/v1/models/MODEL                    REST
+http://HOST:8501/v1/models/MODEL/versions/3         one version
+http://HOST:8501/v1/models/MODEL/labels/stable      a version by its label
+https://GATEWAY/team/tf/v1/models/MODEL?key=KEY     behind a gateway, over TLS
+grpc://HOST:8500/MODEL                              gRPC
+grpcs://HOST:8500/MODEL/labels/stable               over TLS
 ```
+
+`:predict` at the end changes nothing.
 """
 
-import http.client
-import json
-import re
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+
+from .address import Credentials, parse_address
+from .grpc_door import GrpcModel
+from .rest import RestModel
 
 # Inputs of the signature `generate` and the value of each that stands for that of the export.
 AS_EXPORTED: dict[str, Any] = {
@@ -31,6 +36,7 @@ AS_EXPORTED: dict[str, Any] = {
 # What TensorFlow Serving takes of a source that is no text, by the axes of one source.
 SIGNALS = ("waveform", "features")
 _NO_HYPOTHESIS = -5e8
+LONGEST_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -49,34 +55,50 @@ class Answer:
 
 
 class Client:
-    """One model of one server.
+    """One model of one server. Threads may share it.
 
     Args:
         url: As at the top of this module.
-        timeout_seconds: float. Time for one request. Defaults to 10.
+        timeout_seconds: float, at most a day. Time for one request, from the first byte sent
+            to the last one received. Defaults to 10.
+        headers: Sent with every request, such as `{"Authorization": "Bearer ..."}`.
+        ca_file: PEM file of the authority that signed the server's certificate, for `https`
+            and `grpcs`. Defaults to those of the system.
+        certificate_file: PEM file of a certificate of this client's own.
+        key_file: PEM file of its key. Defaults to the certificate's file.
 
     Raises:
-        InputError: If the URL is none of those forms, or `grpc://` is used without
-            `tensorflow-serving-api`.
+        InputError: If the URL is none of those forms, a header or file cannot be used, or
+            `grpc://` is used without `tensorflow-serving-api`.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 10.0):
-        if not timeout_seconds > 0:
-            raise InputError(f"A time-out must be above 0 s. Received: {timeout_seconds}.")
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float = 10.0,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ca_file: str | Path | None = None,
+        certificate_file: str | Path | None = None,
+        key_file: str | Path | None = None,
+    ):
+        if not 0 < timeout_seconds <= LONGEST_SECONDS:
+            too_long = timeout_seconds > LONGEST_SECONDS
+            bound = f"at most {LONGEST_SECONDS}" if too_long else "above 0"
+            raise InputError(f"A time-out must be {bound} s. Received: {timeout_seconds}.")
+        address = parse_address(url)
+        credentials = Credentials(dict(headers or {}), ca_file, certificate_file, key_file)
+        credentials.check(address)
+        # A query may have keys.
+        self.url = url.partition("?")[0].rstrip("/")
         self.timeout_seconds = timeout_seconds
-        version = r"(?:/versions/(?P<version>\d+))?"
-        rest = rf"https?://[^/]+/v1/models/[^/]+?{version}"
-        grpc = rf"grpc://(?P<address>[^/]+)/(?P<name>[^/]+?){version}"
-        if re.fullmatch(rest, self.url):
-            self._call = self._call_rest
-        elif found := re.fullmatch(grpc, self.url):
-            self._call = _GrpcModel(**found.groupdict(), timeout=timeout_seconds)
+        self._call: Any
+        if address.scheme == "http":
+            self._call = RestModel(address, credentials, timeout_seconds)
         else:
-            raise InputError(
-                "A URL must look like http://localhost:8501/v1/models/MODEL or "
-                f"grpc://localhost:8500/MODEL. Received: {url!r}."
-            )
+            like = {**AS_EXPORTED, "text": "", "lengths": 0, **dict.fromkeys(SIGNALS, 0.0)}
+            dtypes = {name: type(value) for name, value in like.items()}
+            self._call = GrpcModel(address, credentials, timeout_seconds, dtypes)
 
     def generate(
         self,
@@ -109,7 +131,11 @@ class Client:
                 time, does not know the model or refuses the request; with the server's
                 message.
         """
-        if not sources:
+        if isinstance(sources, str | bytes):
+            raise InputError(
+                f"Sources must be a list. Received: {type(sources).__name__} {sources!r:.40}."
+            )
+        if not len(sources):
             return []
         given: dict[str, Any] = {
             "prefix": prefixes,
@@ -137,46 +163,13 @@ class Client:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self.url} answers, but not as a model of this package: it lacks text or "
-                "log_probs."
+                "log_probs, or they are no lists of texts and of numbers."
             ) from error
         if len(answers) != len(sources):
             raise InputError(
                 f"{self.url} gave {len(answers)} answers to {len(sources)} sources."
             )
         return answers
-
-    def _call_rest(self, signature: str, inputs: dict[str, list[Any]]) -> dict[str, Any]:
-        body = {"signature_name": signature, "inputs": inputs}
-        request = urllib.request.Request(
-            f"{self.url}:predict",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as response:
-                return json.load(response)["outputs"]
-        except urllib.error.HTTPError as error:
-            raise InputError(
-                f"{self.url} answers {error.code}: {_rest_message(error)}"
-            ) from error
-        except TimeoutError as error:
-            raise InputError(self._too_late) from error
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            reason = getattr(error, "reason", None) or error
-            if isinstance(reason, TimeoutError):
-                raise InputError(self._too_late) from error
-            raise InputError(
-                f"{self.url} cannot be reached: {reason}. Is the server running, and is this "
-                "its REST port (8501)?"
-            ) from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{self.url} does not answer as TensorFlow Serving does."
-            ) from error
-
-    @property
-    def _too_late(self) -> str:
-        return f"{self.url} gave no answer within {self.timeout_seconds:g} s."
 
 
 def _inputs_of(sources: Sequence[Any]) -> dict[str, list[Any]]:
@@ -205,6 +198,14 @@ def _inputs_of(sources: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _check(inputs: dict[str, list[Any]], sources: int) -> None:
+    for name, like in AS_EXPORTED.items():
+        for value in inputs.get(name, []):
+            if isinstance(like, str) or (name == "length_penalty" and value == like):
+                continue
+            if not -(2**31) <= value < 2**31 or not math.isfinite(value):
+                raise InputError(
+                    f"{name} must be a number of 32 bits. Received: {str(value)[:40]}."
+                )
     if "prefix" in inputs and len(inputs["prefix"]) != sources:
         raise InputError(
             f"There must be one prefix, or one a source. Received {len(inputs['prefix'])} "
@@ -212,10 +213,14 @@ def _check(inputs: dict[str, list[Any]], sources: int) -> None:
         )
     for name in ("text", "prefix"):
         for number, text in enumerate(inputs.get(name, []), 1):
+            what = "Source" if name == "text" else "Prefix"
+            if not isinstance(text, str):
+                raise InputError(
+                    f"{what} {number} must be a string. Received: {type(text).__name__}."
+                )
             try:
                 text.encode("utf-8")
             except UnicodeEncodeError as error:
-                what = "Source" if name == "text" else "Prefix"
                 raise InputError(
                     f"{what} {number} is not valid Unicode at character {error.start + 1}: "
                     f"{text[:40]!a}. Convert it to UTF-8."
@@ -223,72 +228,20 @@ def _check(inputs: dict[str, list[Any]], sources: int) -> None:
 
 
 def _answer(texts: list[str], log_probs: list[float], error: str) -> Answer:
+    """Raises `TypeError` for what is of another kind, `ValueError` for text that is none."""
+    _check_types([error], str)
     if error:
         return Answer([], [], error)
+    _check_types(texts, str)
+    _check_types(log_probs, int | float)
+    for text in texts:
+        text.encode("utf-8")
     found = [pair for pair in zip(texts, log_probs, strict=True) if pair[1] > _NO_HYPOTHESIS]
     return Answer([text for text, _ in found], [log_prob for _, log_prob in found])
 
 
-def _rest_message(error: urllib.error.HTTPError) -> str:
-    """The server's own words, which it sends as `{"error": ...}`."""
-    content = error.read().decode("utf-8", "replace")
-    try:
-        return str(json.loads(content)["error"])
-    except (ValueError, KeyError, TypeError):
-        return content[:300] or error.reason
-
-
-class _GrpcModel:
-    """Calls `PredictionService.Predict`; the channel is kept open between requests."""
-
-    def __init__(self, address: str, name: str, version: str | None, timeout: float):
-        try:
-            import grpc
-            from tensorflow_serving.apis import prediction_service_pb2_grpc
-        except ImportError as error:
-            raise InputError(
-                "gRPC needs tensorflow-serving-api: `pip install keras-seq2seq[serving]`. REST "
-                "needs nothing: http://HOST:8501/v1/models/MODEL."
-            ) from error
-        self.address, self.name, self.version, self.timeout = address, name, version, timeout
-        unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
-        channel = grpc.insecure_channel(address, options=unlimited)
-        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-
-    def __call__(self, signature: str, inputs: dict[str, list[Any]]) -> dict[str, Any]:
-        import grpc
-        import tensorflow as tf
-        from tensorflow_serving.apis import predict_pb2
-
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name = self.name
-        request.model_spec.signature_name = signature
-        if self.version:
-            request.model_spec.version.value = int(self.version)
-        dtypes = {str: tf.string, int: tf.int32, float: tf.float32}
-        like = {**AS_EXPORTED, "text": "", "lengths": 0, **dict.fromkeys(SIGNALS, 0.0)}
-        for name, values in inputs.items():
-            tensor = tf.make_tensor_proto(values, dtypes[type(like[name])])
-            request.inputs[name].CopyFrom(tensor)
-        try:
-            response = self._predict(request, timeout=self.timeout)
-        except grpc.RpcError as error:
-            code, details = error.code(), error.details()
-            if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                message = f"gave no answer within {self.timeout:g} s."
-            elif code == grpc.StatusCode.UNAVAILABLE:
-                message = (
-                    f"cannot be reached: {details}. Is the server running, and is this its "
-                    "gRPC port (8500)?"
-                )
-            else:
-                message = f"answers {code.name}: {details}"
-            raise InputError(f"grpc://{self.address}/{self.name} {message}") from error
-        arrays = {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
-        return {name: _plain(array.tolist()) for name, array in arrays.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+def _check_types(values: Any, kind: Any) -> None:
+    if not isinstance(values, list) or not all(
+        isinstance(value, kind) and not isinstance(value, bool) for value in values
+    ):
+        raise TypeError(f"no list of {kind}")

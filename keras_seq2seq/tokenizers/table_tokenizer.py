@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from keras_nlp.tokenizers import Tokenizer
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
     END_ID,
     PAD_ID,
@@ -34,10 +35,12 @@ class TableTokenizer(Tokenizer, ABC):
             `["[PAD]", "[UNK]", "[START]", "[END]"]`.
         lowercase: bool. Lower-case (Unicode) before splitting. Defaults to `False`.
         name: string, optional. Names the vocabulary file too.
+        begin: Tokens of the vocabulary that every text begins with, such as that of its
+            language. They are ids like others, and are not written. Defaults to none.
 
     Raises:
-        InputError: If the vocabulary lacks the special tokens, repeats a token or holds a
-            token with a line break.
+        InputError: If the vocabulary lacks the special tokens or one of `begin`, repeats a
+            token or holds a token with a line break.
     """
 
     separator = ""
@@ -47,16 +50,23 @@ class TableTokenizer(Tokenizer, ABC):
         vocabulary: Sequence[str],
         lowercase: bool = False,
         name: str | None = None,
+        begin: Sequence[str] = (),
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
         self.vocabulary = check_vocabulary(vocabulary)
         self.lowercase = lowercase
+        self.begin = list(begin)
         self.pad_token_id = PAD_ID
         self.unknown_token_id = UNKNOWN_ID
         self.start_token_id = START_ID
         self.end_token_id = END_ID
         self._ids = {token: index for index, token in enumerate(self.vocabulary)}
+        if missing := [token for token in self.begin if token not in self._ids]:
+            raise InputError(
+                f"Tokens that a text begins with must be in the vocabulary. Missing: {missing}."
+            )
+        self.begin_ids = [self._ids[token] for token in self.begin]
         self._build_tables()
 
     def _build_tables(self) -> None:
@@ -122,8 +132,10 @@ class TableTokenizer(Tokenizer, ABC):
         return cls(vocabulary, **kwargs)
 
     def split_strings(self, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
-        """`(batch,)` strings -> ragged `(batch, None)` strings, one a token."""
-        return self.split(lower(strings) if lowercase else strings)
+        """`(batch,)` strings -> ragged `(batch, None)` strings, one a token, those that every
+        text begins with included."""
+        pieces = self.split(lower(strings) if lowercase else strings)
+        return _after(self.begin, pieces)
 
     @abstractmethod
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
@@ -146,11 +158,12 @@ class TableTokenizer(Tokenizer, ABC):
         strings = tf.convert_to_tensor(inputs, tf.string)
         if strings.shape.rank == 0:
             return self.tokenize(strings[None])[0]
-        pieces = self.split_strings(strings, self.lowercase)
+        pieces = self.split(lower(strings) if self.lowercase else strings)
         ids = tf.cast(self._token_to_id.lookup(pieces.flat_values), tf.int32)
         # Text that is spelled like a special token must not act as one.
         is_special = ids < len(SPECIAL_TOKENS)
-        return pieces.with_flat_values(tf.where(is_special, UNKNOWN_ID, ids))
+        ids = pieces.with_flat_values(tf.where(is_special, UNKNOWN_ID, ids))
+        return _after(self.begin_ids, ids)
 
     def detokenize(self, inputs: Any, replacements: Any = None) -> tf.Tensor:
         """Ids to strings, in the graph; the text ends before the first end token.
@@ -170,6 +183,9 @@ class TableTokenizer(Tokenizer, ABC):
         ids = tf.cast(tf.convert_to_tensor(inputs), tf.int64)
         ended = tf.cumsum(tf.cast(ids == END_ID, tf.int32), axis=-1) > 0
         keep = ~ended & (ids != PAD_ID) & (ids != START_ID)
+        place = tf.range(tf.shape(ids)[-1])
+        for index, begin_id in enumerate(self.begin_ids):
+            keep &= (place != index) | (ids != begin_id)
         shape = tf.shape(ids)
         # Not -1: without positions the number of rows cannot be inferred.
         flat = tf.stack([tf.reduce_prod(shape[:-1]), shape[-1]])
@@ -188,8 +204,9 @@ class TableTokenizer(Tokenizer, ABC):
         return tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
 
     def split_text(self, text: str) -> list[str]:
-        """The tokens of one string, unknown ones as they are."""
-        pieces = self.split_strings(tf.constant([text]), self.lowercase)
+        """The tokens of one string, unknown ones as they are; not those it begins with."""
+        strings = tf.constant([text])
+        pieces = self.split(lower(strings) if self.lowercase else strings)
         return [piece.decode("utf-8", "replace") for piece in pieces.flat_values.numpy()]
 
     @property
@@ -198,7 +215,8 @@ class TableTokenizer(Tokenizer, ABC):
 
         `split` names the tokenizer; what else there is depends on it.
         """
-        return {"split": type(self).__name__, "lowercase": self.lowercase}
+        begin = {"begin": self.begin} if self.begin else {}
+        return {"split": type(self).__name__, "lowercase": self.lowercase, **begin}
 
     def get_vocabulary(self) -> list[str]:
         return list(self.vocabulary)
@@ -219,6 +237,8 @@ class TableTokenizer(Tokenizer, ABC):
             "vocabulary": list(self.vocabulary),
             "lowercase": self.lowercase,
             "name": self.name,
+            # Not of a subclass that knows none.
+            **({"begin": list(self.begin)} if self.begin else {}),
         }
 
 
@@ -259,6 +279,14 @@ class SymbolTokenizer(TableTokenizer):
 def lower(strings: tf.Tensor) -> tf.Tensor:
     """Lower case by Unicode's tables."""
     return tf.strings.lower(strings, encoding="utf-8")
+
+
+def _after(begin: Sequence[Any], rows: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Ragged rows, each with the same values in front."""
+    if not begin:
+        return rows
+    first = tf.tile(tf.constant([list(begin)], rows.dtype), [rows.nrows(), 1])
+    return tf.concat([first, rows], axis=1)
 
 
 def _rows(pieces: tf.RaggedTensor) -> Any:

@@ -23,7 +23,7 @@ from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
-DOC = Path(__file__).parent.parent / "docs" / "kerashub.md"
+DOC = Path(__file__).parents[2] / "docs" / "kerashub.md"
 LENGTH = 10
 
 

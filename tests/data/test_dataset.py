@@ -13,6 +13,7 @@ from keras_seq2seq.data import (
     training_data,
     validation_data,
 )
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import PAD_ID
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
@@ -277,3 +278,21 @@ def test_batches_that_hold_their_rows_twice(preprocessor):
     assert data.twice().steps == data.steps
     for one, two in zip(arrays(once), arrays(twice), strict=True):
         np.testing.assert_array_equal(np.concatenate([one, one]), two)
+
+
+@pytest.mark.parametrize("make", [training_data, validation_data])
+def test_there_is_one_target_a_source_and_each_is_a_text(preprocessor, make):
+    with pytest.raises(InputError, match="one target a source. Received: 2 sources and 3"):
+        make(preprocessor, SOURCES[:2], TARGETS[:3])
+    with pytest.raises(InputError, match="Target 2 of 2 is no text: None"):
+        make(preprocessor, SOURCES[:2], [TARGETS[0], None])
+    with pytest.raises(InputError, match="Source 1 of 1 is not valid Unicode"):
+        make(preprocessor, ["\ud83d"], TARGETS[:1])
+
+
+def test_vocabularies_are_learned_of_pairs_alone():
+    kinds = CharacterTokenizer, SymbolTokenizer
+    with pytest.raises(InputError, match="one target a source"):
+        TextPreprocessor.from_pairs(SOURCES[:2], TARGETS[:1], *kinds)
+    with pytest.raises(InputError, match="Source 1 of 1 is no text: 3"):
+        TextPreprocessor.from_pairs([3], ["a"], *kinds)

@@ -88,3 +88,11 @@ def test_bad_data_is_one_line(tmp_path):
     assert result.exit_code == 2 and "not two columns" in result.stderr
     result = CliRunner().invoke(main, ["inspect", *[str(tmp_path / "bad.tsv")] * 3])
     assert result.exit_code == 2 and "Received 3" in result.stderr
+
+
+def test_examples_name_the_true_lines_of_their_file(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text('source,target\na,\n"b\nb",c\nsame,same\n', "utf-8")
+    result = CliRunner().invoke(main, ["inspect", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "train, line 5, identical sides: 'same' -> 'same'" in result.output

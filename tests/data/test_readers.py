@@ -8,9 +8,10 @@ from keras_seq2seq.data import Pairs, read_lines, read_pairs, read_parallel
 from keras_seq2seq.data.readers import decode_lines
 from keras_seq2seq.errors import InputError
 
-LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\ufeff"))
+# NUL characters can look like UTF-16.
+LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\ufeff"))
 FIELD = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\t\ufeff"), min_size=1
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\t\ufeff"), min_size=1
 ).filter(str.strip)
 
 

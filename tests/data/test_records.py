@@ -114,7 +114,11 @@ def test_a_row_over_several_lines_is_one_text(tmp_path):
     path.write_text('source,target\n"a\nb",c\n,d\n', "utf-8")
     pairs, report = read_records(path)
     assert pairs == Pairs(["a b"], ["c"])
-    assert report == [f"Left out, the source is empty: 1. {path}, line 4"]
+    assert pairs.lines == [2]
+    assert report == [
+        f"Left out, the source is empty: 1. {path}, line 4",
+        f"Noted, lines that go on the row before them: 1. {path}, line 2 (2 lines)",
+    ]
 
 
 def test_dictionaries_of_any_library_are_pairs():
@@ -148,7 +152,7 @@ def test_a_folder_has_parts_under_any_of_their_names(tmp_path):
     with pytest.raises(InputError, match="no train.en and train.fr. Give the folder"):
         read_folder(tmp_path, "en", "fr")
     (tmp_path / "dev.en").write_text("one\n", "utf-8")
-    with pytest.raises(InputError, match="dev.en has 1 lines and .*dev.de.gz has 3"):
+    with pytest.raises(InputError, match="dev.en has 1 line and .*dev.de.gz has 3"):
         read_folder(tmp_path, "en", "de")
 
 

@@ -28,8 +28,11 @@ from keras_seq2seq.decoding import (
     TopK,
     TopP,
     WordReward,
+    build_rules,
 )
 from keras_seq2seq.decoding.rules import apply_rules
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.testing import check_rule
 
 VOCABULARY, LENGTH = 5, 8
 SEEDS = st.integers(0, 10_000)
@@ -59,6 +62,15 @@ RULES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [*RULES, AllowedTargets(np.array([[3, 4, 1], [4, 3, 3]]))],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_rule_keeps_the_contract(rule):
+    check_rule(rule, vocabulary_size=VOCABULARY, batch_size=3)
+
+
 @settings(deadline=None, max_examples=40)
 @given(SEEDS, st.integers(0, LENGTH - 1), st.permutations(RULES), st.integers(0, len(RULES)))
 def test_rules_together_are_the_rules_one_after_the_other(seed, time, rules, count):
@@ -67,6 +79,42 @@ def test_rules_together_are_the_rules_one_after_the_other(seed, time, rules, cou
     for rule in rules[:count]:
         log_probs = apply(rule, time, token_ids, log_probs)
     np.testing.assert_allclose(together, log_probs, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=SEEDS,
+    time=st.integers(0, LENGTH - 1),
+    bias=st.dictionaries(st.integers(1, 4), st.floats(-1e4, 1e4), max_size=4),
+    penalty=st.floats(0.01, 100),
+    suppressed=st.sets(st.integers(1, 3)),
+    most=st.integers(0, LENGTH),
+)
+def test_no_bias_and_no_penalty_lifts_what_is_forbidden(
+    seed, time, bias, penalty, suppressed, most
+):
+    token_ids, log_probs = random_rows(seed, time)
+    rules = build_rules(
+        GenerationSettings(repetition_penalty=penalty),
+        end_id=4,
+        suppressed=[0, *suppressed],
+        token_biases=bias,
+        max_length=most,
+    )
+    received = apply(partial(apply_rules, rules), time, token_ids, log_probs)
+    possible = set(range(1, 5)) - suppressed if time < most else {4}
+    for row in received:
+        assert set(np.flatnonzero(row > -5e8)) == possible
+
+
+def test_a_penalty_hinders_what_a_bias_made_positive():
+    token_ids, log_probs = random_rows(0, 1)
+    token_ids[:, 0] = 1
+    received = apply(RepetitionPenalty(2.0, signed=True), 1, token_ids, log_probs + 10)
+    np.testing.assert_allclose(received[:, 1], (log_probs[:, 1] + 10) / 2, rtol=1e-6)
+    negative = apply(RepetitionPenalty(2.0, signed=True), 1, token_ids, log_probs)
+    plain = apply(RepetitionPenalty(2.0), 1, token_ids, log_probs)
+    np.testing.assert_array_equal(negative, plain)
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,13 +9,16 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from export import export_saved_model, export_serving, export_tflite, export_web
+from export.signatures import TextSignatures
 from export.trained import warn_if_untrained
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models import Seq2Seq, load_model
+from keras_seq2seq.settings import GenerationSettings
 from tests.zoo import MODELS
 
 EXPORTERS = [export_saved_model, export_tflite, export_web]
@@ -23,21 +26,6 @@ EXPORTERS = [export_saved_model, export_tflite, export_web]
 
 def tree(path):
     return {file: file.stat().st_mtime_ns for file in path.rglob("*")}
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Stands for the slow part, the tracing and converting."""
-
-    def write_graph(path, functions, tables):
-        os.makedirs(f"{path}/variables")
-        Path(path, "saved_model.pb").write_bytes(b"x" * 1000)
-
-    monkeypatch.setattr("export.saved_model.write_graph", write_graph)
-    monkeypatch.setattr("export.saved_model.check_servable", lambda folder: None)
-    monkeypatch.setattr("export.signatures.TextSignatures.functions", lambda self: {})
-    monkeypatch.setattr("export.tflite.convert", lambda *arguments: b"x" * 1000)
-    monkeypatch.setattr("export.web._convert", lambda *arguments: b"x" * 1000)
 
 
 @pytest.mark.parametrize("export", EXPORTERS)
@@ -132,8 +120,8 @@ PROCESS = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from keras_seq2seq.errors import InputError
-    from keras_seq2seq.export.artefact import write_new
     from keras_seq2seq.export.serving import _write_version
+    from keras_seq2seq.files import write_new
     folder, number = Path(sys.argv[1]), sys.argv[2]
 
     def write(path):
@@ -184,3 +172,28 @@ def test_two_processes_that_export_at_the_same_time(tmp_path):
     (message,) = told
     assert "one appeared meanwhile" in message or "one cannot be written" in message
     assert not list(tmp_path.rglob(".unfinished-*"))
+
+
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_a_probability_that_is_no_number_is_an_error(text_model, tmp_path, num_beams):
+    text_model.save(tmp_path / "model.keras")
+    model = load_model(tmp_path / "model.keras")
+    for weight in model.weights:
+        weight.assign(weight * float("nan"))
+    settings = GenerationSettings(num_beams=num_beams)
+    text = tf.constant(["cab", ""])
+    signatures = TextSignatures(model, settings)
+    for received in (
+        signatures.generate_text(text=text),
+        signatures.request_signature()(text),
+        signatures.score(source=text, target=tf.constant(["CC", "CC"])),
+    ):
+        error = received["error"].numpy()
+        assert b"NaN" in error[0] and error[1] == b"the source is empty; give it text"
+        np.testing.assert_array_equal(received["log_probs"].numpy().ravel(), -1e9)
+
+
+def test_rules_that_leave_nothing_are_an_error(text_model):
+    settings = GenerationSettings(allowed=["AA"], suppress=["AA"])
+    received = TextSignatures(text_model, settings).generate_text(text=tf.constant(["cab"]))
+    assert b"the rules leave none that ends" in received["error"].numpy()[0]

@@ -1,5 +1,6 @@
 """The folder for a device works on its own, and its tokenizer is the one in the graph."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export import LiteRTRunner, export_tflite
+from export.litert_runner import check
 from export.plain_tokenizers import PlainTokenizer
+from export.test_vectors import make_test_vectors, to_json
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
-from tests.cpp import assert_program_gives
+from tests.cpp import assert_program_gives, compiled_program
 
 # A process for which these are not installed.
 ALONE = textwrap.dedent(
@@ -96,19 +99,88 @@ def test_the_card_tells_sizes_and_settings(bundle, text_model):
     card = (bundle / "MODEL_CARD.md").read_text("utf-8")
     assert card.startswith("# Speller\n") and "$" not in card
     assert f"{text_model.count_params():,}" in card
-    assert "from 1 to 7 tokens" in card and "num_beams 2" in card
+    assert "from 1 to 7 tokens" in card
+    assert "| beam 2; num_beams 2, num_hypotheses 2 |" in card
     for language in ("Python", "Kotlin", "Swift", "C++"):
         assert f"## {language}" in card
 
 
 def test_the_python_of_the_card_runs(bundle, monkeypatch, text_model):
     card = (bundle / "MODEL_CARD.md").read_text("utf-8")
-    code = card.split("```python\n")[1].split("```")[0].replace("hello", "cab")
+    code = card.split("```python\n")[1].split("```")[0]
     monkeypatch.chdir(bundle)
     monkeypatch.syspath_prepend(str(bundle))
     names: dict = {}
     exec(code, names)
-    assert names["texts"][0] == text_model.generate("cab", num_beams=2)
+    example = json.loads((bundle / "test_vectors.json").read_text("utf-8"))["vectors"][4]
+    assert names["texts"] == example["texts"] and str(example["encoder_token_ids"]) in card
+    assert names["texts"][0] == text_model.generate(example["source"], num_beams=2)
+
+
+def vectors_of(bundle):
+    return json.loads((bundle / "test_vectors.json").read_text("utf-8"))["vectors"]
+
+
+def test_the_vectors_are_what_the_model_gives_and_have_odd_ones(bundle, text_model):
+    vectors = vectors_of(bundle)
+    taken = [vector for vector in vectors if "refused" not in vector]
+    assert 10 <= len(vectors) <= 20
+    search = text_model.search([v["source"] for v in taken], GenerationSettings(2, 2))
+    assert [v["texts"] for v in taken] == text_model.texts(search)
+    log_probs = [p for v in taken for p in v["log_probs"]]
+    assert log_probs == pytest.approx(search.log_probs.ravel().tolist(), abs=1e-4)
+    split = text_model.preprocessor.source_tokenizer.split_text
+    lengths = [len(split(v["source"])) for v in vectors]
+    assert 1 in lengths and 7 in lengths
+    assert any(1 in v["encoder_token_ids"] for v in taken)
+    refused = [v["source"] for v in vectors if "refused" in v]
+    assert [len(split(source)) for source in refused] == [0, max(lengths)] and max(lengths) > 7
+
+
+def test_the_runner_replays_the_vectors_and_names_what_differs(bundle, tmp_path):
+    done = run_alone(bundle, tmp_path, "--check")
+    assert (done.returncode, done.stdout) == (0, "as exported: every test vector agrees\n")
+    file = tmp_path / "copy" / "test_vectors.json"
+    changed = json.loads(file.read_text("utf-8"))
+    changed["vectors"][0]["token_ids"][0].append(5)
+    changed["vectors"][1]["log_probs"][0] -= 0.1
+    changed["vectors"][2]["encoder_token_ids"][0] += 1
+    changed["vectors"][3]["refused"] = "no reason"
+    file.write_text(json.dumps(changed), "utf-8")
+    found = check(tmp_path / "copy")
+    for number, (line, reason) in enumerate(
+        zip(found, ["the best target", "log prob", "ids", "must be refused"], strict=True), 1
+    ):
+        assert line.startswith(f"vector {number}, ") and reason in line
+
+
+def test_the_cpp_program_replays_the_vectors(bundle, tmp_path):
+    program = compiled_program(bundle, tmp_path)
+    count = sum("refused" not in vector for vector in vectors_of(bundle))
+
+    def replay(file):
+        done = subprocess.run(
+            [program, bundle / "model.tflite", "--check", file], capture_output=True, text=True
+        )
+        return done.returncode, done.stdout.splitlines()[-1]
+
+    file = bundle / "test_vectors.json"
+    assert replay(file) == (0, f"{count} of {count} test vectors as exported")
+    changed = tmp_path / "changed.json"
+    text = file.read_text("utf-8")
+    changed.write_text(text.replace('"token_ids": [[', '"token_ids": [[9, ', 2), "utf-8")
+    assert replay(changed) == (1, f"{count - 2} of {count} test vectors as exported")
+
+
+def test_vectors_of_the_models_own_data_are_its_sources(text_model, bundle):
+    content = (bundle / "model.tflite").read_bytes()
+    own = ["cab", "fee", "ab" * 30]
+    made = make_test_vectors(text_model, GenerationSettings(2, 2), content, own)
+    assert made["made_of"] == "sources of the model's data"
+    sources = [vector["source"] for vector in made["vectors"]]
+    assert {"cab", "fee"} <= set(sources) and own[2] not in sources[:3]
+    lines = to_json(made).splitlines()
+    assert json.loads(to_json(made)) == made and len(lines) == len(sources) + 2
 
 
 def test_the_cpp_program_of_the_folder_compiles_and_agrees(bundle, text_model, tmp_path):
@@ -182,3 +254,49 @@ def test_a_tokenizer_that_the_runner_does_not_know_is_refused(bundle, tmp_path):
     file.write_text(file.read_text().replace("CharacterTokenizer", "Syllables"))
     with pytest.raises(ValueError, match="cannot split text as 'Syllables'"):
         LiteRTRunner(folder)
+
+
+@pytest.mark.parametrize("source", [b"cab", ["cab"], ("cab",), None, 3, {"text": "cab"}])
+def test_a_source_that_is_no_string_is_refused(bundle, source):
+    message = f"must be one string. Received: {type(source).__name__}"
+    with pytest.raises(ValueError, match=message):
+        LiteRTRunner(bundle).generate(source)
+
+
+@pytest.mark.parametrize("name", ["source_vocabulary.txt", "target_vocabulary.txt"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_vocabulary_that_was_damaged_is_found(bundle, tmp_path, name, damage):
+    file = shutil.copytree(bundle, tmp_path / "copy") / name
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        whole_lines = content[: content.index(b"\n", len(content) // 2) + 1]
+        changed = content.replace(b"A", b"X").replace(b"a", b"x")
+        file.write_bytes(whole_lines if damage == "cut" else changed)
+    with pytest.raises(ValueError, match=f"{name} of .*copy is not as it was exported"):
+        LiteRTRunner(file.parent)
+
+
+@pytest.mark.parametrize("size", [0, 10, 1000])
+def test_a_model_that_was_cut_is_found_before_the_runtime_reads_it(bundle, tmp_path, size):
+    folder = shutil.copytree(bundle, tmp_path / "copy")
+    content = (folder / "model.tflite").read_bytes()
+    (folder / "model.tflite").write_bytes(content[:size])
+    with pytest.raises(ValueError, match="model.tflite is not as it was exported"):
+        LiteRTRunner(folder)
+
+
+def test_a_folder_of_an_older_version_tells_no_fingerprints_and_loads(
+    bundle, tmp_path, text_model
+):
+    folder = shutil.copytree(bundle, tmp_path / "copy")
+    description = json.loads((folder / "signatures.json").read_text())
+    assert set(description.pop("files")) == {
+        "model.tflite",
+        "source_vocabulary.txt",
+        "target_vocabulary.txt",
+    }
+    (folder / "signatures.json").write_text(json.dumps(description))
+    texts, _ = LiteRTRunner(folder).generate("cab")
+    assert texts[0] == text_model.generate("cab", num_beams=2)

@@ -1,21 +1,26 @@
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from rich.console import Console
 
-from export import compare, export_formats, print_parity
+from export import LiteRTRunner, compare, export_formats, print_parity
 from export.parity import parity_table
 from export.predictors import KerasPredictor, open_predictor
 from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.serving import Client
 from keras_seq2seq.serving.client import AS_EXPORTED
 from keras_seq2seq.serving.messages import read_source
 from keras_seq2seq.serving.versions import warm_up
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM
+from tests.servers import PredictionService, grpc_server, rest_server
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
@@ -147,9 +152,11 @@ def test_a_changed_model_is_found_out(text_model, exports, pairs):
 
 
 def test_an_export_into_an_existing_folder_changes_nothing(text_model, exports):
-    with pytest.raises(InputError, match="saved_model exists"):
+    before = {file: file.stat().st_mtime_ns for file in exports.rglob("*")}
+    with pytest.raises(InputError, match="saved_model and .* exists .* was left as it is"):
         console = Console(quiet=True)
         export_formats(text_model, exports, FORMATS, GenerationSettings(), console)
+    assert {file: file.stat().st_mtime_ns for file in exports.rglob("*")} == before
 
 
 def test_what_is_no_artefact_is_refused(text_model, tmp_path):
@@ -174,6 +181,101 @@ def test_what_cannot_be_compared_is_told_apart(text_model, exports, tmp_path):
 def test_no_sources_are_refused(text_model):
     with pytest.raises(InputError, match="at least one source"):
         compare(text_model, [], [])
+
+
+def damaged(path, file, content):
+    content = content(path / file) if callable(content) else content
+    (path / file).write_bytes(content)
+
+
+DESCRIPTION = Path("signatures.json")
+OF_SAVED_MODEL = Path("assets.extra") / DESCRIPTION
+
+
+def without(key):
+    def change(file):
+        description = json.loads(file.read_text())
+        del description[key]
+        return json.dumps(description).encode()
+
+    return change
+
+
+def half(file):
+    content = file.read_bytes()
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [
+        ("tflite", DESCRIPTION, b""),
+        ("tflite", DESCRIPTION, b"{"),
+        ("tflite", DESCRIPTION, b"[]"),
+        ("tflite", DESCRIPTION, b"[" * 100_000),
+        ("tflite", DESCRIPTION, b"\xff"),
+        ("tflite", DESCRIPTION, b'{"generation": {"num_beams": "x"}}'),
+        ("tflite", DESCRIPTION, b'{"generation": {"unheard": 1}}'),
+        ("tflite", DESCRIPTION, without("source")),
+        ("tflite", DESCRIPTION, without("max_source_length")),
+        ("tflite", Path("model.tflite"), half),
+        ("tflite", Path("source_vocabulary.txt"), half),
+        ("saved_model", OF_SAVED_MODEL, without("generation")),
+        ("saved_model", Path("saved_model.pb"), half),
+        ("saved_model", Path("saved_model.pb"), b""),
+        ("saved_model", Path("variables") / "variables.index", half),
+        ("saved_model", Path("variables") / "variables.data-00000-of-00001", half),
+    ],
+)
+def test_a_damaged_artefact_is_one_line(text_model, exports, tmp_path, name, file, content):
+    path = shutil.copytree(exports / name, tmp_path / name)
+    damaged(path, file, content)
+    with pytest.raises(InputError, match=f"{name}.*Export it again, or copy it anew") as raised:
+        compare(text_model, [path], ["cab"])
+    assert len(str(raised.value)) < 700
+
+
+def test_the_file_of_the_table_is_looked_at_before_the_work(text_model, exports, tmp_path):
+    (tmp_path / "file").touch()
+    for name, message in ((".", "is a folder"), ("file/x.json", "cannot be written")):
+        with pytest.raises(InputError, match=message):
+            print_parity(None, [], [], Console(quiet=True), tmp_path / name)
+    console, file = Console(quiet=True), tmp_path / "new" / "parity.json"
+    assert print_parity(text_model, [exports / "tflite"], ["cab"], console, file)
+    assert json.loads(file.read_text())
+
+
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(400, marks=pytest.mark.large)], ids=["short", "long"]
+)
+def test_threads_share_every_engine(text_model, exports, pairs, rounds):
+    """Four threads ask one Keras model, SavedModel, runner and client at the same time."""
+    sources = list(pairs.references())[:8]
+    expected = dict(zip(sources, text_model.generate(sources, num_beams=2), strict=True))
+    serving = tf.saved_model.load(str(exports / "saved_model")).signatures["serving_default"]
+    runner = LiteRTRunner(exports / "tflite")
+    service = PredictionService(exports / "saved_model")
+
+    with rest_server(service) as rest_url, grpc_server(service) as grpc_url:
+        rest, grpc = Client(rest_url, 60), Client(grpc_url, 60)
+        engines = {
+            "Keras": lambda source: text_model.generate(source, num_beams=2),
+            "SavedModel": lambda source: (
+                serving(text=tf.constant([source]))["text"].numpy()[0, 0].decode()
+            ),
+            "runner": lambda source: runner.generate(source)[0][0],
+            "REST": lambda source: rest.generate([source])[0].texts[0],
+            "gRPC": lambda source: grpc.generate([source])[0].texts[0],
+        }
+        for name, engine in engines.items():
+            orders = [np.random.default_rng(i).permutation(sources) for i in range(4)]
+
+            def ask(order, engine=engine):
+                return [(s, engine(s)) for _ in range(rounds) for s in map(str, order)]
+
+            with ThreadPoolExecutor(4) as pool:
+                for answers in pool.map(ask, orders):
+                    assert all(text == expected[source] for source, text in answers), name
 
 
 def test_predictors_of_all_engines_answer_as_the_model(text_model, exports, pairs):

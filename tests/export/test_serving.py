@@ -158,8 +158,9 @@ def test_exports_at_the_same_time_get_different_versions(
     def slow(model, path, settings):
         shutil.copytree(served / "speller" / "1", path)
         gate.wait(20)
-        visible = [p.name for p in path.parent.iterdir() if p.name.isdecimal()]
-        assert all(WARM_UP_FILE.parts[0] in os.listdir(path.parent / v) for v in visible)
+        models = path.parent.parent
+        visible = [p.name for p in models.iterdir() if p.name.isdecimal()]
+        assert all(WARM_UP_FILE.parts[0] in os.listdir(models / v) for v in visible)
 
     monkeypatch.setattr("export.serving.export_saved_model", slow)
     with futures.ThreadPoolExecutor(4) as pool:

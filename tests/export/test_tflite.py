@@ -219,7 +219,8 @@ def lite_file(layer, supported=()):
     model = keras.Model(vector, output)
     function = tf.function(lambda x: {"y": model(x)}, [tf.TensorSpec((1, 4))], autograph=False)
     if not supported:
-        return convert_signatures({"serving_default": function}, "float32")
+        traced = function.get_concrete_function()
+        return convert_signatures({"serving_default": traced}, "float32")
     concrete = [function.get_concrete_function()]
     converter = tf.lite.TFLiteConverter.from_concrete_functions(concrete, model)
     converter.target_spec.supported_ops = supported

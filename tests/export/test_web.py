@@ -1,6 +1,8 @@
 """The page generates in a headless browser what the Keras model generates."""
 
+import base64
 import functools
+import hashlib
 import html
 import http.server
 import json
@@ -13,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from export.web import LITERTJS_VERSION, PAGE, export_web
+from export.web import LITERTJS_VERSION, PAGE, _page, export_web
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -58,7 +60,7 @@ def site(tmp_path_factory):
 def look(url):
     """The page's body after its scripts have run."""
     done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu"]
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
         + ["--virtual-time-budget=60000", "--dump-dom", url],
         capture_output=True,
         text=True,
@@ -82,13 +84,48 @@ def test_the_page_generates_and_draws_what_the_model_does(name, request, site, l
     assert [html.unescape(text) for text, _ in items] == texts
     log_probs = [float(value) for _, value in items]
     assert log_probs == pytest.approx(expected.log_probs[0].tolist(), abs=2e-3)
-    weights = [float(value) for value in re.findall(r'<td title="(.*?)"', body)]
+    weights = [float(value) for value in re.findall(r'<td[^>]* title="(.*?)"', body)]
     alignment = model.align(["cab"], texts[:1])[0, :, :4]
     shown = alignment[: len(weights) // 4]
     assert len(shown) >= expected.lengths[0, 0]
     assert weights == pytest.approx(shown.ravel().tolist(), abs=2e-3)
+    count = len(json.loads((folder / name / "test_vectors.json").read_text("utf-8"))["vectors"])
+    assert f"As exported: {count} of {count} test sources agree." in body
     body = look(f"{address}/{name}/?q={quote('abcabcabc')}")
     assert "must have from 1 to 7 tokens. Received 9." in body and "<li" not in body
+    body = look(f"{address}/{name}/?q={quote('c Qb')}")
+    assert "Unknown to the model: “␣”, “Q”" in body
+
+
+@pytest.mark.large
+def test_a_page_that_cannot_load_or_is_not_as_exported_says_so(text_model, site, litertjs):
+    folder, address = site
+    export_web(text_model, folder / "changed", SEARCH, litertjs=litertjs)
+    file = folder / "changed" / "test_vectors.json"
+    content = json.loads(file.read_text("utf-8"))
+    content["vectors"][0]["log_probs"][0] -= 1
+    file.write_text(json.dumps(content), "utf-8")
+    count = len(content["vectors"])
+    body = look(f"{address}/changed/?q=cab")
+    assert f"Not as exported: {count - 1} of {count} test sources agree" in body
+    assert "log probability" in body
+    shutil.rmtree(folder / "changed" / "litertjs" / "core" / "dist")
+    body = look(f"{address}/changed/")
+    assert "LiteRT.js cannot be loaded from the page's own folder" in body
+    assert "Loading the model" not in body
+
+
+@pytest.mark.parametrize("own_copy", [False, True])
+def test_the_policy_allows_the_page_and_litertjs_alone(own_copy):
+    page = _page("A <page>", own_copy)
+    policy = page.split('Content-Security-Policy" content="')[1].split('"')[0]
+    assert policy.startswith("default-src 'none'; script-src 'self'")
+    assert "unsafe-inline" not in policy and "'unsafe-eval'" not in policy
+    assert ("https://" in policy) != own_copy
+    inline = page.split('<script type="importmap">')[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy and page.count("<script") == 2
+    assert "<title>A &lt;page&gt;</title>" in page and "%" not in page.replace("100%", "")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -8,6 +7,7 @@ from keras_seq2seq.layers import (
     LuongAttention,
     MonotonicAttention,
 )
+from keras_seq2seq.testing import check_attention
 
 RNG = np.random.default_rng(1)
 QUERY = RNG.normal(size=(2, 3, 4)).astype("float32")
@@ -144,22 +144,9 @@ def test_monotonic_attention_begins_at_the_first_position_and_never_goes_back():
 @pytest.mark.parametrize(
     "layer_class", [BahdanauAttention, LocationSensitiveAttention, MonotonicAttention]
 )
-def test_a_layer_is_rebuilt_from_its_configuration(layer_class):
-    layer = layer_class(7, score_units=3, normalized=True, name="attention")
-    copy = layer_class.from_config(layer.get_config())
-    assert copy.get_config() == layer.get_config()
-    for made in (layer, copy):
-        made(QUERY[:, 0], MEMORY, MASK, alignment=PREVIOUS)
-    assert [w.shape for w in copy.weights] == [w.shape for w in layer.weights]
-
-
-@pytest.mark.parametrize(
-    "layer_class", [BahdanauAttention, LocationSensitiveAttention, MonotonicAttention]
-)
-def test_a_row_without_anything_to_attend_to_is_finite(layer_class):
-    nothing = np.zeros((2, 5), bool)
-    output, weights = layer_class(7)(QUERY[:, 0], MEMORY, nothing, alignment=PREVIOUS)
-    assert np.isfinite(output).all() and np.isfinite(weights).all()
+@pytest.mark.parametrize("normalized", [False, True])
+def test_it_keeps_the_contract(layer_class, normalized):
+    check_attention(layer_class(7, score_units=3, normalized=normalized))
 
 
 @pytest.mark.parametrize(
@@ -173,14 +160,3 @@ def test_a_row_without_anything_to_attend_to_is_finite(layer_class):
 def test_bad_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-def test_half_precision_is_close():
-    layer = BahdanauAttention(7)
-    expected = layer(QUERY, MEMORY, MASK)
-    mixed = BahdanauAttention(7, dtype=keras.DTypePolicy("mixed_bfloat16"))
-    mixed(QUERY, MEMORY, MASK)
-    mixed.set_weights(layer.get_weights())
-    for received, wanted in zip(mixed(QUERY, MEMORY, MASK), expected, strict=True):
-        assert received.dtype == "bfloat16"
-        np.testing.assert_allclose(np.asarray(received, "float32"), wanted, atol=0.05)

@@ -1,8 +1,8 @@
-import keras
 import numpy as np
 import pytest
 
 from keras_seq2seq.layers import LuongAttention
+from keras_seq2seq.testing import check_attention
 
 RNG = np.random.default_rng(0)
 QUERY = RNG.normal(size=(2, 3, 4)).astype("float32")
@@ -31,43 +31,13 @@ def test_it_is_the_paper_s_equations(score):
     np.testing.assert_allclose(alignment, expected_alignment, atol=1e-5)
 
 
-def test_one_step_is_a_row_of_the_whole_sequence():
-    layer = LuongAttention(6)
-    output, alignment = layer(QUERY, MEMORY, MASK)
-    for time in range(3):
-        step_output, step_alignment = layer(QUERY[:, time], MEMORY, MASK)
-        np.testing.assert_allclose(step_output, output[:, time], atol=1e-6)
-        np.testing.assert_allclose(step_alignment, alignment[:, time], atol=1e-6)
-
-
-def test_what_the_mask_hides_has_no_weight_and_no_influence():
-    layer = LuongAttention(6)
-    output, alignment = layer(QUERY, MEMORY, MASK)
-    assert np.all(np.asarray(alignment)[1, :, 2:] < 1e-9)
-    changed = np.where(MASK[:, :, None], MEMORY, 99.0).astype("float32")
-    np.testing.assert_allclose(layer(QUERY, changed, MASK)[0], output, atol=1e-6)
-
-
-def test_a_row_without_anything_to_attend_to_is_finite():
-    output, alignment = LuongAttention(6)(QUERY, MEMORY, np.zeros((2, 5), bool))
-    assert np.isfinite(output).all() and np.isfinite(alignment).all()
-
-
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_is_close(dtype):
-    layer = LuongAttention(6)
-    expected, _ = layer(QUERY, MEMORY, MASK)
-    mixed = LuongAttention(6, dtype=dtype)
-    mixed(QUERY, MEMORY, MASK)
-    mixed.set_weights(layer.get_weights())
-    received = keras.ops.cast(mixed(QUERY, MEMORY, MASK)[0], "float32")
-    np.testing.assert_allclose(received, expected, atol=0.05)
-
-
-def test_it_survives_its_config():
-    layer = LuongAttention(6, score="dot", name="here")
-    copy = LuongAttention.from_config(layer.get_config())
-    assert (copy.units, copy.score, copy.name) == (6, "dot", "here")
+@pytest.mark.parametrize(
+    "settings",
+    [{"score": "dot"}, {}, {"scaled": True}, {"score": "concat"}],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
+def test_it_keeps_the_contract(settings):
+    check_attention(LuongAttention(7, **settings), precisions=["mixed_bfloat16"])
 
 
 def test_an_unknown_score_is_refused():

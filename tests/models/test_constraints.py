@@ -207,7 +207,7 @@ def test_scoring_does_not_depend_on_the_batch(text_model, pairs):
         ({"max_length_ratio": 0.0}, "--max-length-ratio must be above 0"),
         ({"min_length_ratio": 2.0, "max_length_ratio": 1.0}, "least length must not exceed"),
         ({"min_length_ratio": 5.0}, "has 3 tokens, so its target would need at least 15"),
-        ({"suppress": "AA"}, "--suppress takes a list. Received: 'AA'"),
+        ({"suppress": "AA"}, "--suppress takes a list, each item text. Received: 'AA'"),
         ({"suppress": ["XX"]}, "'XX' is no token of the target vocabulary"),
         ({"suppress_ids": [99]}, "token id must be from 0 to 9, the target vocabulary.*99"),
         ({"bias": {"XX": 1.0}}, "'XX' is no token"),

@@ -76,12 +76,12 @@ def test_one_trace_serves_every_batch(text_model):
     [
         (["a", ""], {}, "Source 2 of 2 is empty"),
         (["a" * 50], {}, "has 50 tokens; this model takes at most 7: 'aaaa"),
-        (["a"], {"num_beams": 0}, "Received: beam size 0, n-best 1"),
+        (["a"], {"num_beams": 0}, "--beam-size must be at least 1. Received: 0"),
         (["a"], {"num_beams": 2, "num_hypotheses": 3}, "n-best must be at most the beam size"),
         (["a"], {"length_penalty": -1.0}, "length penalty must be at least 0.*Received: -1.0"),
         (["a"], {"num_beams": 30}, "the target vocabulary has only 10 tokens"),
         (["a"], {"min_length": 13}, "--min-length is 13, this model generates at most 12"),
-        (["a"], {"length_penalty": float("nan")}, "length penalty must be at least 0"),
+        (["a"], {"length_penalty": float("nan")}, "--length-penalty must be.*Received: nan"),
     ],
 )
 def test_bad_input_is_refused(text_model, sources, settings, message):

@@ -1,18 +1,21 @@
 """The contract of every encoder-decoder: two views of the same layers that agree."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_seq2seq.data import training_data
-from keras_seq2seq.decoding import BeamSearch, GreedySearch, loop
+from keras_seq2seq.decoding import GreedySearch, loop
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import LuongAttention, ScheduledSampling
 from keras_seq2seq.models import (
     CopyBridge,
     FrameEmbedding,
     RecurrentDecoder,
+    RecurrentEncoder,
     Seq2Seq,
     TokenEmbedding,
     TransformerDecoder,
@@ -22,9 +25,10 @@ from keras_seq2seq.models import (
     lstm,
 )
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.testing import check_encoder, check_model
+from keras_seq2seq.testing.models import step_logits, whole_logits
 from tests.zoo import (
     END,
-    FEATURES,
     FRAME_ENCODERS,
     FRAMES,
     LABELS,
@@ -35,54 +39,43 @@ from tests.zoo import (
     build,
     decoder,
     encoder,
-    frame_model,
     tokens,
     transformer_encoder,
 )
 
-
-@pytest.fixture(scope="module", params=MODELS)
-def model(request):
-    """Built once for all tests of a kind; a test that trains it puts its weights back."""
-    return build(request.param)
-
-
-def whole(model, source=SOURCE, target=TARGET):
-    inputs = {"encoder_token_ids": source, "decoder_token_ids": target}
-    return keras.ops.convert_to_numpy(model(inputs, training=False))
-
-
-def stepped(model, source=SOURCE, target=TARGET, growing=False):
-    state = model.encode({"encoder_token_ids": source})
-    if growing:
-        state |= {
-            name: keras.ops.take(state[name], np.array([], "int32"), axis=axis)
-            for name, axis in model.position_entries.items()
-        }
-    logits = []
-    for time in range(target.shape[1]):
-        step_logits, changed = model.step(target[:, time], state)
-        assert set(changed) <= set(state)
-        state = {**state, **changed}
-        logits.append(keras.ops.convert_to_numpy(step_logits))
-    return np.stack(logits, 1)
+INPUTS = {"encoder_token_ids": SOURCE}
+# These are tried with their layers, by `check_attention`.
+ATTENTIONS = [
+    *("dot", "general", "general scaled", "concat", "additive", "additive normalized"),
+    *("location-sensitive", "monotonic"),
+]
+# One of a kind: float16 has more bits than bfloat16, where all kinds are tried.
+SOME = ["input feeding", "transformer", "pointer-generator"]
+FLOAT16, BFLOAT16 = "mixed_float16", "mixed_bfloat16"
 
 
-def test_step_by_step_is_the_whole_sequence(model):
-    np.testing.assert_allclose(stepped(model), whole(model), atol=1e-5)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ATTENTIONS])
+def test_every_model_keeps_the_contract(name):
+    check_model(build(name), INPUTS, precisions=[BFLOAT16, FLOAT16][: 1 + (name in SOME)])
+
+
+@pytest.mark.parametrize("name", FRAME_ENCODERS)
+def test_frames_of_features_are_a_source_too(name):
+    check_encoder(FRAME_ENCODERS[name](), FRAMES)
+
+
+def whole(model, target=TARGET):
+    return whole_logits(model, INPUTS, target)
+
+
+def stepped(model):
+    return step_logits(model, INPUTS, TARGET)
 
 
 GROWING = [
     *("transformer", "transformer, rotary positions", "transformer, relative positions"),
     "pointer-generator, transformer",
 ]
-
-
-@pytest.mark.parametrize("name", GROWING)
-def test_entries_without_room_for_later_steps_grow_and_change_nothing(name):
-    model = build(name)
-    assert model.position_entries
-    np.testing.assert_allclose(stepped(model, growing=True), stepped(model), atol=1e-5)
 
 
 def test_what_grows_has_the_size_of_the_target_so_far():
@@ -141,71 +134,6 @@ def test_in_a_graph_an_empty_batch_has_no_hypotheses(fixed_shapes):
     assert generate(tf.zeros([0, 5], tf.int32)).shape == (0, 1, 6)
 
 
-@pytest.fixture
-def half_precision(request):
-    """Models built in the test compute in half precision."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_dtype_policy(policy)
-
-
-# One of a kind: float16 has more bits than bfloat16, where all kinds are tried.
-SOME = ["general", "transformer", "pointer-generator"]
-FLOAT16, BFLOAT16 = "mixed_float16", "mixed_bfloat16"
-
-
-@pytest.mark.parametrize(
-    "half_precision, name",
-    [*((BFLOAT16, name) for name in MODELS), *((FLOAT16, name) for name in SOME)],
-    indirect=["half_precision"],
-)
-def test_half_precision_steps_and_learns_like_single(half_precision, name):
-    model = build(name)
-    logits = whole(model)
-    assert logits.dtype == np.float32
-    # Sums of products have 11 or 8 bits.
-    atol = 0.02 if half_precision == FLOAT16 else 0.1
-    np.testing.assert_allclose(stepped(model), logits, atol=atol)
-    assert_a_gradient_step_lowers_the_loss(model)
-
-
-@pytest.mark.parametrize("name", SOME)
-@pytest.mark.parametrize("half_precision", [FLOAT16, BFLOAT16], indirect=True)
-def test_half_precision_searches(half_precision, name):
-    model = build(name)
-    result = model.decode({"encoder_token_ids": tf.constant(SOURCE)}, BeamSearch(2, END), 6)
-    assert np.isfinite(result.scores).all()
-
-
-def test_padding_of_a_source_changes_nothing(model):
-    padded = np.pad(SOURCE, [(0, 0), (0, 4)])
-    np.testing.assert_allclose(whole(model, padded), whole(model), atol=1e-5)
-
-
-def test_a_row_of_a_batch_is_the_row_alone(model):
-    alone = whole(model, SOURCE[1:, :3], TARGET[1:])
-    np.testing.assert_allclose(whole(model)[1:], alone, atol=1e-5)
-
-
-def test_a_later_token_does_not_change_an_earlier_logit(model):
-    changed = TARGET.copy()
-    changed[:, 4:] = 11
-    np.testing.assert_allclose(whole(model, target=changed)[:, :4], whole(model)[:, :4])
-
-
-def test_a_source_of_padding_alone_is_finite(model):
-    assert np.isfinite(whole(model, np.zeros_like(SOURCE))).all()
-
-
-def test_a_saved_model_is_the_model(model, tmp_path):
-    path = tmp_path / "model.keras"
-    model.save(path)
-    loaded = load_model(path)
-    np.testing.assert_array_equal(whole(loaded), whole(model))
-    np.testing.assert_array_equal(stepped(loaded), stepped(model))
-
-
 def test_the_inference_models_are_saved_and_loaded_on_their_own(tmp_path):
     model = build("general")
     state = model.encode({"encoder_token_ids": SOURCE})
@@ -230,70 +158,67 @@ def test_training_changes_the_inference_models():
     np.testing.assert_allclose(after, whole(model), atol=1e-5)
 
 
-def test_a_gradient_step_lowers_the_loss(model):
-    assert_a_gradient_step_lowers_the_loss(model)
+PRESENT = (LABELS != 0).astype("float32")
 
 
-def assert_a_gradient_step_lowers_the_loss(model):
-    inputs = {"encoder_token_ids": SOURCE, "decoder_token_ids": TARGET}
-    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def loss(training):
-        return cross_entropy(LABELS, model(inputs, training=training), LABELS != 0)
-
-    weights = model.get_weights()
-    before = float(loss(training=False))
-    with tf.GradientTape() as tape:
-        value = loss(training=True)
-    gradients = tape.gradient(value, model.trainable_weights)
-    keras.optimizers.SGD(0.05).apply(gradients, model.trainable_weights)
-    after = float(loss(training=False))
-    model.set_weights(weights)
-    assert after < before
-
-
-def fit(model, epochs):
-    inputs = {"encoder_token_ids": SOURCE, "decoder_token_ids": TARGET}
-    weights = (LABELS != 0).astype("float32")
+def fit(model, epochs, weights=PRESENT):
+    inputs = {**INPUTS, "decoder_token_ids": TARGET}
     return model.fit(inputs, LABELS, sample_weight=weights, epochs=epochs, verbose=0)
 
 
 def test_the_loss_is_the_mean_over_the_tokens_that_are_not_padding():
     model = build("lstm")
     model.compile()
-    weights = (LABELS != 0).astype("float32")
-    inputs = {"encoder_token_ids": SOURCE, "decoder_token_ids": TARGET}
-    loss = model.evaluate(inputs, LABELS, sample_weight=weights, verbose=0)[0]
+    inputs = {**INPUTS, "decoder_token_ids": TARGET}
     log_probs = keras.ops.convert_to_numpy(model.score_tokens(inputs, LABELS))
-    assert loss == pytest.approx(-log_probs.sum() / weights.sum(), rel=1e-5)
+    # Without weights as with those of the tokens; a weight a row is that of its tokens.
+    rows = np.array([0.5, 2.0], "float32")
+    for given, used in ((None, PRESENT), (PRESENT, PRESENT), (rows, rows[:, None] * PRESENT)):
+        values = model.evaluate(inputs, LABELS, sample_weight=given, verbose=0)
+        assert values[0] == pytest.approx(-(used * log_probs).sum() / used.sum(), rel=1e-5)
+        right = np.argmax(whole(model), -1) == LABELS
+        assert values[1] == pytest.approx((used * right).sum() / used.sum(), rel=1e-5)
 
 
-def test_a_compiled_model_can_train_on_after_loading(tmp_path):
+def test_fit_without_weights_is_fit_with_those_of_the_tokens():
+    model, again = build("lstm"), build("lstm")
+    for one in (model, again):
+        one.compile(keras.optimizers.Adam(0.01))
+    histories = fit(model, 2).history, fit(again, 2, None).history
+    assert histories[0] == histories[1]
+    for weight, same in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
+
+
+@pytest.mark.parametrize("load", [load_model, keras.saving.load_model])
+def test_a_compiled_model_can_train_on_after_loading(load, tmp_path):
     model = build("lstm")
     model.compile(keras.optimizers.Adam(0.01, clipnorm=1.0))
     fit(model, epochs=1)
     model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert fit(loaded, 3).history["loss"] == pytest.approx(
-        fit(model, 3).history["loss"], rel=1e-5
-    )
+    loaded = load(tmp_path / "model.keras")
+    assert fit(loaded, 3).history == fit(model, 3).history
+    assert load_model(tmp_path / "model.keras", compile=False).compiled is False
 
 
-@pytest.mark.parametrize("name", FRAME_ENCODERS)
-def test_frames_of_features_are_a_source_too(name, tmp_path):
-    model = frame_model(name)
-    logits = np.asarray(model({**FRAMES, "decoder_token_ids": TARGET}))
-    # Step by step, and with garbage behind the second row's four frames.
-    garbage = np.pad(FEATURES, [(0, 0), (0, 3), (0, 0)], constant_values=99)
-    garbage[1, 4:] = 55
-    state = model.encode({**FRAMES, "encoder_features": garbage})
-    for time in range(TARGET.shape[1]):
-        step_logits, changed = model.step(TARGET[:, time], state)[:2]
-        np.testing.assert_allclose(step_logits, logits[:, time], atol=1e-5)
-        state = {**state, **changed}
-    model.save(tmp_path / "model.keras")
-    loaded = load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded({**FRAMES, "decoder_token_ids": TARGET}), logits)
+def test_a_summary_shows_whole_sequences(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    model = build("transformer, all embeddings tied")
+    calls = [len(layer._inbound_nodes) for layer in model.layers]
+    lines = []
+    model.summary(print_fn=lines.append, line_length=200)
+    text = "".join(lines)
+    assert re.search(r"encoder_embedding [^\n]*\(None, None, ", text)
+    assert not re.search(r"embedding [^\n]*\(None, \d+\)", text)
+    assert [len(layer._inbound_nodes) for layer in model.layers] == calls
+
+
+def test_a_dataset_is_fitted_without_a_warning(recwarn):
+    model = build("lstm")
+    model.compile()
+    inputs = {**INPUTS, "decoder_token_ids": TARGET}
+    model.fit(tf.data.Dataset.from_tensors((inputs, LABELS)), verbose=0)
+    assert not [one for one in recwarn if "shuffle" in str(one.message)]
 
 
 def test_tied_embeddings_are_one_matrix_and_stay_so_when_loaded(tmp_path):
@@ -331,49 +256,6 @@ def test_scheduled_sampling_trains_on_own_tokens_and_changes_no_inference(tmp_pa
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras")
     assert float(loaded.scheduled_sampling.step_count) == 3
-
-
-def test_alignment_of_steps_is_that_of_the_whole_sequence():
-    model = build("general")
-    inputs = {"encoder_token_ids": SOURCE, "decoder_token_ids": TARGET}
-    expected = keras.ops.convert_to_numpy(model.alignment_model(inputs))
-    state = model.encode({"encoder_token_ids": SOURCE})
-    for time in range(TARGET.shape[1]):
-        token = keras.ops.convert_to_tensor(TARGET[:, time])
-        outputs = model.decoder_model({"token": token, **state})
-        np.testing.assert_allclose(outputs["alignment"], expected[:, time], atol=1e-5)
-        state |= {name: value for name, value in outputs.items() if name in state}
-    np.testing.assert_allclose(expected.sum(-1), 1, atol=1e-5)
-
-
-def test_a_search_stops_at_the_end_and_scores_like_teacher_forcing(model):
-    @tf.function(autograph=False)
-    def search():
-        inputs = {"encoder_token_ids": tf.constant(SOURCE)}
-        return model.decode(inputs, BeamSearch(3, END), 10)
-
-    result = search()
-    for rank in range(3):
-        labels = result.token_ids[:, rank].numpy()
-        starts = np.full((2, 1), 2)
-        target = np.concatenate([starts, np.where(labels == END, 0, labels)[:, :-1]], 1)
-        inputs = {"encoder_token_ids": SOURCE, "decoder_token_ids": target.astype("int32")}
-        totals = tf.reduce_sum(model.score_tokens(inputs, labels), -1)
-        np.testing.assert_allclose(result.log_probs[:, rank], totals, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "name", ["concat", "transformer", "pointer-generator", "location-sensitive", "lstm"]
-)
-def test_beams_read_one_memory_as_if_each_had_its_own(name, monkeypatch):
-    model = build(name)
-    inputs = {"encoder_token_ids": tf.constant(SOURCE)}
-    together = model.decode(inputs, BeamSearch(3, END, 3), 6)
-    assert bool(model.shared_entries) == (name not in ("location-sensitive", "lstm"))
-    monkeypatch.setattr(Seq2Seq, "shared_entries", ())
-    apart = model.decode(inputs, BeamSearch(3, END, 3), 6)
-    np.testing.assert_array_equal(together.token_ids, apart.token_ids)
-    np.testing.assert_allclose(together.scores, apart.scores, atol=1e-5)
 
 
 def test_padding_does_not_change_a_search():
@@ -484,6 +366,35 @@ def test_an_encoder_too_short_for_its_sources_is_refused(preprocessor):
             RecurrentDecoder(target, 8, attention=LuongAttention(8), bridge=ZeroBridge()),
             preprocessor,
         )
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: decoder(attention=keras.layers.AdditiveAttention()),
+            r"`attention` must be a MemoryAttention, .* Received: an AdditiveAttention. Use "
+            r"BahdanauAttention\(units\), or write a part",
+        ),
+        (
+            lambda: RecurrentEncoder(keras.layers.Embedding(11, 6), 8),
+            r"`embedding` must be .* Received: an Embedding. Use TokenEmbedding\(11, 6\)",
+        ),
+        (lambda: RecurrentEncoder(None, 8), "`embedding` must be .* Received: None. Write a"),
+        (lambda: RecurrentEncoder("words", 8), "Received: 'words'"),
+        (lambda: decoder(bridge=ZeroBridge), r"the class ZeroBridge. Use ZeroBridge\(...\)"),
+        (
+            lambda: Seq2Seq(keras.Sequential(), decoder()),
+            "`encoder` must be an Encoder, such as RecurrentEncoder. Received: a Sequential",
+        ),
+        (lambda: Seq2Seq(decoder(), encoder()), "`encoder` must .* a RecurrentDecoder"),
+        (lambda: Seq2Seq(encoder(), None), "`decoder` must be a Decoder.* Received: None"),
+    ],
+)
+def test_what_is_no_part_is_refused_in_one_line(make, message):
+    with pytest.raises(InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

@@ -1,8 +1,11 @@
+import html
+import itertools
 import warnings
 
 import fontTools.fontBuilder
 import fontTools.pens.ttGlyphPen
 import matplotlib
+import matplotlib.figure
 import matplotlib.font_manager
 import numpy as np
 import pytest
@@ -12,9 +15,11 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.pictures import (
     draw_attention,
     draw_search_tree,
+    plot_accuracy_by_length,
     plot_attention,
     plot_search_tree,
 )
+from keras_seq2seq.pictures.attention import _title
 from keras_seq2seq.pictures.fonts import families_for
 from keras_seq2seq.settings import GenerationSettings
 
@@ -65,11 +70,11 @@ def test_a_search_is_drawn_with_every_hypothesis(tmp_path):
     path = tmp_path / "tree.svg"
     matplotlib.rcParams["svg.fonttype"] = "none"  # Text stays text.
     try:
-        plot_search_tree(SearchTree(nodes, end_id=1), "token {}".format, path, title="words")
+        plot_search_tree(SearchTree(nodes, end_id=1), "token-{}".format, path, title="words")
     finally:
         matplotlib.rcParams["svg.fonttype"] = "path"
     text = path.read_text("utf-8")
-    for written in ("start", "token 5", "token 6", "token 7", "-2.25", "1. score -0.75"):
+    for written in ("start", "token-5", "token-6", "token-7", "-2.25", "1. score -0.75"):
         assert written in text
 
 
@@ -78,7 +83,16 @@ def test_scripts_of_the_default_font_need_no_other():
 
 
 @pytest.fixture
-def han_font(tmp_path):
+def no_other_font(monkeypatch):
+    """A machine with Matplotlib's own fonts alone."""
+    manager = matplotlib.font_manager.fontManager
+    own = [entry for entry in manager.ttflist if "matplotlib" in str(entry.fname)]
+    monkeypatch.setattr(manager, "ttflist", own)
+    monkeypatch.setattr(matplotlib.font_manager, "findSystemFonts", lambda: [])
+
+
+@pytest.fixture
+def han_font(no_other_font, tmp_path):
     """An installed font that has one Han character, which others may lack."""
     name, character = "Test Han", "\U00030ede"
     builder = fontTools.fontBuilder.FontBuilder(1000, isTTF=True)
@@ -110,7 +124,7 @@ def test_another_installed_font_gives_what_the_default_lacks(han_font, tmp_path)
         plot_attention(np.eye(2), [character, "b"], ["a", "b"], tmp_path / "a.png", character)
 
 
-def test_characters_that_no_font_has_are_named(tmp_path):
+def test_characters_that_no_font_has_are_named(no_other_font):
     message = r"No installed font has 𰻝 \(CJK UNIFIED IDEOGRAPH-30EDD\): drawn as a box"
     with pytest.warns(UserWarning, match=message):
         assert families_for(["a\U00030edd"]) == ["DejaVu Sans"]
@@ -124,3 +138,84 @@ def test_another_format_is_refused_before_any_work(tmp_path):
 def test_weights_must_fit_the_tokens(tmp_path):
     with pytest.raises(ValueError, match=r"Received: shape \(2, 2\), 1 target and 2 source"):
         plot_attention(np.eye(2), ["a", "b"], ["c"], tmp_path / "attention.png")
+
+
+@pytest.mark.parametrize("text", ["from $10 to $20", "$x_$", "$\\frac$", "a^{2}_$"])
+def test_a_text_is_drawn_as_it_is(text, tmp_path, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # Text stays text.
+    nodes = [Node(-1, -1, 0, 0.0), Node(5, 0, 1, -0.5, rank=0, score=-0.5)]
+    written = html.escape(text, quote=False)
+    for name, draw in {
+        "attention": lambda path: plot_attention(
+            np.eye(2), [text, "b"], [text, "c"], path, text
+        ),
+        "tree": lambda path: plot_search_tree(
+            SearchTree(nodes, end_id=1), lambda _: text, path, text
+        ),
+        "lengths": lambda path: plot_accuracy_by_length({text: {text: [(1, 0.5)]}}, path),
+    }.items():
+        path = tmp_path / f"{name}.svg"
+        draw(path)
+        found = path.read_text("utf-8").replace("\u2423", " ")
+        assert found.count(written) >= 2, name
+    assert matplotlib.rcParams["text.parse_math"]
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        list("abcdef"),
+        "The internationalization of documentation needs considerable effort".split(),
+        ["x" * 100, "y" * 90, "z"],
+        [f"word{i}" for i in range(120)],
+    ],
+    ids=["characters", "words", "very long", "many"],
+)
+def test_labels_never_lie_on_each_other(tokens, tmp_path, monkeypatch):
+    kept = []
+    save = matplotlib.figure.Figure.savefig
+    monkeypatch.setattr(
+        matplotlib.figure.Figure,
+        "savefig",
+        lambda self, path: (kept.append(self), save(self, path, dpi=40)),
+    )
+    plot_attention(np.full((5, len(tokens)), 0.1), tokens, tokens[:1] * 5, tmp_path / "a.png")
+    (figure,) = kept
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        boxes = [
+            label.get_window_extent() for label in axis.get_ticklabels() if label.get_text()
+        ]
+        for one, other in itertools.pairwise(boxes):
+            assert not one.overlaps(other)
+
+
+def test_a_picture_that_would_be_too_large_gets_fewer_dots(tmp_path):
+    nodes = [Node(-1, -1, 0, 0.0)]
+    nodes += [Node(5, index, index + 1, -1.0) for index in range(200)]
+    with pytest.warns(UserWarning, match="dots an inch in place of 150"):
+        plot_search_tree(SearchTree(nodes, end_id=1), str, tmp_path / "tree.png")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "arrow"),
+    [("a", "b", "→"), ("سلام", "hello", "←"), ("12", "שלום", "←"), ("hello", "سلام", "→")],
+)
+def test_the_arrow_points_from_source_to_target(source, target, arrow):
+    assert _title(source, target) == f"{source} {arrow} {target}"
+
+
+def test_a_font_that_came_after_matplotlib_looked_is_found(han_font, tmp_path, monkeypatch):
+    name, character = han_font
+    manager = matplotlib.font_manager.fontManager
+    manager.ttflist[:] = [entry for entry in manager.ttflist if entry.name != name]
+    monkeypatch.setattr(
+        matplotlib.font_manager, "findSystemFonts", lambda: [str(tmp_path / "han.ttf")]
+    )
+    assert families_for([character]) == ["DejaVu Sans", name]
+
+
+def test_a_font_that_is_gone_is_passed_over(han_font, tmp_path):
+    name, character = han_font
+    (tmp_path / "han.ttf").unlink()
+    with pytest.warns(UserWarning, match="No installed font has"):
+        assert families_for([character]) == ["DejaVu Sans"]

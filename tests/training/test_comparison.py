@@ -7,10 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
+from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates, text_scores
 from training.evaluation.comparison import compare_runs
+from training.evaluation.files import evaluated_part
 from training.evaluation.results import results_markdown
+from training.report import comparison_page, write_comparison
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
@@ -117,12 +120,18 @@ def test_scores_of_texts_are_those_of_the_metric(tmp_path, metric):
 def test_bad_input_is_told(tmp_path):
     run = evaluated(tmp_path / "a", noisy(0.3))
     other = evaluated(tmp_path / "b", noisy(0.3, count=20))
-    with pytest.raises(InputError, match=r"different pairs \(300 and 20\)"):
+    with pytest.raises(InputError, match=r"different pairs: .*on 300 sources .*on 20 sources"):
         compare_runs(run, other)
     with pytest.raises(InputError, match="no saved outputs. Run `keras-seq2seq evaluate"):
         compare_runs(run, RunDirectory(tmp_path / "none"))
-    with pytest.raises(InputError, match="--samples must be at least 1. Received: 0"):
-        compare_runs(run, run, samples=0)
+    for settings, message in (
+        ({"samples": 0}, "--samples must be at least 1. Received: 0"),
+        ({"samples": 10**12}, "--samples must be at most 1000000. Received: 1000000000000"),
+        ({"seed": -1}, "--seed must be at least 0. Received: -1"),
+        ({"seed": 10**30}, "--seed must be at most"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare_runs(run, run, **settings)
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path):
@@ -197,3 +206,53 @@ def test_results_need_an_evaluation(finished):
     result = CliRunner().invoke(main, ["results", str(finished.path)])
     assert result.exit_code == 2
     assert "has no evaluation.json. Run `keras-seq2seq evaluate` on it" in result.stderr
+
+
+def test_runs_on_different_files_are_told_with_the_files(tmp_path):
+    runs = []
+    for name in ("a", "b"):
+        run = evaluated(tmp_path / name, [("t u", "t u")])
+        file = tmp_path / f"{name}.tsv"
+        file.write_text(f"{name}\tt u\n")
+        record = run.read_json(run.evaluation_file)
+        pairs = Pairs([name], ["t u"])
+        record["evaluated"] = evaluated_part(run, pairs, [file])
+        run.write_json(run.evaluation_file, record)
+        rows = run.outputs()
+        rows[0]["source"] = name
+        run.write_outputs(rows)
+        runs.append(run)
+    message = r"a on a.tsv \(1 line, SHA-256 [0-9a-f]{12}\), .*b on b.tsv \(1 line, SHA-256"
+    with pytest.raises(InputError, match=message):
+        compare_runs(*runs)
+
+
+def test_bleu_of_short_targets_is_compared_as_it_is_evaluated(tmp_path):
+    pairs = [("t u", "t u"), ("v", "v"), ("w x", "w y")]
+    run = evaluated(tmp_path / "a", pairs, "bleu")
+    found = {one.metric: one for one in compare_runs(run, run, samples=5)}
+    expected = text_scores("bleu", [o for _, o in pairs], [[t] for t, _ in pairs])
+    assert found["bleu"].first == pytest.approx(expected.values["bleu"]) and found["bleu"].first
+
+
+def test_the_page_of_two_runs_shows_where_they_differ(tmp_path):
+    targets = ["t u", "v w", "x <y>", "same same"]
+    first = evaluated(
+        tmp_path / "a", list(zip(targets, ["t u", "v no", "x a", targets[3]], strict=True))
+    )
+    second = evaluated(
+        tmp_path / "b", list(zip(targets, ["t no", "v w", "x b", targets[3]], strict=True))
+    )
+    page = comparison_page(first, second, compare_runs(first, second, samples=5))
+    kinds = page.split("<h2>")[1:]
+    titles = [kind.split("</h2>")[0] for kind in kinds]
+    assert titles == [
+        "Metrics",
+        "Right in b alone",
+        "Right in a alone",
+        "Wrong in both, in different ways",
+    ]
+    assert "v w" in kinds[1] and "t u" in kinds[2] and "&lt;y&gt;" in kinds[3]
+    assert "same same" not in page and "<y>" not in page and "<script" not in page
+    with pytest.raises(InputError, match="must end in .html"):
+        write_comparison(tmp_path / "page.txt", page)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keras_seq2seq.declarations import Bounds, option_name, settings_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from training.evaluation import plural
+from keras_seq2seq.wording import counted, plural
 from training.settings import TrainingConfig, resolve, training_settings
 from training.settings.model import ARCHITECTURES
 from training.settings.monitors import cost, mode_of
@@ -342,7 +342,11 @@ def test_a_setting_of_another_kind_of_source_is_refused(settings, option):
         ("synopsis", "synopses"),
         ("summary", "summaries"),
         ("key", "keys"),
+        ("epoch", "epochs"),
+        ("batch", "batches"),
+        ("training pair", "training pairs"),
     ],
 )
 def test_names_of_several(one, many):
     assert plural(one) == many
+    assert (counted(1, one), counted(1200, one)) == (f"1 {one}", f"1,200 {many}")

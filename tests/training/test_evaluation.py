@@ -4,8 +4,11 @@ import pytest
 import sacrebleu
 
 from keras_seq2seq.data import Pairs
+from keras_seq2seq.errors import InputError
 from training.evaluation import evaluate, parts_table, results_table
 from training.run.callbacks import DecodedErrorRates
+from training.run.checks import fitting_metric
+from training.settings import TrainingConfig
 
 SOURCES = ["cab", "fee", "cab", "a" * 30]
 
@@ -71,3 +74,25 @@ def test_tables_show_scores_and_parts():
     assert cells[3][0] == "41.02" and cells[2] == ["25.00 %", "2.00 %"]
     shown = [list(column.cells) for column in parts_table({"starts": 0.5}).columns]
     assert shown == [["starts"], ["50.00 %"]]
+
+
+def test_a_monitor_that_cannot_choose_is_refused_before_training():
+    short = Pairs(["a", "b"], ["good day", "yes"])
+    with pytest.raises(
+        InputError, match="--monitor bleu cannot choose an epoch here: no target"
+    ):
+        fitting_metric(TrainingConfig(metric="bleu", monitor="bleu"), short)
+    (note,) = fitting_metric(TrainingConfig(metric="bleu"), short)
+    assert "tokens on average" in note
+    assert fitting_metric(TrainingConfig(), short) == []
+    by_characters = TrainingConfig(metric="bleu", monitor="bleu", bleu_tokenizer="char")
+    assert fitting_metric(by_characters, Pairs(["a"], ["today"])) == []
+    with pytest.raises(InputError, match="--bleu-tokenizer applies to --metric bleu"):
+        TrainingConfig(metric="chrf", bleu_tokenizer="char")
+
+
+def test_every_output_has_its_log_probability(text_model, answers):
+    rows = evaluate(text_model, answers).outputs
+    found = text_model.search(["cab", "fee"]).log_probs[:, 0].tolist()
+    assert [row["log_prob"] for row in rows[:2]] == pytest.approx(found)
+    assert rows[2]["log_prob"] is None

@@ -1,15 +1,18 @@
 import json
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_seq2seq import files
 from keras_seq2seq.data import Pairs, Signal, TextPreprocessor, read_lines, read_pairs
 from keras_seq2seq.data.signals import read_signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
-from training.run_directory import RunDirectory, fingerprint, write_atomically
+from training.run_directory import RunDirectory, fingerprint
+from training.run_records import EVALUATION
 from training.settings import TrainingConfig
 
 CONFIG = TrainingConfig(hidden_dim=8, learning_rate=0.003)
@@ -105,11 +108,170 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
 
 def test_what_a_killed_run_left_unfinished_is_removed(run):
     run.checkpoint.mkdir()
-    for folder in (run.path, run.checkpoint):
-        (folder / ".unfinished-1-model.keras").write_bytes(b"half")
+    host, exports = files._host(), run.path / "exports"
+    dead = f".unfinished-{host}-{os.getpid()}-1-00000000"
+    for folder in (run.path, run.checkpoint, exports):
+        (folder / dead).mkdir(parents=True)
+        (folder / dead / "model.keras").write_bytes(b"half")
     (run.checkpoint / "whole").write_bytes(b"whole")
-    run.begin(CONFIG, TRAIN, VALIDATION)
-    assert sorted(path.name for path in contents(run.path)) == ["config.json", "whole"]
+    other = run.path / ".unfinished-1-model.keras"
+    other.write_bytes(b"half")
+    (line,) = run.begin(CONFIG, TRAIN, VALIDATION)
+    assert line.startswith(f"{other} was left unfinished by somebody")
+    # What an export leaves is the export's.
+    assert sorted(path.as_posix() for path in contents(run.path)) == [
+        other.name,
+        "checkpoint/whole",
+        "config.json",
+        f"exports/{dead}/model.keras",
+    ]
+
+
+def test_a_folder_in_which_a_first_write_was_killed_becomes_a_run(tmp_path):
+    (tmp_path / f".unfinished-{files._host()}-{os.getpid()}-1-00000000").mkdir()
+    RunDirectory(tmp_path).begin(CONFIG, TRAIN, VALIDATION)
+    assert (tmp_path / "config.json").exists()
+
+
+def test_nothing_is_removed_below_a_folder_that_is_not_a_run(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine", "utf-8")
+    for folder in (tmp_path, tmp_path / "deep"):
+        (folder / f".unfinished-{files._host()}-{os.getpid()}-1-00000000").mkdir(parents=True)
+        (folder / ".unfinished-letter.txt").write_text("dear", "utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    run = RunDirectory(tmp_path)
+    with pytest.raises(InputError, match="is not a run of this program"):
+        run.begin(CONFIG, TRAIN, VALIDATION)
+    with pytest.raises(InputError, match="is not a run of this program"), run.held():
+        pass
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_is_held_by_one_process_at_a_time(run):
+    before = contents(run.path)
+    with run.held():
+        assert f"process {os.getpid()} on" in run.held_by
+        with pytest.raises(InputError, match="is in use: process"), run.held():
+            pass
+        assert set(contents(run.path)) == {*before, run.lock_file.relative_to(run.path)}
+    assert contents(run.path) == before and run.held_by is None
+
+
+@pytest.mark.parametrize(
+    ("there", "accepted"),
+    [
+        (["model.keras", "metrics.json", "history.jsonl"], True),  # Finished.
+        (["model.keras", "checkpoint/"], True),  # Killed in epoch 1.
+        (["model.keras", "history.jsonl"], False),  # A copy of a finished run.
+        (["model.keras"], False),
+        (["history.jsonl", "metrics.json"], False),
+        (["metrics.json"], False),
+        (["model.keras", "history.jsonl", "checkpoint/"], False),
+    ],
+)
+def test_what_would_be_trained_over_is_refused(run, there, accepted):
+    for name in there:
+        path = run.path / name
+        path.mkdir() if name.endswith("/") else path.write_bytes(b"{}")
+    before = contents(run.path)
+    if accepted:
+        run.begin(CONFIG, TRAIN, VALIDATION)
+    else:
+        with pytest.raises(InputError, match="copy what is missing .* or choose another --run"):
+            run.begin(CONFIG, TRAIN, VALIDATION)
+    assert contents(run.path) == before
+
+
+METRICS = {
+    "best_epoch": 1,
+    "epochs": 1,
+    "parameters": 10,
+    "training_pairs": 2,
+    "seconds": 1.5,
+    "pairs_per_second": 1,
+    "resumed_from_epoch": 0,
+    "machine": {"processor": "", "cores": 2, "tensorflow": "", "keras": "", "python": ""},
+}
+DAMAGES = [
+    "",
+    "{",
+    "null",
+    "[]",
+    "{}",
+    '{"epoch": "1"}',
+    '{"epoch": true}',
+    '{"epoch": 1, "loss": null}',
+    '{"epoch": 7}',
+    "[" * 100_000,
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("content", DAMAGES, ids=range(len(DAMAGES)))
+def test_a_damaged_history_is_told(run, content):
+    run.history_file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if content == "":
+        assert run.history == []
+        return
+    with pytest.raises(InputError, match=r"history\.jsonl") as raised:
+        run.read_history()
+    assert len(str(raised.value)) < 400
+    run.checkpoint.mkdir()
+    run.record_file.write_bytes(run.history_file.read_bytes())
+    with pytest.raises(InputError, match=r"record\.json"):
+        run.checkpoint_record()
+
+
+@pytest.mark.parametrize("key", [*METRICS, "tensorflow"])
+@pytest.mark.parametrize("value", ["missing", None, [], "x", {}, True, 1])
+def test_damaged_metrics_are_told(run, key, value):
+    """Each key is refused when it is missing or of a type that it cannot have."""
+    good = json.loads(json.dumps(METRICS))
+    inside = good["machine"] if key == "tensorflow" else good
+    right = type(inside[key])
+    if value == "missing":
+        del inside[key]
+    else:
+        inside[key] = value
+    run.write_json(run.metrics_file, good)
+    if (type(value) is right and value != "missing") or (
+        right is float and value == 1 and value is not True
+    ):
+        if right is dict:
+            value = "missing"  # The machine without its parts.
+        else:
+            run.metrics(*METRICS)
+            return
+    with pytest.raises(InputError, match=f"metrics.json: .*{key}|processor is missing"):
+        run.metrics(*METRICS)
+
+
+def test_records_of_the_documents_are_read(request):
+    """What older versions wrote has what the readers ask for."""
+    folders = sorted((request.config.rootpath / "docs" / "results").iterdir())
+    assert len(folders) > 20
+    # Written since.
+    needed = set(EVALUATION) - {"metric"}
+    for folder in folders:
+        run = RunDirectory(folder)
+        assert run.metrics(*METRICS)["parameters"] > 0
+        assert run.evaluation(*needed, scores=["bleu", "wer"])["sequences"] > 0
+
+
+def test_damaged_outputs_name_the_line(run):
+    good = {
+        "source": "a\u2028b",
+        "targets": ["A"],
+        "output": "",
+        "target_tokens": [["A"]],
+        "output_tokens": [],
+    }
+    run.write_outputs([good])
+    assert run.outputs() == [good]
+    for key, value in (("targets", "A"), ("target_tokens", ["A"]), ("output", 3)):
+        run.write_outputs([good, good | {key: value}])
+        with pytest.raises(InputError, match=f"outputs.jsonl, line 2: .*{key}.*Run `keras-seq"):
+            run.outputs()
 
 
 def test_a_run_without_a_model_says_so(run):
@@ -174,28 +336,6 @@ def test_the_test_pairs_win_over_the_validation_pairs(run):
     assert run.test_pairs() == TRAIN
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
-    path = tmp_path / "file.json"
-    path.write_text("old", "utf-8")
-
-    def fail(temporary):
-        assert temporary.suffix == ".json"
-        temporary.write_text("half", "utf-8")
-        assert path.read_text("utf-8") == "old"
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
-    assert contents(tmp_path) == {path.relative_to(tmp_path): b"old"}
-
-
-def test_a_write_replaces_the_old_file(tmp_path):
-    path = tmp_path / "file"
-    for text in ("old", "new"):
-        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, "utf-8"))
-    assert contents(tmp_path) == {path.relative_to(tmp_path): b"new"}
-
-
 def test_the_fingerprint_tells_parts_and_columns_apart():
     both, empty = Pairs(["a", "b"], ["c", "d"]), Pairs([], [])
     one, other = Pairs(["a"], ["c"]), Pairs(["b"], ["d"])
@@ -240,3 +380,9 @@ def test_other_arrays_under_the_same_names_are_other_data():
         fingerprint(Pairs([Signal("u", np.full(3, number))], ["a"])) for number in (1, 1, 2)
     )
     assert one == same != other
+
+
+def test_a_text_that_a_line_cannot_hold_is_refused_before_it_is_written(run):
+    with pytest.raises(InputError, match="target of pair 1 is empty, or holds a tab, a line"):
+        run.write_pairs(run.validation_file, Pairs(["a"], ["b\nc"]))
+    assert not run.validation_file.exists()

@@ -1,15 +1,28 @@
 """Whether one run is better than another: paired bootstrap over the same test sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.metrics import error_rates, text_scores, word_edits
+from keras_seq2seq.metrics import (
+    BLEU_METRICS,
+    bleu_metric,
+    error_percent,
+    error_rates,
+    text_scores,
+    word_edits,
+)
+from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
+from .files import evaluated_line
+
+# More tell nothing new, and take hours.
+MOST_SAMPLES = 1_000_000
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +65,8 @@ def compare_runs(
     Args:
         first: A run that was evaluated.
         second: Another, on the same test pairs.
-        samples: int, at least 1.
-        seed: int. Of the samples.
+        samples: int, from 1 to 1,000,000.
+        seed: int, at least 0. Of the samples.
 
     Returns:
         Of token and sequence error rate, and of BLEU, ROUGE or WER if both runs were evaluated
@@ -65,22 +78,23 @@ def compare_runs(
     Reference:
         [Koehn, 2004](https://aclanthology.org/W04-3250), section 3.
     """
-    if samples < 1:
-        raise InputError(f"--samples must be at least 1. Received: {samples}.")
-    outputs = [_read(run) for run in (first, second)]
-    if [(row["source"], row["targets"]) for row in outputs[0]] != [
-        (row["source"], row["targets"]) for row in outputs[1]
-    ]:
-        raise InputError(
-            f"{first.path} and {second.path} were evaluated on different pairs "
-            f"({len(outputs[0])} and {len(outputs[1])}). Evaluate both on the same file."
-        )
-    generator = np.random.default_rng(seed)
+    for name, value, low, high in (
+        ("samples", samples, 1, MOST_SAMPLES),
+        ("seed", seed, 0, LARGEST_SEED),
+    ):
+        if not low <= value <= high:
+            bound = f"at least {low}" if value < low else f"at most {high}"
+            raise InputError(f"--{name} must be {bound}. Received: {value}.")
+    outputs, evaluations = read_both(first, second)
     count = len(outputs[0])
-    drawn = generator.integers(count, size=(samples, count))
-    evaluations = [run.read_json(run.evaluation_file) for run in (first, second)]
+
+    def drawn() -> Iterator[np.ndarray]:
+        generator = np.random.default_rng(seed)
+        # One by one: all at once they can be larger than memory.
+        return (generator.integers(count, size=count) for _ in range(samples))
+
     return [
-        _compare(name, statistic, drawn)
+        _compare(name, statistic, count, drawn())
         for name, statistic in _statistics(outputs, evaluations).items()
     ]
 
@@ -90,17 +104,55 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     return [asdict(comparison) for comparison in comparisons]
 
 
+def read_both(
+    first: RunDirectory, second: RunDirectory
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """What both runs generated, source by source, and their `evaluation.json`.
+
+    Raises:
+        InputError: If a run was not evaluated, or they were evaluated on different pairs.
+    """
+    runs = (first, second)
+    outputs = [_read(run) for run in runs]
+    evaluations = [run.evaluation() for run in runs]
+    marks = {(one.get("evaluated") or {}).get("pairs_sha256") for one in evaluations}
+    # Signals lie in the folder of each run; an older version recorded no fingerprint.
+    same_pairs = None not in marks and len(marks) == 1
+    rows = [
+        [(None if same_pairs else row["source"], row["targets"]) for row in of_run]
+        for of_run in outputs
+    ]
+    if rows[0] != rows[1]:
+        described = [
+            f"{run.path} on {_on(evaluation, rows)}"
+            for run, evaluation, rows in zip(runs, evaluations, outputs, strict=True)
+        ]
+        raise InputError(
+            f"The runs were evaluated on different pairs: {', '.join(described)}. Evaluate "
+            "both on the same file."
+        )
+    return outputs, evaluations
+
+
+def _on(evaluation: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    if "evaluated" in evaluation:
+        return evaluated_line(evaluation["evaluated"])
+    return f"{counted(len(rows), 'source')} of a file that was not recorded"
+
+
 def _read(run: RunDirectory) -> list[dict[str, Any]]:
     outputs = run.outputs()
-    if not outputs:
+    if not outputs or not run.evaluation_file.exists():
         raise InputError(
             f"{run.path} has no saved outputs. Run `keras-seq2seq evaluate {run.path}` first."
         )
     return outputs
 
 
-def _compare(name: str, statistic: Statistic, drawn: np.ndarray) -> Comparison:
-    first, second = statistic(np.arange(drawn.shape[1]))
+def _compare(
+    name: str, statistic: Statistic, count: int, drawn: Iterator[np.ndarray]
+) -> Comparison:
+    first, second = statistic(np.arange(count))
     differences = np.array([np.subtract(*statistic(rows)[::-1]) for rows in drawn])
     difference = second - first
     low, high = np.percentile(differences, (2.5, 97.5))
@@ -119,18 +171,27 @@ def _statistics(
         "token_error_rate": _of_sums(counts, lambda sums, _: sums[0] / max(1, sums[1])),
         "sequence_error_rate": _of_sums(counts, lambda sums, number: sums[2] / number),
     }
-    metrics = {evaluation.get("metric", "none") for evaluation in evaluations}
-    metric = metrics.pop() if len(metrics) == 1 else "none"
-    if metric in ("bleu", "bleu_lowercase"):
-        bleu = _bleu(metric)
-        counts = [np.array([_bleu_counts(bleu, row) for row in rows]) for rows in outputs]
-        statistics[metric] = _of_sums(counts, lambda sums, _: _bleu_of(bleu, sums))
+    kinds = {
+        (evaluation.get("metric", "none"), evaluation.get("bleu_tokenizer", "13a"))
+        for evaluation in evaluations
+    }
+    metric, bleu_tokenizer = kinds.pop() if len(kinds) == 1 else ("none", "13a")
+    if metric in BLEU_METRICS:
+        whole = bleu_metric(metric, [row["targets"] for row in outputs[0]], bleu_tokenizer)
+        # Single sentences have their own orders; the sums have those of the whole set.
+        single = type(whole)(
+            lowercase=metric == "bleu_lowercase",
+            tokenize=bleu_tokenizer,
+            effective_order=True,
+        )
+        counts = [np.array([_bleu_counts(single, row) for row in rows]) for rows in outputs]
+        statistics[metric] = _of_sums(counts, lambda sums, _: _bleu_of(whole, sums))
     if metric == "wer":
         edits = [
             np.array([word_edits(row["output"], row["targets"]) for row in rows])
             for rows in outputs
         ]
-        statistics[metric] = _of_sums(edits, lambda sums, _: 100 * sums[0] / sums[1])
+        statistics[metric] = _of_sums(edits, lambda sums, _: error_percent(*sums))
     if metric == "rouge":
         scores = [[_rouge(row) for row in rows] for rows in outputs]
         for name in scores[0][0]:
@@ -160,13 +221,6 @@ def _rouge(row: dict[str, Any]) -> dict[str, float]:
     return text_scores("rouge", [row["output"]], [row["targets"]]).values
 
 
-def _bleu(metric: str) -> Any:
-    from sacrebleu.metrics import BLEU
-
-    # The settings of `text_scores`; the effective order matters to single sentences alone.
-    return BLEU(lowercase=metric == "bleu_lowercase", effective_order=True)
-
-
 def _bleu_counts(bleu: Any, row: dict[str, Any]) -> list[float]:
     score = bleu.sentence_score(row["output"], row["targets"])
     return [*score.counts, *score.totals, score.sys_len, score.ref_len]
@@ -181,4 +235,5 @@ def _bleu_of(bleu: Any, sums: np.ndarray) -> float:
         ref_len=int(sums[-1]),
         smooth_method=bleu.smooth_method,
         smooth_value=bleu.smooth_value,
+        effective_order=bleu.effective_order,
     ).score

@@ -1,18 +1,31 @@
 """Error rates and scores of a model on pairs, by real decoding."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from rich.table import Column, Table
 
 from keras_seq2seq.data import Pairs
-from keras_seq2seq.metrics import ErrorRates, TextScores, error_rates, text_scores
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.metric_checks import metric_warnings
+from keras_seq2seq.metrics import (
+    BLEU_METRICS,
+    ErrorRates,
+    TextScores,
+    check_metric,
+    error_rates,
+    text_scores,
+)
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
+from .files import evaluated_name, evaluated_part
 
 # What a text metric can add to the error rates, in per cent.
 SCORE_NAMES = ("bleu", "bleu_lowercase", "chrf", "rouge_1", "rouge_2", "rouge_l", "wer")
@@ -28,7 +41,8 @@ class Evaluation:
         texts: Generated texts, in the order of first appearance of their sources.
         seconds: What decoding took.
         outputs: What was compared, one dictionary each: `source`, its right `targets`, the
-            `output`, and the tokens of both, `target_tokens` and `output_tokens`.
+            `output`, the tokens of both, `target_tokens` and `output_tokens`, and the
+            `log_prob` of the output (`None` of a source that was not decoded).
     """
 
     rates: ErrorRates
@@ -53,10 +67,12 @@ def evaluate(
     settings: GenerationSettings | None = None,
     metric: str = "none",
     references: str = "source",
+    bleu_tokenizer: str = "13a",
 ) -> Evaluation:
     """Decodes every source once and compares.
 
-    A source that is longer than the model takes counts as wrong, with an empty target.
+    A source that the model cannot take, because it is longer than that for example, counts
+    as wrong, with an empty target.
 
     Args:
         model: `Seq2Seq` with a preprocessor.
@@ -66,20 +82,35 @@ def evaluate(
         references: `"source"` (default): a source that occurs several times counts once and
             has several right answers. `"pair"`: every pair counts, and its own target alone
             is right.
+        bleu_tokenizer: As of `text_scores`.
+
+    Raises:
+        InputError: If there is no pair, no source fits the model, or the metric cannot be
+            computed here.
     """
+    check_metric(metric, bleu_tokenizer)
     answers = pairs.references()
-    lengths = model.preprocessor.source_lengths(list(answers))
-    fits = (lengths > 0) & (lengths <= model.preprocessor.max_source_length)
+    if not answers:
+        raise InputError("There is no pair to evaluate. Give a file that has some.")
+    settings = settings or GenerationSettings()
+    _, problems = model.source_problems(list(answers), settings)
+    fits = [index not in problems for index in range(len(answers))]
+    if not any(fits):
+        raise InputError(
+            f"None of {counted(len(answers), 'source')} can be evaluated. The first "
+            f"{problems[0]}"
+        )
+    decoded = [source for source, fit in zip(answers, fits, strict=True) if fit]
     begin = time.perf_counter()
-    generated = iter(
-        model.generate([s for s, fit in zip(answers, fits, strict=True) if fit], settings)
-    )
-    texts = [next(generated) if fit else "" for fit in fits]
+    hypotheses = model.search(decoded, settings)
+    rows = model.texts(hypotheses, decoded if settings.replace_unknown else None)
     seconds = time.perf_counter() - begin
-    compared, right, sources = texts, list(answers.values()), list(answers)
+    found = zip((row[0] for row in rows), hypotheses.log_probs[:, 0].tolist(), strict=True)
+    generated = [next(found) if fit else ("", None) for fit in fits]
+    compared, right, sources = generated, list(answers.values()), list(answers)
     if references == "pair":
         sources = pairs.sources
-        of_source = dict(zip(answers, texts, strict=True))
+        of_source = dict(zip(answers, generated, strict=True))
         compared = [of_source[source] for source in pairs.sources]
         right = [[target] for target in pairs.targets]
     split = cache(model.preprocessor.target_tokenizer.split_text)
@@ -90,14 +121,18 @@ def evaluate(
             "output": text,
             "target_tokens": [split(target) for target in targets],
             "output_tokens": split(text),
+            "log_prob": log_prob,
         }
-        for source, targets, text in zip(sources, right, compared, strict=True)
+        for source, targets, (text, log_prob) in zip(sources, right, compared, strict=True)
     ]
     rates = error_rates(
         [row["output_tokens"] for row in outputs], [row["target_tokens"] for row in outputs]
     )
-    scores = None if metric == "none" else text_scores(metric, compared, right)
-    return Evaluation(rates, scores, texts, seconds, outputs)
+    scores = None
+    if metric != "none":
+        texts = [text for text, _ in compared]
+        scores = text_scores(metric, texts, right, bleu_tokenizer)
+    return Evaluation(rates, scores, [text for text, _ in generated], seconds, outputs)
 
 
 def evaluate_run(
@@ -105,6 +140,8 @@ def evaluate_run(
     pairs: Pairs | None = None,
     settings: GenerationSettings | None = None,
     metric: str | None = None,
+    bleu_tokenizer: str | None = None,
+    files: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Evaluates the best model of a run; writes `evaluation.json` and `outputs.jsonl`.
 
@@ -113,28 +150,57 @@ def evaluate_run(
         pairs: Defaults to the run's test pairs, else its validation pairs.
         settings: How targets are generated. Defaults to greedy search.
         metric: As of `evaluate`. Defaults to the run's own.
+        bleu_tokenizer: As of `text_scores`. Defaults to the run's own.
+        files: What the pairs were read from, to be recorded.
 
     Returns:
-        What the file holds: error rates and scores, the settings, milliseconds a source.
+        What the file holds: error rates and scores, the settings, milliseconds a source, and
+        as `evaluated` which part or files, with fingerprints.
+
+    Raises:
+        InputError: As `evaluate`, or if a file of the run cannot be read, or nothing can be
+            written into it.
+
+    Warns:
+        UserWarning: If the metric says little of these targets.
     """
-    pairs = pairs if pairs is not None else run.test_pairs()
-    model = run.load_model()
-    settings = settings or GenerationSettings()
+    run.check_writable()
     config = run.settings
     metric = metric if metric is not None else config.selection.metric
-    found = evaluate(model, pairs, settings, metric, config.selection.references)
+    if bleu_tokenizer is not None and metric not in BLEU_METRICS:
+        raise InputError(
+            "--bleu-tokenizer applies to --metric bleu and bleu_lowercase. Received: "
+            f"--bleu-tokenizer {bleu_tokenizer}, --metric {metric}."
+        )
+    own = config.selection.bleu_tokenizer
+    bleu_tokenizer = bleu_tokenizer if bleu_tokenizer is not None else own
+    check_metric(metric, bleu_tokenizer)
+    evaluated = evaluated_part(run, pairs, files)
+    pairs = pairs if pairs is not None else run.test_pairs()
+    if not len(pairs):
+        raise InputError(f"{evaluated_name(evaluated)} holds no pair to evaluate.")
+    for line in metric_warnings(metric, list(pairs.references().values()), bleu_tokenizer):
+        warnings.warn(line, stacklevel=2)
+    model = run.load_model()
+    settings = settings or GenerationSettings()
+    by = config.selection.references
+    found = evaluate(model, pairs, settings, metric, by, bleu_tokenizer)
     lengths = model.preprocessor.source_lengths(list(pairs.references()))
     scores = (
         {**found.scores.values, "signature": found.scores.signature} if found.scores else {}
     )
+    tokens = sum(len(row["output_tokens"]) for row in found.outputs)
     result = {
         **found.rates.to_dict(),
         **scores,
         "metric": metric,
+        "bleu_tokenizer": bleu_tokenizer,
+        "evaluated": evaluated,
         "too_long": int((lengths > model.preprocessor.max_source_length).sum()),
         "search": settings.description,
         "generation": settings.to_dict(),
         "milliseconds_each": 1000 * found.seconds / len(found.texts),
+        "tokens_per_second": tokens / found.seconds,
         "token_name": config.run.token_name,
         "sequence_name": config.run.sequence_name,
     }
@@ -155,7 +221,7 @@ def results_table(
         f"{first['sequence_name']} errors",
         *(name.replace("_", " ") for name in scores),
         "ms each",
-        title=f"{first['sequences']} {plural(first['sequence_name'])}",
+        title=_title(first),
         title_justify="left",
     )
     for result in results:
@@ -179,11 +245,8 @@ def parts_table(parts: dict[str, float]) -> Table:
     return table
 
 
-def plural(name: str) -> str:
-    """Of a `sequence_name`: `word` -> `words`, `synopsis` -> `synopses`, `summary` ->
-    `summaries`."""
-    if name.endswith("is"):
-        return f"{name.removesuffix('is')}es"
-    if name.endswith("y") and not name.endswith(("ay", "ey", "oy")):
-        return f"{name.removesuffix('y')}ies"
-    return f"{name}s"
+def _title(result: dict[str, Any]) -> str:
+    count = counted(result["sequences"], result["sequence_name"])
+    if "evaluated" not in result:  # Of an older version.
+        return count
+    return f"{count} of {evaluated_name(result['evaluated'])}"

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
+from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..run_directory import RunDirectory
-from .evaluation import SCORE_NAMES, plural
+from .evaluation import SCORE_NAMES
+from .files import evaluated_name
 
 
 def results_markdown(runs: Sequence[RunDirectory]) -> str:
@@ -38,15 +41,25 @@ def results_markdown(runs: Sequence[RunDirectory]) -> str:
 
 def _evaluation(run: RunDirectory) -> dict[str, Any]:
     for file, command in ((run.metrics_file, "train"), (run.evaluation_file, "evaluate")):
-        if not file.exists():
-            raise InputError(
-                f"{run.path} has no {file.name}. Run `keras-seq2seq {command}` on it first."
-            )
-    return run.read_json(run.evaluation_file)
+        with disk_errors(run.path, "read"):
+            if file.exists():
+                continue
+        raise InputError(
+            f"{run.path} has no {file.name}. Run `keras-seq2seq {command}` on it first."
+        )
+    return run.evaluation(
+        "token_error_rate",
+        "sequence_error_rate",
+        "sequences",
+        "search",
+        "token_name",
+        "sequence_name",
+        scores=SCORE_NAMES,
+    )
 
 
 def _model(run: RunDirectory) -> dict[str, str]:
-    metrics = run.read_json(run.metrics_file)
+    metrics = run.metrics("parameters", "training_pairs")
     return {
         "run": run.path.resolve().name,
         "model": run.settings.model.architecture,
@@ -56,8 +69,11 @@ def _model(run: RunDirectory) -> dict[str, str]:
 
 
 def _test(evaluation: dict[str, Any]) -> dict[str, str]:
-    sequences = f"{evaluation['sequences']:,} {plural(evaluation['sequence_name'])}"
-    return {"test": sequences, "search": evaluation["search"]}
+    sequences = counted(evaluation["sequences"], evaluation["sequence_name"])
+    # An older version did not record what was evaluated.
+    file = evaluation.get("evaluated") and evaluated_name(evaluation["evaluated"])
+    shown = {"test": sequences} | ({"of": file} if file else {})
+    return shown | {"search": evaluation["search"]}
 
 
 def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
@@ -73,7 +89,7 @@ def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
 
 
 def _training(run: RunDirectory) -> dict[str, str]:
-    metrics = run.read_json(run.metrics_file)
+    metrics = run.metrics("seconds", "resumed_from_epoch")
     time, first = format_seconds(metrics["seconds"]), metrics["resumed_from_epoch"]
     return {
         "seed": str(run.settings.run.seed),
@@ -83,10 +99,10 @@ def _training(run: RunDirectory) -> dict[str, str]:
 
 
 def _machine(run: RunDirectory) -> str:
-    machine: dict[str, Any] = run.read_json(run.metrics_file)["machine"]
+    machine: dict[str, Any] = run.metrics("machine")["machine"]
     parts = [
         machine["processor"],
-        f"{machine['cores']} cores",
+        counted(machine["cores"], "core"),
         machine.get("accelerator", ""),
         f"TensorFlow {machine['tensorflow']}",
         f"Keras {machine['keras']}",

@@ -11,9 +11,12 @@ A recipe is a module with `CONFIG`, a `TrainingConfig`, and `load(data)`, which 
 
 import importlib
 import pkgutil
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from keras_seq2seq.data.disk import file_or_gz, files_in, is_file, is_folder, read_bytes
 from keras_seq2seq.errors import InputError
 
 
@@ -38,12 +41,6 @@ def check_data(recipe: ModuleType, data: Path | None) -> None:
         raise InputError(f"The recipe {name} needs its data: --data {needed}.")
 
 
-def file_or_gz(path: Path) -> Path:
-    """The file, or its compressed twin with `.gz` behind the name where only that exists."""
-    twin = path.with_name(f"{path.name}.gz")
-    return twin if twin.exists() and not path.exists() else path
-
-
 def names_in(folder: Path, pattern: str) -> list[str]:
     """What stands for `{}` of a file name pattern in the files of a folder, sorted.
 
@@ -56,6 +53,66 @@ def names_in(folder: Path, pattern: str) -> list[str]:
     before, after = pattern.split("{}")
     names = {
         path.name.removesuffix(".gz").removeprefix(before).removesuffix(after)
-        for path in [*folder.glob(f"{before}*{after}"), *folder.glob(f"{before}*{after}.gz")]
+        for end in ("", ".gz")
+        for path in files_in(folder, f"{before}*{after}{end}")
     }
     return sorted(names)
+
+
+def part_files(data: Path, pattern: str, what: str, form: str) -> Callable[[str], Path]:
+    """From the name of a part to its file, `.gz` too, where a folder has several data sets.
+
+    ```
+    data      FOLDER/dut
+    pattern   "{name}_{part}.tsv"
+    "train"   FOLDER/dut_train.tsv
+    ```
+
+    Args:
+        data: The folder and a data set.
+        pattern: Names of the files.
+        what: What a data set is, such as `"language"`.
+        form: How `--data` is given, such as `"FOLDER/LANG"`.
+
+    Raises:
+        InputError: If there is no training part; names the data sets that there are.
+    """
+
+    def part(name: str) -> Path:
+        return file_or_gz(data.parent / pattern.format(name=data.name, part=name))
+
+    if not is_file(part("train")):
+        names = pattern.format(name="{}", part="train")
+        found = names_in(data, names) or names_in(data.parent, names)
+        raise InputError(
+            f"{part('train')}: no such file. Give the folder and a {what}, --data {form}; "
+            f"there is: {', '.join(found) or 'none here'}."
+        )
+    return part
+
+
+def folder_or_archive(data: Path, top: str = "") -> dict[str, Callable[[], bytes]]:
+    """Name -> what reads it, of the files of a folder or of a tar archive of it.
+
+    Args:
+        data: The folder or the archive.
+        top: Folder inside the archive whose files are meant.
+
+    Raises:
+        InputError: If the archive cannot be read.
+    """
+    if is_folder(data):
+        return {
+            file.relative_to(data).as_posix(): lambda file=file: read_bytes(file)  # type: ignore[misc]
+            for file in files_in(data, "**/*")
+        }
+    try:
+        with tarfile.open(data) as archive:
+            contents = {
+                member.name.removeprefix(top): archive.extractfile(member).read()  # type: ignore[union-attr]
+                for member in archive
+                if member.isfile()
+            }
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise InputError(f"{data}: cannot be read as an archive ({error}).") from error
+    return {name: lambda content=content: content for name, content in contents.items()}  # type: ignore[misc]

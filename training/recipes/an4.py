@@ -29,17 +29,16 @@ official test set: joint CTC/attention of ESPnet, 7.6 % of words wrong.
 """
 
 import random
-import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from keras_seq2seq.data import Pairs, Signal, Splits
-from keras_seq2seq.data.readers import decode_lines
+from keras_seq2seq.data.text import decode_lines
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
+from . import folder_or_archive
 
 CEPSTRA = 13
 HELD_OUT_SPEAKERS = 8
@@ -83,7 +82,13 @@ CONFIG = TrainingConfig(
 
 def load(data: Path) -> Splits:
     """The utterances, split by speaker; `data` is the archive or the unpacked folder."""
-    read = _folder(data) if data.is_dir() else _archive(data)
+    files = folder_or_archive(data, "an4/")
+
+    def read(name: str) -> bytes:
+        if name not in files:
+            raise InputError(f"{data}: has no {name}. Give the archive or its folder `an4`.")
+        return files[name]()
+
     names = decode_lines(f"{data}: an4_train.fileids", read("etc/an4_train.fileids"))
     transcripts = decode_lines(
         f"{data}: an4_train.transcription", read("etc/an4_train.transcription")
@@ -131,32 +136,3 @@ def read_cepstra(name: str, content: bytes) -> np.ndarray:
             f"{len(content)} bytes that say {count} numbers."
         )
     return np.frombuffer(content, ">f4", offset=4).astype(np.float32).reshape(-1, CEPSTRA)
-
-
-def _folder(folder: Path) -> Callable[[str], bytes]:
-    def read(name: str) -> bytes:
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: no such file. Give the folder `an4` of the archive.")
-        return path.read_bytes()
-
-    return read
-
-
-def _archive(path: Path) -> Callable[[str], bytes]:
-    try:
-        with tarfile.open(path) as archive:
-            files = {
-                member.name.removeprefix("an4/"): archive.extractfile(member).read()  # type: ignore[union-attr]
-                for member in archive
-                if member.isfile()
-            }
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{path}: cannot be read as an archive ({error}).") from error
-
-    def read(name: str) -> bytes:
-        if name not in files:
-            raise InputError(f"{path}: has no an4/{name}.")
-        return files[name]
-
-    return read

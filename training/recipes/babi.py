@@ -38,12 +38,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import Pairs, Splits, read_lines
+from keras_seq2seq.data.disk import file_or_gz, is_folder
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
 from ..evaluation import evaluate as evaluate_model
 from ..settings import TrainingConfig
-from . import file_or_gz, names_in
+from . import names_in
 
 DATA = "FOLDER"
 
@@ -84,13 +85,13 @@ def load(data: Path) -> Splits:
 
 def tasks(data: Path) -> list[str]:
     """Names of the task files of the folder, by number; of the one of `FOLDER/N`."""
-    folder = data if data.is_dir() else data.parent
+    folder = data if is_folder(data) else data.parent
     numbers = {
         int(match[1]): name
         for name in names_in(folder, "{}_train.txt")
         if (match := _TASK.fullmatch(name))
     }
-    if data.is_dir() and numbers:
+    if is_folder(data) and numbers:
         return [numbers[number] for number in sorted(numbers)]
     if data.name.isdigit() and int(data.name) in numbers:
         return [numbers[int(data.name)]]
@@ -103,7 +104,7 @@ def tasks(data: Path) -> list[str]:
 def part(data: Path, name: str, which: str) -> Path:
     """The file of a task."""
     folder = Path(data or "")
-    folder = folder if folder.is_dir() else folder.parent
+    folder = folder if is_folder(folder) else folder.parent
     return file_or_gz(folder / f"{name}_{which}.txt")
 
 

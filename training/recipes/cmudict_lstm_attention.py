@@ -15,27 +15,33 @@ busy machine (Intel Xeon), in which stops are not counted.
 """
 
 from pathlib import Path
+from typing import Any
 
 from keras_seq2seq.data import Splits, read_lexicon
+from keras_seq2seq.data.disk import file_or_gz
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 DATA = "FOLDER"
 
+# Of every recipe that pronounces words.
+PRONUNCIATION: dict[str, Any] = {
+    "architecture": "lstm_attention",
+    "lowercase_source": True,
+    "learning_rate": 2e-3,
+    "token_name": "phoneme",
+    "sequence_name": "word",
+}
+
 CONFIG = TrainingConfig(
-    architecture="lstm_attention",
+    **PRONUNCIATION,
     embedding_dim=128,
     hidden_dim=384,
     dropout=0.25,
-    lowercase_source=True,
     epochs=20,
     batch_size=128,
-    learning_rate=2e-3,
     patience=20,
     validation_decoded=0,
-    token_name="phoneme",
-    sequence_name="word",
 )
 
 # Phoneme and word error rates in per cent.

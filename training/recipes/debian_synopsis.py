@@ -33,10 +33,10 @@ looks like, of hardly any package in particular.
 from pathlib import Path
 
 from keras_seq2seq.data import Pairs, Splits, read_lines, split_by_source
+from keras_seq2seq.data.disk import file_or_gz, is_folder
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 WORDS = 50
 TEST_SYNOPSES, VALIDATION_SYNOPSES = 2000, 1000
@@ -72,7 +72,7 @@ CONFIG = TrainingConfig(
 
 def load(data: Path) -> Splits:
     """The packages of the file `data`, or of `en_long_short.tsv` in the folder `data`."""
-    pairs = read_packages(file_or_gz(data / "en_long_short.tsv") if data.is_dir() else data)
+    pairs = read_packages(file_or_gz(data / "en_long_short.tsv") if is_folder(data) else data)
     # By synopsis: packages of one source often share it.
     by_synopsis = Pairs(pairs.targets, pairs.sources)
     held_out = len(set(pairs.targets)) // 10

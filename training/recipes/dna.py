@@ -38,12 +38,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import Pairs, Splits, read_lines
+from keras_seq2seq.data.disk import file_or_gz, files_in
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates
 from keras_seq2seq.settings import GenerationSettings
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 WINDOW = 32
 START = "^"
@@ -99,9 +99,8 @@ KINDS = ("cds", "protein")
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = {file_or_gz(path) for path in folder.glob(pattern)} | set(
-        folder.glob(f"{pattern}.gz")
-    )
+    found = {file_or_gz(path) for path in files_in(folder, pattern)}
+    found |= set(files_in(folder, f"{pattern}.gz"))
     if len(found) != 1:
         raise InputError(f"{folder}: expected one file {pattern} (or .gz), found {len(found)}.")
     return found.pop()

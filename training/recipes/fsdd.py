@@ -28,7 +28,6 @@ with `lucas` 42.6 to 57.4 %.
 import io
 import random
 import re
-import tarfile
 import wave
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from keras_seq2seq.data import Pairs, Signal, Splits
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
+from . import folder_or_archive
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEST_SPEAKER = "lucas"
@@ -128,26 +128,12 @@ def read_recordings(path: Path) -> Recordings:
         InputError: If one is no sound of 16 bits, one channel and 8 kHz.
     """
     recordings: Recordings = {}
-    for name, content in _contents(path):
-        if match := _NAME.fullmatch(name):
+    for name, read in folder_or_archive(path).items():
+        if match := _NAME.fullmatch(Path(name).name):
             digit, speaker, index = int(match[1]), match[2], int(match[3])
-            samples = _samples(f"{path}: {name}", content)
+            samples = _samples(f"{path}: {name}", read())
             recordings.setdefault(speaker, {}).setdefault(digit, {})[index] = samples
     return recordings
-
-
-def _contents(path: Path) -> list[tuple[str, bytes]]:
-    if path.is_dir():
-        return [(file.name, file.read_bytes()) for file in sorted(path.glob("*.wav"))]
-    try:
-        with tarfile.open(path) as archive:
-            return [
-                (Path(member.name).name, archive.extractfile(member).read())  # type: ignore[union-attr]
-                for member in archive
-                if member.isfile()
-            ]
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{path}: cannot be read as an archive ({error}).") from error
 
 
 def _samples(name: str, content: bytes) -> np.ndarray:

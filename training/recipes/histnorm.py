@@ -30,7 +30,7 @@ from keras_seq2seq.data import Pairs, Splits, read_lines
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
-from . import file_or_gz, names_in
+from . import part_files
 
 DATA = "FOLDER/NAME"
 
@@ -59,16 +59,7 @@ def load(data: Path) -> Splits:
     """The three files of a corpus; `data` is `FOLDER/NAME` or `FOLDER/NAME/WORDS`."""
     words = int(data.name) if data.name.isdigit() else None
     corpus = data.parent if words is not None else data
-
-    def part(name: str) -> Path:
-        return file_or_gz(corpus.parent / f"{corpus.name}.{name}.txt")
-
-    if not part("train").exists():
-        names = names_in(data, "{}.train.txt") or names_in(corpus.parent, "{}.train.txt")
-        raise InputError(
-            f"{part('train')}: no such file. Give the folder and a corpus, "
-            f"--data FOLDER/NAME; there is: {', '.join(names) or 'none here'}."
-        )
+    part = part_files(corpus, "{name}.{part}.txt", "corpus", DATA)
     train, *others = (read_words(part(name)) for name in ("train", "dev", "test"))
     return Splits(Pairs(train.sources[:words], train.targets[:words]), *others)
 

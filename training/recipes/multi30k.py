@@ -28,11 +28,10 @@ to 38 after epoch 26.
 
 from pathlib import Path
 
-from keras_seq2seq.data import Pairs, Splits, read_lines
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.data import Pairs, Splits, read_parallel
+from keras_seq2seq.data.disk import file_or_gz
 
 from ..settings import TrainingConfig
-from . import file_or_gz
 
 DATA = "FOLDER"
 
@@ -82,13 +81,4 @@ def load(data: Path) -> Splits:
 
 def read_captions(folder: Path, name: str) -> Pairs:
     """A part, line by line; a tab inside a caption is read as a space."""
-    english, german = (
-        [line.replace("\t", " ").strip() for line in read_lines(file_or_gz(folder / file))]
-        for file in (f"{name}.en", f"{name}.de")
-    )
-    if len(english) != len(german):
-        raise InputError(
-            f"{folder}: {name}.en has {len(english)} lines and {name}.de has {len(german)}; "
-            "parallel files must have the same number of lines."
-        )
-    return Pairs(english, german)
+    return read_parallel(*(file_or_gz(folder / f"{name}.{end}") for end in ("en", "de")))

@@ -34,7 +34,7 @@ from keras_seq2seq.data import Pairs, Splits, read_lines, split_by_source
 from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
-from . import file_or_gz, names_in
+from . import part_files
 
 VALIDATION_COMMANDS = 500
 
@@ -64,17 +64,7 @@ _LINE = re.compile(r"IN: (\S.*) OUT: (\S.*)")
 
 def load(data: Path) -> Splits:
     """Both files of a split, validation commands held out; `data` is `FOLDER/SPLIT`."""
-
-    def part(name: str) -> Path:
-        return file_or_gz(data.parent / f"tasks_{name}_{data.name}.txt")
-
-    if not part("train").exists():
-        pattern = "tasks_train_{}.txt"
-        splits = names_in(data, pattern) or names_in(data.parent, pattern)
-        raise InputError(
-            f"{part('train')}: no such file. Give the folder and a split, "
-            f"--data FOLDER/SPLIT; there is: {', '.join(splits) or 'none here'}."
-        )
+    part = part_files(data, "tasks_{part}_{name}.txt", "split", DATA)
     return hold_out(read_commands(part("train")), read_commands(part("test")))
 
 

@@ -33,10 +33,9 @@ validation: 0.8 with patience 1, 0.0 with 4).
 from pathlib import Path
 
 from keras_seq2seq.data import Splits, read_pairs
-from keras_seq2seq.errors import InputError
 
 from ..settings import TrainingConfig
-from . import file_or_gz, names_in
+from . import part_files
 
 DATA = "FOLDER/LANG"
 
@@ -70,14 +69,5 @@ CONFIG = TrainingConfig(
 
 def load(data: Path) -> Splits:
     """The three files of a language; `data` is `FOLDER/LANG`."""
-
-    def part(name: str) -> Path:
-        return file_or_gz(data.parent / f"{data.name}_{name}.tsv")
-
-    if not part("train").exists():
-        languages = names_in(data, "{}_train.tsv") or names_in(data.parent, "{}_train.tsv")
-        raise InputError(
-            f"{part('train')}: no such file. Give the folder and a language, "
-            f"--data FOLDER/LANG; there is: {', '.join(languages) or 'none here'}."
-        )
+    part = part_files(data, "{name}_{part}.tsv", "language", DATA)
     return Splits(*(read_pairs(part(name)) for name in ("train", "dev", "test")))

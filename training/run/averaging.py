@@ -30,11 +30,11 @@ def average_models(paths: Sequence[str | Path]) -> Any:
     """
     if not paths:
         raise InputError("There is no model to average.")
-    model = load_model(paths[0])
+    model = load_model(paths[0], compile=False)
     shapes = [weight.shape for weight in model.weights]
     sums = [weight.astype(np.float64) for weight in model.get_weights()]
     for path in paths[1:]:
-        weights = load_model(path).get_weights()
+        weights = load_model(path, compile=False).get_weights()
         if [weight.shape for weight in weights] != shapes:
             raise InputError(
                 f"{path} and {paths[0]} cannot be averaged: their weights differ in number or "

@@ -17,13 +17,16 @@ from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 
 from ..settings import TrainingConfig
+from .own_parts import OwnParts
 from .vocabularies import Vocabulary, text_tokenizers
 
 
-def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
+def build_preprocessor(
+    config: TrainingConfig, train: Pairs, own: OwnParts | None = None
+) -> Preprocessor:
     """Tokenizers and maximum lengths from the training pairs."""
     if config.data.source == "text":
-        source, target = text_tokenizers(config, train)
+        source, target = text_tokenizers(config, train, own)
         return TextPreprocessor(
             source,
             target,
@@ -35,7 +38,7 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
         "max_target_length": config.data.max_target_length or None,
         "min_count": config.data.min_count,
     }
-    vocabulary: Any = Vocabulary(config, "target")
+    vocabulary: Any = Vocabulary(config, "target", own)
     if config.data.source == "features":
         return FramePreprocessor.from_pairs(train.sources, train.targets, vocabulary, **shared)
     rate = config.data.sample_rate or sample_rate_of(train.sources[0])
@@ -44,13 +47,17 @@ def build_preprocessor(config: TrainingConfig, train: Pairs) -> Preprocessor:
     )
 
 
-def build_model(config: TrainingConfig, preprocessor: Preprocessor) -> Seq2Seq:
+def build_model(
+    config: TrainingConfig, preprocessor: Preprocessor, own: OwnParts | None = None
+) -> Seq2Seq:
     """The model of a configuration, new weights."""
     build = ARCHITECTURES[config.model.architecture]
     try:
         model = build(preprocessor, **config.model.to_dict())
     except ValueError as error:
         raise InputError(str(error)) from error
+    if own is not None:
+        model = own.put_into(model, config, preprocessor)
     settings = config.optimization
     if settings.scheduled_sampling != "none":
         model.scheduled_sampling = ScheduledSampling(

@@ -1,7 +1,6 @@
 """Keras callbacks of a run; each can be used alone with any `fit`."""
 
 import math
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,10 +11,11 @@ import numpy as np
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors, write_atomically
 from keras_seq2seq.settings import GenerationSettings
 
 from ..evaluation import evaluate
-from ..run_directory import RunDirectory, write_atomically
+from ..run_directory import RunDirectory
 from ..settings.monitors import SEQUENCE_ERROR_RATE, rank
 
 
@@ -32,6 +32,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         settings: How targets are generated. Defaults to greedy search.
         metric: string. As of `evaluate`. Defaults to `"none"`.
         references: string. As of `evaluate`. Defaults to `"source"`.
+        bleu_tokenizer: string. As of `evaluate`. Defaults to `"13a"`.
     """
 
     def __init__(
@@ -40,15 +41,24 @@ class DecodedErrorRates(keras.callbacks.Callback):
         settings: GenerationSettings | None = None,
         metric: str = "none",
         references: str = "source",
+        bleu_tokenizer: str = "13a",
     ):
         super().__init__()
         self.pairs = pairs
         self.settings = settings
         self.metric = metric
         self.references = references
+        self.bleu_tokenizer = bleu_tokenizer
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        result = evaluate(self.model, self.pairs, self.settings, self.metric, self.references)
+        result = evaluate(
+            self.model,
+            self.pairs,
+            self.settings,
+            self.metric,
+            self.references,
+            self.bleu_tokenizer,
+        )
         if logs is not None:
             logs |= {f"val_{name}": value for name, value in result.values.items()}
 
@@ -218,19 +228,29 @@ class RunState(keras.callbacks.Callback):
         self.monitor = monitor
         self.average = average
         self.keep = keep
-        self.record_file = run.checkpoint / "record.json"
         self.history: list[dict[str, float]] = []
-        if self.record_file.exists():
-            self.history = run.read_json(self.record_file)["history"]
+        self._weights = ""
+        if run.record_file.exists():
+            self._weights, self.history = run.checkpoint_record()
             # A kill can fall between the record and the history file.
             run.write_history(self.history)
 
     def restore(self, model: keras.Model) -> None:
-        """Loads the last checkpoint, if there is one, into a compiled model."""
-        if self.history:
-            model.load_weights(
-                self.run.checkpoint / self.run.read_json(self.record_file)["weights"]
-            )
+        """Loads the last checkpoint, if there is one, into a compiled model.
+
+        Raises:
+            InputError: If its weights cannot be loaded.
+        """
+        if not self.history:
+            return
+        path = self.run.checkpoint / self._weights
+        try:
+            model.load_weights(path)
+        except Exception as error:  # Keras and h5py raise many kinds for a broken file.
+            raise InputError(
+                f"{path} cannot be loaded, so the run cannot be resumed: {error}. Copy the "
+                "file from where the run was, or choose another --run-dir."
+            ) from error
 
     @property
     def best_epoch(self) -> int:
@@ -239,20 +259,21 @@ class RunState(keras.callbacks.Callback):
         return ranks.index(min(ranks))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # First: the model of epoch 1 without this folder is one that lost its checkpoint.
+        with disk_errors(self.run.checkpoint):
+            self.run.checkpoint.mkdir(exist_ok=True)
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, **metrics})
         if self.best_epoch == epoch:
             write_atomically(self.run.model_file, self.model.save)
         kept = self.keep(self.history) if self.keep else []
         if epoch + 1 in kept:
-            self.run.epochs.mkdir(exist_ok=True)
             write_atomically(self.run.epoch_file(epoch + 1), self.model.save)
-        self.run.checkpoint.mkdir(exist_ok=True)
         weights = self.run.checkpoint / f"epoch_{epoch + 1:04d}.weights.h5"
         with self.average.training_weights() if self.average else nullcontext():
             write_atomically(weights, self.model.save_weights)
         record = {"weights": weights.name, "history": self.history}
-        self.run.write_json(self.record_file, record)
+        self.run.write_json(self.run.record_file, record)
         self._remove_others(self.run.checkpoint.glob("*.weights.h5"), [weights])
         self._remove_others(self.run.epochs.glob("*.keras"), map(self.run.epoch_file, kept))
         self.run.write_history(self.history)
@@ -264,4 +285,4 @@ class RunState(keras.callbacks.Callback):
 
     def finish(self) -> None:
         """Removes the checkpoint: the finished run needs only its best model."""
-        shutil.rmtree(self.run.checkpoint, ignore_errors=True)
+        self.run.remove_checkpoint()

@@ -9,9 +9,13 @@ from rich.console import Console
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.data.preprocessor import count_unknown
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.metric_checks import metric_warnings, never_scores
+from keras_seq2seq.metrics import check_metric
 from keras_seq2seq.models import backend_generates
+from keras_seq2seq.wording import counted
 
 from ..settings import TrainingConfig
+from ..settings.monitors import SCORES
 
 # A vocabulary that misses more of the held-out sources than this was built on other text.
 LARGEST_UNKNOWN_SHARE = 0.5
@@ -38,6 +42,25 @@ def check_backend(config: TrainingConfig) -> None:
                 f"{name} changes the learning rate between steps, which Keras cannot do with "
                 f"KERAS_BACKEND={backend}. Use another --schedule and --epochs."
             )
+
+
+def fitting_metric(config: TrainingConfig, validation: Pairs) -> list[str]:
+    """What makes the metric of a run say little of its validation targets, a line each.
+
+    Raises:
+        InputError: If it cannot be computed here, or is monitored and cannot tell epochs
+            apart.
+    """
+    selection = config.selection
+    metric, tokenizer = selection.metric, selection.bleu_tokenizer
+    check_metric(metric, tokenizer)
+    references = list(validation.references().values())
+    reason = never_scores(metric, references, tokenizer)
+    if reason and selection.monitor in SCORES:
+        raise InputError(
+            f"--monitor {selection.monitor} cannot choose an epoch here: {reason}."
+        )
+    return metric_warnings(metric, references, tokenizer)
 
 
 def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
@@ -107,8 +130,8 @@ def _say_unknown(
     side: str, unknown: dict[str, int], total: int, console: Console, more: str = ""
 ) -> None:
     console.print(
-        f"Unknown in validation {side}s: {sum(unknown.values())} of {total} tokens: "
-        f"{_listed(unknown)}.{more}",
+        f"Unknown in validation {side}s: {sum(unknown.values())} of "
+        f"{counted(total, 'token')}: {_listed(unknown)}.{more}",
         highlight=False,
         soft_wrap=True,
         markup=False,

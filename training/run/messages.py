@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES
@@ -54,8 +55,8 @@ def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {len(averaged['epochs'])} epochs: {_describe(config, averaged)}, "
-        f"{'kept' if averaged['kept'] else 'not better'}. "
+        f"Average of {counted(len(averaged['epochs']), 'epoch')}: "
+        f"{_describe(config, averaged)}, {'kept' if averaged['kept'] else 'not better'}. "
     )
 
 
@@ -70,7 +71,7 @@ def _sizes(preprocessor: Any) -> str:
 def _end(config: TrainingConfig) -> str:
     if config.optimization.minutes:
         return format_seconds(60 * config.optimization.minutes)
-    return f"{config.optimization.epochs} epochs"
+    return counted(config.optimization.epochs, "epoch")
 
 
 def say_what_began(
@@ -85,9 +86,9 @@ def say_what_began(
     preprocessor = model.preprocessor
     console.print(
         f"{config.model.architecture}: {model.count_params():,} parameters; "
-        f"{num_train:,} training and {num_validation:,} validation pairs; "
+        f"{num_train:,} training and {counted(num_validation, 'validation pair')}; "
         f"{_sizes(preprocessor)}; "
-        f"{steps} steps an epoch, {_end(config)} at most.",
+        f"{counted(steps, 'step')} an epoch, {_end(config)} at most.",
         highlight=False,
         soft_wrap=True,
     )

@@ -31,10 +31,16 @@ class ProgressBar(keras.callbacks.Callback):
         self.labels = labels
         self.budget = budget
         self.first_epoch: int | None = None
+        # `fit` can fail before it calls anything here; the end is told all the same.
+        self.progress = self._bar()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.begin = time.perf_counter()
-        self.progress = Progress(
+        self.progress = self._bar()
+        self.progress.start()
+
+    def _bar(self) -> Progress:
+        return Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:3.0f} %"),
@@ -45,7 +51,6 @@ class ProgressBar(keras.callbacks.Callback):
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self.progress.start()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         epochs, steps = self.params["epochs"], self.params["steps"]

@@ -8,10 +8,12 @@ import keras
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
+from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import backend_generates
+from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate
-from ..run_directory import RunDirectory, write_atomically
+from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
 from ..settings.monitors import cost, mode_of
 from .averaging import average_models, epochs_to_average
@@ -26,6 +28,7 @@ from .callbacks import (
 from .checks import (
     check_backend,
     fitting,
+    fitting_metric,
     report_overlap,
     report_unknown,
     report_unknown_targets,
@@ -33,12 +36,17 @@ from .checks import (
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
+from .own_parts import OwnParts
 from .progress import ProgressBar
 from .time_budget import SECONDS, TimeBudget
 
 
 def train(
-    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts | None = None,
 ) -> dict[str, Any]:
     """Trains, or resumes, or reports a run that is finished.
 
@@ -47,21 +55,39 @@ def train(
         splits: Pairs; validation pairs choose the best epoch.
         run: Where everything is written.
         console: Where progress is printed.
+        own: Parts of the user's own, optional.
 
     Returns:
         The summary that `metrics.json` holds.
 
     Raises:
-        InputError: If data, settings and folder do not fit, or the loss is not a number.
+        InputError: If data, settings and folder do not fit, another process trains there, or
+            the loss is not a number.
     """
     check_backend(config)
-    run.begin(config, splits.train, splits.validation)
-    if run.metrics_file.exists() and run.model_file.exists():
+    notes = fitting_metric(config, splits.validation)
+    with run.held():
+        return _train(config, splits, run, console, own or OwnParts(), notes)
+
+
+def _train(
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts,
+    notes: list[str],
+) -> dict[str, Any]:
+    for line in run.begin(config, splits.train, splits.validation, own.modules):
+        console.print(line, highlight=False, soft_wrap=True)
+    if run.is_finished:
         console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
-        return run.read_json(run.metrics_file)
+        return run.metrics()
+    for note in notes:
+        console.print(f"warning: {note}", highlight=False, soft_wrap=True, markup=False)
     set_threads(config.run.intra_op_threads, console)
     keras.utils.set_random_seed(config.run.seed)
-    training = _Training(config, run, _prepare(config, splits, run, console), console)
+    training = _Training(config, run, _prepare(config, splits, run, console, own), console, own)
     seconds = training.fit()
     summary = training.summary(seconds)
     if config.selection.average:
@@ -84,10 +110,14 @@ class _Prepared:
 
 
 def _prepare(
-    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console
+    config: TrainingConfig,
+    splits: Splits,
+    run: RunDirectory,
+    console: Console,
+    own: OwnParts,
 ) -> _Prepared:
     """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
-    preprocessor = build_preprocessor(config, splits.train)
+    preprocessor = build_preprocessor(config, splits.train, own)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
     report_unknown(preprocessor, validation, console)
@@ -106,11 +136,17 @@ class _Training:
     """Model, batches and callbacks of a run, where its last checkpoint left them."""
 
     def __init__(
-        self, config: TrainingConfig, run: RunDirectory, prepared: _Prepared, console: Console
+        self,
+        config: TrainingConfig,
+        run: RunDirectory,
+        prepared: _Prepared,
+        console: Console,
+        own: OwnParts,
     ):
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
+        self.own = own
         with precision(config.optimization.precision):
-            self.model = build_model(config, prepared.preprocessor)
+            self.model = build_model(config, prepared.preprocessor, own)
         self.monitor = f"val_{config.selection.monitor}"
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
         self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
@@ -157,6 +193,7 @@ class _Training:
         self.model.compile(
             build_optimizer(self.config, self.config.optimization.epochs * self.data.steps),
             build_loss(self.config),
+            weighted_metrics=[TokenAccuracy(), *self.own.metrics(self.config)],
             jit_compile=not backend_generates(),
         )
         self.model.optimizer.build(self.model.trainable_variables)
@@ -188,13 +225,18 @@ class _Training:
         run, selection = self.config.run, self.config.selection
         progress = ProgressBar(self.console, (run.token_name, run.sequence_name), budget)
         error_rates = DecodedErrorRates(
-            self.decoded, None, selection.metric, selection.references
+            self.decoded,
+            None,
+            selection.metric,
+            selection.references,
+            selection.bleu_tokenizer,
         )
         callbacks = [
             *([self.averaged_weights] if self.averaged_weights else []),
             SeedEveryEpoch(run.seed),
             StopOnInvalidLoss(),
             *([error_rates] if backend_generates() else []),
+            *self.own.callbacks(self.config, self.run.path),
             *stopping,
             *([budget] if budget else []),
             keras.callbacks.TensorBoard(self.run.logs, update_freq="epoch"),
@@ -255,7 +297,14 @@ class _Training:
         if not backend_generates():
             return {"val_loss": loss}
         selection = self.config.selection
-        found = evaluate(self.model, self.decoded, None, selection.metric, selection.references)
+        found = evaluate(
+            self.model,
+            self.decoded,
+            None,
+            selection.metric,
+            selection.references,
+            selection.bleu_tokenizer,
+        )
         return {
             "val_loss": loss,
             **{f"val_{name}": value for name, value in found.values.items()},

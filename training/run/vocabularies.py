@@ -18,6 +18,7 @@ from keras_seq2seq.tokenizers import (
 )
 
 from ..settings import TrainingConfig
+from .own_parts import OwnParts
 
 PLAIN: dict[str, type[TableTokenizer]] = {
     "characters": CharacterTokenizer,
@@ -35,12 +36,20 @@ class Vocabulary:
     Args:
         config: Settings.
         side: `"source"` or `"target"`.
+        own: Parts of the user's own, optional: a tokenizer of theirs comes first.
 
     Raises:
         InputError: If a setting does not apply to the tokenizer.
     """
 
-    def __init__(self, config: TrainingConfig, side: str):
+    def __init__(self, config: TrainingConfig, side: str, own: OwnParts | None = None):
+        self._config = config
+        self._own = None if own is None else own.tokenizer(side)
+        if self._own is not None and config.data.joint_vocabulary:
+            raise InputError(
+                f"--joint-vocabulary makes both tokenizers. Received: {side}_tokenizer of a "
+                "module. Leave one of them out."
+            )
         self.kind: str = getattr(config.data, f"{side}_tokenizer")
         self.lowercase: bool = getattr(config.data, f"lowercase_{side}")
         self.size = config.data.vocabulary_size
@@ -54,6 +63,8 @@ class Vocabulary:
         self, lines: Sequence[str], *, min_count: int = 1, **kwargs: Any
     ) -> TableTokenizer:
         """Learns the vocabulary; keyword arguments as of the tokenizer's `from_lines`."""
+        if self._own is not None:
+            return self._own(self._config, lines)
         kwargs = {"lowercase": self.lowercase, **kwargs}
         if self.kind in PLAIN:
             size = self.size or None
@@ -70,14 +81,14 @@ class Vocabulary:
 
 
 def text_tokenizers(
-    config: TrainingConfig, train: Pairs
+    config: TrainingConfig, train: Pairs, own: OwnParts | None = None
 ) -> tuple[TableTokenizer, TableTokenizer]:
     """Source and target tokenizer; with `--joint-vocabulary` of one vocabulary.
 
     Raises:
         InputError: If a joint vocabulary is asked for and the sides are split differently.
     """
-    source, target = Vocabulary(config, "source"), Vocabulary(config, "target")
+    source, target = (Vocabulary(config, side, own) for side in ("source", "target"))
     names = {"source": "source_vocabulary", "target": "target_vocabulary"}
     if not config.data.joint_vocabulary:
         return (

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keras_seq2seq.declarations import Settings, setting
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings import BLEU_TOKENIZERS
 
 from .monitors import SCORES
 
@@ -16,6 +17,11 @@ class SelectionSettings(Settings):
         "none",
         "Score of generated texts, beside the error rates.",
         choices=("none", "bleu", "bleu_lowercase", "chrf", "rouge", "wer"),
+    )
+    bleu_tokenizer: str = setting(
+        "13a",
+        "How BLEU splits texts: 13a for languages with spaces, zh, ja-mecab, char and others.",
+        choices=BLEU_TOKENIZERS,
     )
     references: str = setting(
         "source",
@@ -49,6 +55,11 @@ class SelectionSettings(Settings):
     )
 
     def check_together(self) -> None:
+        if self.bleu_tokenizer != "13a" and not self.metric.startswith("bleu"):
+            raise InputError(
+                "--bleu-tokenizer applies to --metric bleu and bleu_lowercase. Received: "
+                f"--bleu-tokenizer {self.bleu_tokenizer}, --metric {self.metric}."
+            )
         if SCORES.get(self.monitor, self.metric) != self.metric:
             raise InputError(
                 f"--monitor {self.monitor} needs --metric {SCORES[self.monitor]}. "

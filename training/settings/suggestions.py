@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data import Pairs
+from keras_seq2seq.wording import counted
 
 from .config import TrainingConfig
 
@@ -99,13 +100,13 @@ class Suggestions:
         minutes = self.config.optimization.minutes
         size = 128 if count < 5_000 or minutes < 2 else 256 if count < 200_000 else 384
         self._choose(
-            f"{count:,} pairs in {minutes:g} minutes",
+            f"{counted(count, 'pair')} in {minutes:g} minutes",
             hidden_dim=size,
             embedding_dim=size // 2,
         )
         dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
         batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
-        self._choose(f"{count:,} pairs", dropout=dropout, batch_size=batch_size)
+        self._choose(counted(count, "pair"), dropout=dropout, batch_size=batch_size)
         self._choose("for models of this size", learning_rate=2e-3)
 
 

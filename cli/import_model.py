@@ -1,0 +1,143 @@
+"""The command `import`: a model that was trained elsewhere becomes a run."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_seq2seq.errors import InputError
+
+from .options import PATH, console, load_tensorflow, print_written
+
+
+@click.command("import")
+@click.argument("path", type=PATH)
+@click.option("--run-dir", required=True, type=PATH, help="New folder for the run.")
+@click.option(
+    "--source-tokenizer",
+    type=PATH,
+    help="SentencePiece file of the sources, such as source.spm; else they are pieces with "
+    "spaces between.",
+)
+@click.option(
+    "--target-tokenizer",
+    type=PATH,
+    help="That of the targets.  [default: of the sources, if there is one vocabulary]",
+)
+@click.option("--source-prefix", help="Tokens that every source begins with.")
+@click.option(
+    "--target-prefix", help="Tokens that every target begins with, such as its language's."
+)
+@click.option(
+    "--source-end/--no-source-end",
+    default=None,
+    help="Whether the model reads the end token after a source.  [default: of the model]",
+)
+@click.option("--max-source-length", type=click.IntRange(1), help="Source tokens at most.")
+@click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
+def import_model(path: Path, run_dir: Path, **options: Any) -> None:
+    """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), or checkpoint20.npz of
+    g2p_en.
+
+    Every other command works on the run: generate, evaluate, score, export.
+
+    \b
+    Examples:
+      keras-seq2seq import opus-mt-en-de-ct2 --run-dir runs/en-de \\
+          --source-tokenizer source.spm --target-tokenizer target.spm
+      keras-seq2seq import checkpoint20.npz --run-dir runs/g2p
+    """
+    # Before the work: what is there stays.
+    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+        raise InputError(f"{run_dir} exists; choose another --run-dir.")
+    chosen = {name: value for name, value in options.items() if value is not None}
+    load_tensorflow()
+    with console.status(f"reading {path}"):
+        model = _read(path, chosen)
+        _write(model, path, run_dir)
+    console.print(f"{model.count_params():,} parameters.", highlight=False)
+    for side, tokenizer in model.preprocessor.tokenizers.items():
+        if path.is_dir() and tokenizer.description["split"] == "SymbolTokenizer":
+            console.print(
+                f"This model's {side}s are pieces with spaces between; for plain text give its "
+                f"SentencePiece file as --{side}-tokenizer FILE.",
+                highlight=False,
+                soft_wrap=True,
+            )
+    print_written(run_dir)
+
+
+def _read(path: Path, options: dict[str, Any]) -> Any:
+    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en
+
+    if path.suffix != ".npz":
+        return from_ctranslate2(path, **options)
+    length = options.pop("max_source_length", None)
+    if options:
+        name = next(iter(options)).replace("_", "-")
+        raise InputError(f"--{name} does not apply to {path.name}.")
+    return from_g2p_en(path, **({} if length is None else {"max_source_length": length}))
+
+
+def _write(model: Any, path: Path, run_dir: Path) -> None:
+    from keras_seq2seq.data import Pairs
+    from keras_seq2seq.training.run_directory import RunDirectory, write_atomically
+
+    run, nothing = RunDirectory(run_dir), Pairs([], [])
+    run.begin(_config(model), nothing, nothing)
+    run.write_vocabulary(model.preprocessor)
+    run.write_pairs(run.validation_file, nothing)
+    write_atomically(run.model_file, model.save)
+    run.write_json(
+        run.metrics_file, {"imported": path.name, "parameters": model.count_params()}
+    )
+
+
+def _config(model: Any) -> Any:
+    """What a run of such a model would have been trained with, as far as there is a setting
+    for it; the model itself is in model.keras."""
+    from keras_seq2seq.training.settings import TrainingConfig
+
+    encoder, decoder, preprocessor = model.encoder, model.decoder, model.preprocessor
+    names = {
+        "CharacterTokenizer": "characters",
+        "SymbolTokenizer": "symbols",
+        "SentencePieceFileTokenizer": "sentencepiece",
+    }
+    settings = {
+        f"{side}_tokenizer": names[tokenizer.description["split"]]
+        for side, tokenizer in preprocessor.tokenizers.items()
+    }
+    shared = {
+        "num_layers": decoder.num_layers,
+        "encoder_layers": encoder.num_layers,
+        "dropout": decoder.dropout,
+        "tie_output": decoder.tie_output,
+        "max_source_length": preprocessor.max_source_length,
+        "max_target_length": preprocessor.max_target_length,
+    }
+    if not hasattr(decoder, "num_heads"):
+        return TrainingConfig(
+            architecture="recurrent",
+            embedding_dim=decoder.embedding.embedding_dim,
+            hidden_dim=decoder.hidden_dim,
+            cell=decoder.cell,
+            bidirectional=False,
+            attention="none",
+            **settings,
+            **shared,
+        )
+    is_shared = encoder.embedding is decoder.embedding
+    return TrainingConfig(
+        architecture="transformer",
+        hidden_dim=decoder.hidden_dim,
+        intermediate_dim=decoder.intermediate_dim,
+        num_heads=decoder.num_heads,
+        normalize_first=decoder.normalize_first,
+        positions=decoder.positions,
+        share_embeddings=is_shared,
+        joint_vocabulary=is_shared,
+        **settings,
+        **shared,
+    )

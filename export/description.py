@@ -1,0 +1,59 @@
+"""Reads `signatures.json`: what an artefact takes and gives, and was made with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
+from keras_seq2seq.settings import GenerationSettings
+
+ADVICE = "Export it again, or copy it anew."
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What the `signatures.json` of an artefact holds.
+
+    Args:
+        path: A SavedModel, or a folder for a device.
+
+    Raises:
+        InputError: If it is no artefact of this package, or damaged.
+    """
+    with disk_errors(path, "read"):
+        if (path / "saved_model.pb").exists():
+            file = path / "assets.extra" / "signatures.json"
+        elif (path / "model.tflite").exists():
+            file = path / "signatures.json"
+        else:
+            raise InputError(
+                f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make "
+                "one with `keras-seq2seq export`; of a folder of TensorFlow Serving give a "
+                "version, such as FOLDER/MODEL/1."
+            )
+        if not file.exists():
+            is_page = (path / "model.json").exists()
+            raise InputError(
+                f"{path} is a web page, which runs in a browser; compare the other formats."
+                if is_page
+                else f"{path} was not exported by this package: no signatures.json."
+            )
+        content = file.read_bytes()
+    try:
+        description = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged: no whole JSON ({error}). {ADVICE}") from error
+    if not isinstance(description, dict):
+        raise InputError(f"{file} is damaged: it must hold an object. {ADVICE}")
+    return description
+
+
+def generation_of(description: dict[str, Any], path: Path) -> GenerationSettings:
+    """The settings that an artefact was made with; `path` is for the message."""
+    try:
+        return GenerationSettings(**description["generation"])
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: its signatures.json is damaged: the settings of its generation cannot be "
+            f"read ({type(error).__name__}: {error}). {ADVICE}"
+        ) from error

@@ -1,0 +1,153 @@
+"""Models that CTranslate2's converters wrote: Marian, BART, M2M100, T5 and others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keras_seq2seq.converters.ctranslate2_file import read_model
+from keras_seq2seq.converters.ctranslate2_layout import SOURCE_EMBEDDING, TARGET_EMBEDDING
+from keras_seq2seq.converters.ctranslate2_reading import Reading
+from keras_seq2seq.converters.ctranslate2_vocabulary import (
+    Specials,
+    Vocabulary,
+    read_config,
+    read_vocabularies,
+)
+from keras_seq2seq.converters.ctranslate2_weights import assign_weights
+from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.tokenizers import (
+    SentencePieceFileTokenizer,
+    SymbolTokenizer,
+    TableTokenizer,
+)
+from keras_seq2seq.tokenizers.sentencepiece_file import read_sentencepiece
+
+
+def from_ctranslate2(
+    path: str | Path,
+    *,
+    source_tokenizer: str | Path | None = None,
+    target_tokenizer: str | Path | None = None,
+    source_prefix: str = "",
+    target_prefix: str = "",
+    source_end: bool | None = None,
+    max_source_length: int = 256,
+    max_target_length: int = 256,
+    dropout: float = 0.0,
+) -> Seq2Seq:
+    """Rebuilds a Transformer that a CTranslate2 converter wrote, with the same outputs.
+
+    Needs neither CTranslate2 nor the framework that the model was trained in.
+
+    Args:
+        path: Folder with `model.bin`, `config.json` and the vocabularies.
+        source_tokenizer: The model's SentencePiece file of the source, such as `source.spm`.
+            Without it sources are pieces with spaces between.
+        target_tokenizer: That of the target. Defaults to that of the source if there is one
+            vocabulary.
+        source_prefix: Tokens that every source begins with, with spaces between, such as that
+            of its language. Defaults to what the model's configuration says.
+        target_prefix: Tokens that every target begins with, likewise. Where the model's
+            configuration names no token to begin with, the first is that.
+        source_end: bool. Whether the model reads the end token after a source. Defaults to
+            `True`, but for a model that begins targets with `<s>` and does not say otherwise
+            (OpenNMT's).
+        max_source_length: int. Source tokens at most, without the end token; less where the
+            model has fewer positions. Defaults to 256.
+        max_target_length: int. Likewise of the target.
+        dropout: float. Dropout if it is trained further. Defaults to 0.
+
+    Raises:
+        InputError: If a file is missing or broken, the model is another specification, or has
+            something that this package lacks; with its name.
+    """
+    folder = Path(path)
+    config = read_config(folder)
+    file = read_model(folder / "model.bin")
+    with _fitting(folder):
+        reading = Reading(file, config, folder)
+    source_tokens, target_tokens = read_vocabularies(folder)
+    for side, tokens, name in (
+        ("source", source_tokens, SOURCE_EMBEDDING),
+        ("target", target_tokens, TARGET_EMBEDDING),
+    ):
+        if len(tokens) != len(file[name]):
+            raise InputError(
+                f"{folder}: the {side} vocabulary has {len(tokens)} tokens, the model "
+                f"{len(file[name])}."
+            )
+    specials, target_prefix = _specials(config, reading.starts_with_zeros, target_prefix)
+    source = Vocabulary(source_tokens, specials, "source")
+    target = source
+    if target_tokens is not source_tokens:
+        target = Vocabulary(target_tokens, specials, "target")
+    if config.get("add_source_bos"):
+        source_prefix = f"{config['bos_token']} {source_prefix}"
+    if target is source and target_tokenizer is None:
+        target_tokenizer = source_tokenizer
+    longest = (
+        reading.longest("encoder", max_source_length + 1) - 1,
+        reading.longest("decoder", max_target_length + 1) - 1,
+    )
+    preprocessor = TextPreprocessor(
+        _tokenizer(source, source_tokenizer, source_prefix, "source_vocabulary"),
+        _tokenizer(target, target_tokenizer, target_prefix, "target_vocabulary"),
+        *longest,
+    )
+    if source_end is None:
+        source_end = _reads_end(config)
+    with _fitting(folder):
+        model = reading.build(preprocessor, source_end, dropout)
+        assign_weights(reading, model, source, target)
+    return model
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    """`InputError` for arrays each of which is possible, but which do not fit one another."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: its weights do not fit one another: {reason}") from error
+
+
+def _reads_end(config: dict[str, Any]) -> bool:
+    return bool(config.get("add_source_eos")) or config.get("decoder_start_token") != "<s>"
+
+
+def _specials(
+    config: dict[str, Any], starts_with_zeros: bool, target_prefix: str
+) -> tuple[Specials, str]:
+    """The special tokens, and what is left of the prefix."""
+    start = config.get("decoder_start_token")
+    if start is None and not starts_with_zeros:
+        start, _, target_prefix = target_prefix.partition(" ")
+        if not start:
+            raise InputError(
+                "This model's configuration names no token that targets begin with "
+                "(decoder_start_token): give it as --target-prefix, such as that of the "
+                "target language."
+            )
+    for key in ("unk_token", "eos_token"):
+        if not isinstance(config.get(key), str):
+            raise InputError(f"config.json names no {key}.")
+    specials = Specials(
+        config["unk_token"], config["eos_token"], None if starts_with_zeros else start
+    )
+    return specials, target_prefix
+
+
+def _tokenizer(
+    vocabulary: Vocabulary, file: str | Path | None, prefix: str, name: str
+) -> TableTokenizer:
+    begin = vocabulary.named(prefix)
+    if file is None:
+        return SymbolTokenizer(vocabulary.tokens, name=name, begin=begin)
+    model = read_sentencepiece(file)
+    return SentencePieceFileTokenizer(vocabulary.tokens, model, name=name, begin=begin)

@@ -1,0 +1,254 @@
+"""What a file of CTranslate2 says of the parts of a model: settings, positions, names."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_seq2seq.converters.ctranslate2_file import ModelFile
+from keras_seq2seq.converters.ctranslate2_layout import (
+    ACTIVATIONS,
+    NEUTRAL,
+    PROJECTION,
+    SOURCE_EMBEDDING,
+    SPECIFICATION,
+    TARGET_EMBEDDING,
+    Layout,
+)
+from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import (
+    Seq2Seq,
+    TokenEmbedding,
+    TransformerDecoder,
+    TransformerEncoder,
+    TransformerStyle,
+)
+
+# How far a table of sines and cosines may be from its formula: it may have been 16 bits.
+_ROUNDING = 5e-3
+
+
+@dataclass(frozen=True)
+class Positions:
+    """How one side knows where a token stands.
+
+    Attributes:
+        kind: As `positions` of a `TransformerEncoder`.
+        settings: Of `TransformerStyle`.
+        table: `(positions, dim)`, of learned positions.
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    table: np.ndarray | None = None
+
+
+class Reading:
+    """A model file, read as the settings and weights of a `Seq2Seq`.
+
+    Raises:
+        InputError: If it is another specification, or has what this package lacks.
+    """
+
+    def __init__(self, file: ModelFile, config: dict[str, Any], folder: Path):
+        self.file = file
+        if file.name != SPECIFICATION:
+            raise InputError(
+                f"{folder} holds a {file.name}; this program reads {SPECIFICATION}, an encoder "
+                "and a decoder of text."
+            )
+        if config.get("multi_query_attention"):
+            raise InputError(f"{folder} has multi_query_attention, which is not supported.")
+        self.starts_with_zeros = bool(file.scalar("decoder/start_from_zero_embedding", 0))
+        names = set(file.names())
+        self.layout = Layout(
+            _count(names, "encoder"),
+            _count(names, "decoder"),
+            gated=any("linear_0_noact" in name for name in names),
+        )
+        self.used: set[str] = set()
+        self.positions = {side: self._positions(side) for side in ("encoder", "decoder")}
+        self.styles = {side: self._style(side, config) for side in ("encoder", "decoder")}
+        self._check_names(names, folder)
+
+    def _setting(self, name: str, default: Any = None) -> Any:
+        self.used.add(name)
+        return self.file.scalar(name, default)
+
+    def _need(self, name: str) -> np.ndarray:
+        if name not in self.file:
+            raise InputError(f"The model lacks {name}.")
+        self.used.add(name)
+        return self.file.weight(name)
+
+    def _style(self, side: str, config: dict[str, Any]) -> TransformerStyle:
+        file, first = self.file, f"{side}/layer_0"
+        dim = self._need(self._embedding(side)).shape[1]
+        heads = int(self._setting(f"{side}/num_heads", 8))
+        inner = self._need(f"{first}/self_attention/linear_1/weight").shape[1]
+        activation = int(self._setting(f"{side}/activation", 0))
+        if not 0 <= activation < len(ACTIVATIONS):
+            raise InputError(f"{side}/activation is {activation}, which is not supported.")
+        is_rms = f"{first}/ffn/layer_norm/beta" not in file
+        epsilon = config.get("layer_norm_epsilon")
+        return TransformerStyle(
+            activation=ACTIVATIONS[activation],
+            gated=self.layout.gated,
+            norm="rms" if is_rms else "layer",
+            epsilon=epsilon if epsilon is not None else 1e-6 if is_rms else 1e-5,
+            final_norm=f"{side}/layer_norm/gamma" in file,
+            embedding_norm=f"{side}/layernorm_embedding/gamma" in file,
+            embedding_scale=self._embedding_scale(side, dim),
+            use_bias=any(self._biases(side)),
+            head_dim=None if inner == dim and dim % (2 * heads) == 0 else inner // heads,
+            **self.positions[side].settings,
+        )
+
+    def _embedding(self, side: str) -> str:
+        return SOURCE_EMBEDDING if side == "encoder" else TARGET_EMBEDDING
+
+    def _embedding_scale(self, side: str, dim: int) -> float | None:
+        """A number, or a switch for the usual one."""
+        name = f"{side}/scale_embeddings"
+        if name not in self.file:
+            return None
+        value = self._setting(name)
+        if self.file[name].dtype.kind == "f":
+            return None if math.isclose(value, math.sqrt(dim), rel_tol=1e-6) else float(value)
+        return None if value else 1.0
+
+    def _biases(self, side: str) -> Iterator[bool]:
+        for linear in self.layout.linears():
+            if linear.name.startswith(side):
+                yield f"{linear.name}/bias" in self.file
+
+    def _positions(self, side: str) -> Positions:
+        name = f"{side}/layer_0/self_attention/relative_attention_bias"
+        if name in self.file:
+            layers = self.layout.encoder_layers, self.layout.decoder_layers
+            for index in range(layers[side == "decoder"]):
+                other = name.replace("layer_0", f"layer_{index}")
+                if other in self.file and not np.array_equal(self.file[name], self.file[other]):
+                    raise InputError(
+                        f"The model has {other}, a bias of its own in every block, which is "
+                        "not supported."
+                    )
+                self.used |= {other, other.replace("_bias", "_max_distance")}
+            distance = int(self._setting(name.replace("_bias", "_max_distance"), 128))
+            buckets = len(self._need(name))
+            return Positions("relative", {"num_buckets": buckets, "max_distance": distance})
+        name = f"{side}/position_encodings/encodings"
+        if name not in self.file:
+            # What CTranslate2 computes itself.
+            return Positions("sinusoidal", {"inclusive": True, "first_position": 1})
+        table = self._need(name)
+        waves = known_waves(table)
+        if waves is not None:
+            return Positions("sinusoidal", waves)
+        return Positions("learned", {}, table)
+
+    def longest(self, side: str, length: int) -> int:
+        """So many positions, or those that the model has."""
+        table = self.positions[side].table
+        return length if table is None else min(length, len(table))
+
+    def _check_names(self, names: set[str], folder: Path) -> None:
+        """`InputError` for what would be ignored, and for what is missing."""
+        known = set(self.used)
+        for linear in self.layout.linears():
+            self._need(f"{linear.name}/weight")
+            known |= {f"{linear.name}/{end}" for end in ("weight", "weight_scale", "bias")}
+        for there, _ in self.norms():
+            self._need(f"{there}/gamma")
+            known |= {f"{there}/gamma", f"{there}/beta"}
+        for there, _, _ in self.layout.blocks():
+            known |= {f"{there}/{own}attention/queries_scale" for own in ("self_", "")}
+        for name in (SOURCE_EMBEDDING, TARGET_EMBEDDING, f"{PROJECTION}/weight"):
+            known |= {name, f"{name}_scale"}
+        known |= {f"{PROJECTION}/bias", *(f"{side}/pre_norm" for side in self.styles)}
+        known |= {"decoder/start_from_zero_embedding", "decoder/scale_outputs"}
+        for name, neutral in NEUTRAL.items():
+            if neutral is None or self.file.scalar(name, neutral) == neutral:
+                known.add(name)
+        if unknown := sorted(names - known):
+            raise InputError(f"{folder} has {unknown[0]}, which is not supported.")
+
+    def norms(self) -> Iterator[tuple[str, str]]:
+        """Name of each normalization in the file, and of the layer."""
+        style = self.styles["encoder"]
+        yield from self.layout.norms(style.embedding_norm, style.final_norm)
+
+    def build(self, preprocessor: TextPreprocessor, reads_end: bool, dropout: float) -> Seq2Seq:
+        """The model, with new weights."""
+        file = self.file
+        source, target = preprocessor.source_tokenizer, preprocessor.target_tokenizer
+        dim = file[SOURCE_EMBEDDING].shape[1]
+        embedding = TokenEmbedding(source.vocabulary_size(), dim, reads_end)
+        is_shared = file.same(SOURCE_EMBEDDING, TARGET_EMBEDDING)
+        shared = embedding
+        if not is_shared or source.get_vocabulary() != target.get_vocabulary():
+            shared = TokenEmbedding(target.vocabulary_size(), dim)
+        encoder = TransformerEncoder(
+            embedding, **self._settings("encoder", preprocessor.source_positions, dropout)
+        )
+        decoder = TransformerDecoder(
+            shared,
+            tie_output=self.is_tied,
+            output_bias=self.is_tied,
+            **self._settings("decoder", preprocessor.max_target_length + 1, dropout),
+        )
+        return Seq2Seq(encoder, decoder, preprocessor)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the logits are products with the target embeddings."""
+        return self.file.same(f"{PROJECTION}/weight", TARGET_EMBEDDING)
+
+    def _settings(self, side: str, max_length: int, dropout: float) -> dict[str, Any]:
+        layers = self.layout.encoder_layers, self.layout.decoder_layers
+        return {
+            "intermediate_dim": self.file[f"{side}/layer_0/ffn/linear_0/weight"].shape[0],
+            "num_heads": int(self._setting(f"{side}/num_heads", 8)),
+            "num_layers": layers[side == "decoder"],
+            "max_length": max_length,
+            "dropout": dropout,
+            "normalize_first": bool(self._setting(f"{side}/pre_norm", 1)),
+            "positions": self.positions[side].kind,
+            "style": self.styles[side],
+        }
+
+
+def _count(names: set[str], side: str) -> int:
+    """Blocks of an encoder or decoder, which are numbered from 0."""
+    count = 0
+    while any(name.startswith(f"{side}/layer_{count}/") for name in names):
+        count += 1
+    if not count:
+        raise InputError(f"The model lacks {side}/layer_0.")
+    return count
+
+
+def known_waves(table: np.ndarray) -> dict[str, Any] | None:
+    """The settings of `SinusoidalPositions` that give this table, if any do."""
+    length, dim = table.shape
+    if dim % 2:
+        return None
+    for inclusive in (False, True):
+        exponents = np.arange(0, dim, 2) / (max(dim - 2, 1) if inclusive else dim)
+        for first in (0, 1, 2):
+            angles = np.arange(first, first + length)[:, None] * 10000.0**-exponents
+            waves = np.sin(angles), np.cos(angles)
+            halves = np.concatenate(waves, 1)
+            alternating = np.stack(waves, -1).reshape(length, dim)
+            for interleaved, formula in ((False, halves), (True, alternating)):
+                if np.abs(table - formula).max() < _ROUNDING:
+                    return {
+                        "interleaved": interleaved,
+                        "inclusive": inclusive,
+                        "first_position": first,
+                    }
+    return None

@@ -1,0 +1,133 @@
+"""The REST door of TensorFlow Serving, with Python alone."""
+
+import http.client
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from keras_seq2seq.errors import InputError
+
+from .address import Address, Credentials
+
+# More is no answer to a request that a person or program waits for.
+MOST_BYTES = 1 << 30
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A request with keys in its headers goes nowhere but where it was sent."""
+
+    def redirect_request(self, *arguments: Any, **others: Any) -> None:
+        return None
+
+
+class RestModel:
+    """Calls `POST .../models/MODEL:predict`. Threads may share it: each call has a connection
+    of its own."""
+
+    def __init__(self, address: Address, credentials: Credentials, timeout: float):
+        self.url = address.predict_url
+        self.name = self.url.partition("?")[0].removesuffix(":predict")  # A query has keys.
+        self.timeout = timeout
+        self.headers = {"Content-Type": "application/json", **credentials.headers}
+        handlers: list[Any] = [_NoRedirect()]
+        if address.is_secure:
+            handlers.append(urllib.request.HTTPSHandler(context=_context(credentials)))
+        self.opener = urllib.request.build_opener(*handlers)
+
+    def __call__(self, signature: str, inputs: dict[str, list[Any]]) -> dict[str, Any]:
+        body = json.dumps({"signature_name": signature, "inputs": inputs}).encode()
+        deadline = time.monotonic() + self.timeout
+        try:
+            request = urllib.request.Request(self.url, body, self.headers)
+            response = self.opener.open(request, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            raise InputError(f"{self.name} answers {error.code}: {_words(error)}") from error
+        except TimeoutError as error:
+            raise InputError(self._too_late) from error
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            if isinstance(reason, TimeoutError):
+                raise InputError(self._too_late) from error
+            raise InputError(f"{self.name} cannot be reached: {_hint(reason)}") from error
+        with response:
+            content = self._read(response, deadline)
+        try:
+            return json.loads(content)["outputs"]
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{self.name} does not answer as TensorFlow Serving does: "
+                f"{content[:80].decode('utf-8', 'replace')!r}."
+            ) from error
+
+    def _read(self, response: Any, deadline: float) -> bytes:
+        """The body, until the deadline; each piece alone may come in time and all too late."""
+        pieces, size = [], 0
+        try:
+            while piece := response.read1(1 << 20):
+                pieces.append(piece)
+                size += len(piece)
+                if time.monotonic() > deadline:
+                    raise InputError(self._too_late)
+                if size > MOST_BYTES:
+                    raise InputError(f"{self.name} answers more than {MOST_BYTES:,} bytes.")
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+        except InputError:
+            raise
+        except TimeoutError as error:
+            raise InputError(self._too_late) from error
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise InputError(
+                f"{self.name} began an answer that was cut after {size:,} bytes."
+            ) from error
+        return b"".join(pieces)
+
+    @property
+    def _too_late(self) -> str:
+        return f"{self.name} gave no answer within {self.timeout:g} s."
+
+
+def _context(credentials: Credentials) -> ssl.SSLContext:
+    for file in (credentials.ca_file, credentials.certificate_file, credentials.key_file):
+        credentials.read(file)
+    try:
+        context = ssl.create_default_context(cafile=credentials.ca_file)
+        if credentials.certificate_file:
+            # A key with a password would ask for it on the terminal.
+            context.load_cert_chain(
+                credentials.certificate_file, credentials.key_file, password=lambda: b""
+            )
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise InputError(
+            f"The certificates cannot be used: {error}. They must be PEM files, the key "
+            "without a password."
+        ) from error
+    return context
+
+
+def _hint(reason: Any) -> str:
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({reason.verify_message}). Give the file of its "
+            "authority."
+        )
+    if isinstance(reason, ssl.SSLError):
+        return f"TLS fails ({reason.reason or reason}). Does the port speak https?"
+    return f"{reason}. Is the server running, and is this its REST port (8501)?"
+
+
+def _words(error: urllib.error.HTTPError) -> str:
+    """The server's own words, which it sends as `{"error": ...}`."""
+    if 300 <= error.code < 400:
+        return f"it has moved to {error.headers.get('Location', 'nowhere')!r:.200}; ask there."
+    try:
+        content = error.read(1 << 16).decode("utf-8", "replace")
+    except (http.client.HTTPException, OSError):
+        return str(error.reason)
+    try:
+        return str(json.loads(content)["error"])[:1000]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return content[:300] or str(error.reason)

@@ -1,0 +1,312 @@
+"""The client against servers that answer in every way but the right one, and behind doors."""
+
+import json
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from click.testing import CliRunner
+
+from keras_seq2seq.cli import main
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.serving import Client
+from keras_seq2seq.serving.address import parse_address
+
+GOOD = {"outputs": {"text": [["CC"]], "log_probs": [[-0.5]], "error": [""]}}
+
+
+@contextmanager
+def server(answer, context=None):
+    """Gives the port; `answer(path, headers)` -> status, headers, body."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):  # noqa: N802
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.path, dict(self.headers)))
+            status, headers, body = answer(self.path, self.headers)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            for piece in body if isinstance(body, list) else [body]:
+                self.wfile.write(piece)
+                self.wfile.flush()
+                if isinstance(body, list):
+                    time.sleep(0.15)
+
+        def log_message(self, *arguments):
+            pass
+
+        def handle(self):
+            try:
+                super().handle()
+            except OSError:
+                pass  # A client that went away, or has no certificate.
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.handle_error = lambda *arguments: None
+    if context is not None:
+        made.socket = context.wrap_socket(made.socket, server_side=True)
+    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield made.server_port, asked
+    finally:
+        made.shutdown()
+        made.server_close()
+
+
+def with_body(body):
+    content = body if isinstance(body, bytes | list) else json.dumps(body).encode()
+    return lambda path, headers: (200, {}, content)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/models/m", "/v1/models/m:predict"),
+        ("/v1/models/m/", "/v1/models/m:predict"),
+        ("/v1/models/m:predict", "/v1/models/m:predict"),
+        ("/v1/models/m/versions/3", "/v1/models/m/versions/3:predict"),
+        ("/v1/models/m/labels/stable:predict", "/v1/models/m/labels/stable:predict"),
+        ("/a/b/v1/models/m", "/a/b/v1/models/m:predict"),
+        ("/v1/models/m?key=K&x=1", "/v1/models/m:predict?key=K&x=1"),
+        ("/v1/models/é%20b", "/v1/models/%C3%A9%20b:predict"),
+        ("/v1/models/m/versions/x", None),
+        ("/v1/models/m/labels", None),
+        ("/v1/models/m:classify", None),
+        ("/v1/models/", None),
+        ("/v1/models/a b", None),
+    ],
+)
+def test_every_form_of_a_rest_url(path, asked):
+    with server(with_body(GOOD)) as (port, received):
+        url = f"http://127.0.0.1:{port}{path}"
+        if asked is None:
+            with pytest.raises(InputError, match="A URL must look like"):
+                Client(url)
+        else:
+            (answer,) = Client(url).generate(["cab"])
+            assert answer.texts == ["CC"] and answer.log_probs == [-0.5]
+            assert received[0][0] == asked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/v1/models/m",
+        "http://host:port/v1/models/m",
+        "http://host:99999/v1/models/m",
+        "http:///v1/models/m",
+        "http://me:secret@host/v1/models/m",
+        "grpc://host:8500/m/labels/a/b",
+        "grpc://host:8500/m/versions/99999999999999999999",
+        "grpc://[::1/m",
+    ],
+)
+def test_a_url_that_is_none_is_told(url):
+    with pytest.raises(InputError, match="A URL must look like"):
+        Client(url)
+
+
+def test_addresses_of_grpc():
+    address = parse_address("grpcs://[::1]:8500/m%20a/labels/stable:predict")
+    assert (address.scheme, address.is_secure, address.server) == ("grpc", True, "[::1]:8500")
+    assert (address.model, address.label, address.version) == ("m a", "stable", "")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), 1e9])
+def test_a_time_out_has_bounds(seconds):
+    with pytest.raises(InputError, match="must be (above 0|at most 86400) s. Received"):
+        Client("http://host/v1/models/m", seconds)
+
+
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "does not answer as TensorFlow Serving"),
+        (DEEP, "does not answer as TensorFlow Serving"),
+        (b'{"outputs": ' + DEEP, "does not answer as TensorFlow Serving"),
+        (b"\xff\xfe", "does not answer as TensorFlow Serving"),
+        ([], "does not answer as TensorFlow Serving"),
+        ({"outputs": None}, "not as a model of this package"),
+        ({"outputs": {"text": [[1]], "log_probs": [[-1]]}}, "no lists of texts"),
+        ({"outputs": {"text": ["CC"], "log_probs": [[-1, -1]]}}, "no lists of texts"),
+        ({"outputs": {"text": [["CC"]], "log_probs": [["-1"]]}}, "no lists of texts"),
+        ({"outputs": {"text": [["CC"]], "log_probs": [[None]]}}, "no lists of texts"),
+        ({"outputs": {"text": [["CC"]], "log_probs": [[True]]}}, "no lists of texts"),
+        ({"outputs": {"text": [["CC", "D"]], "log_probs": [[-1]]}}, "not as a model"),
+        ({"outputs": {"text": [["\ud83d"]], "log_probs": [[-1]]}}, "not as a model"),
+        ({"outputs": {"text": [["C"]], "log_probs": [[-1]], "error": [3]}}, "not as a model"),
+        ({"outputs": {"text": [["C"]] * 2, "log_probs": [[-1]] * 2}}, "not as a model"),
+        ({"outputs": {"text": [], "log_probs": [], "error": []}}, "not as a model"),
+    ],
+)
+def test_an_answer_of_another_kind_is_one_line(body, message):
+    with server(with_body(body)) as (port, _):
+        url = f"http://127.0.0.1:{port}/v1/models/m"
+        result = CliRunner().invoke(main, ["request", url, "a"])
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert message in result.stderr and len(result.stderr) < 500
+    assert "Is the server running" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "message"),
+    [
+        (500, {}, b"broken\n  here", "answers 500: broken here"),
+        (429, {}, b'{"error": "too many"}', "answers 429: too many"),
+        (403, {}, b"", "answers 403: Forbidden"),
+        (502, {}, DEEP, r"answers 502: \[\["),
+        (400, {"Content-Length": "9999"}, b"cut", "answers 400"),
+        (301, {"Location": "https://elsewhere/"}, b"", "301: it has moved to 'https://elsewh"),
+        (
+            200,
+            {"Content-Length": "9999"},
+            b'{"outputs"',
+            "that was cut after 10 bytes",
+        ),
+        (200, {"Transfer-Encoding": "chunked"}, b"zz\r\n", "an answer that was cut after 0"),
+    ],
+)
+def test_what_the_server_says_is_said(status, headers, body, message):
+    with server(lambda path, received: (status, headers, body)) as (port, _):
+        url = f"http://127.0.0.1:{port}/v1/models/m"
+        result = CliRunner().invoke(main, ["request", url, "a"])
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert re.search(message, result.stderr), result.stderr
+    assert "Is the server running" not in result.stderr
+
+
+def test_a_server_that_drips_is_too_late():
+    with server(with_body([b" "] * 40)) as (port, _):
+        begin = time.monotonic()
+        with pytest.raises(InputError, match="gave no answer within 0.4 s"):
+            Client(f"http://127.0.0.1:{port}/v1/models/m", 0.4).generate(["cab"])
+        assert time.monotonic() - begin < 3
+
+
+def test_headers_go_with_every_request_and_nowhere_else(tmp_path):
+    def answer(path, headers):
+        if headers.get("X-Api-Key") != "secret":
+            return 401, {}, b'{"error": "who are you?"}'
+        return 200, {}, json.dumps(GOOD).encode()
+
+    with server(answer) as (port, asked):
+        url = f"http://127.0.0.1:{port}/v1/models/m"
+        with pytest.raises(InputError, match="answers 401: who are you"):
+            Client(url).generate(["cab"])
+        client = Client(url, headers={"X-Api-Key": "secret"})
+        assert [client.generate(["cab"])[0].texts for _ in range(2)] == [["CC"]] * 2
+        (tmp_path / "keys").write_text("X-Api-Key: secret\n")
+        for header in ("X-Api-Key: secret", f"@{tmp_path}/keys"):
+            result = CliRunner().invoke(main, ["request", url, "a", "--header", header])
+            assert result.stdout == "a\tCC\n", result.stderr
+    for headers in ({"A b": "c"}, {"A": "b\r\nC: d"}, {"A": "é"}):
+        with pytest.raises(InputError, match="A header must look like") as raised:
+            Client(url, headers=headers)
+        assert "C: d" not in str(raised.value)
+    result = CliRunner().invoke(main, ["request", url, "a", "--header", f"@{tmp_path}/none"])
+    assert result.exit_code == 2 and "cannot be read" in result.stderr
+
+
+def test_a_server_that_is_not_there_is_asked_about():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(InputError, match="cannot be reached: .*Is the server running"):
+        Client(f"http://127.0.0.1:{port}/v1/models/m").generate(["cab"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_length": 2**31}, "max_length must be a number of 32 bits"),
+        ({"temperature": float("inf")}, "temperature must be a number of 32 bits"),
+        ({"seed": float("nan")}, "seed must be a number of 32 bits"),
+        ({"prefixes": [3]}, "Prefix 1 must be a string"),
+    ],
+)
+def test_settings_that_cannot_be_sent_are_told(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Client("http://127.0.0.1:9/v1/models/m").generate(["cab"], **arguments)
+
+
+def test_one_string_is_no_list_of_sources():
+    for source in ("cab", b"cab"):
+        with pytest.raises(InputError, match="Sources must be a list. Received: "):
+            Client("http://127.0.0.1:9/v1/models/m").generate(source)
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, and what it signed for a server and for a client."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments):
+        command = ["openssl", *arguments]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(
+        *("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem"),
+        *("-subj", "/CN=authority", "-days", "2"),
+    )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
+    for name in ("server", "client"):
+        openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=x")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
+            *("-out", f"{name}.pem", "-days", "2", "-extfile", "names", "-CAcreateserial"),
+        )
+    return folder
+
+
+def test_https_with_certificates_of_both_sides(certificates):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    context.load_verify_locations(certificates / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    own = {
+        "certificate_file": certificates / "client.pem",
+        "key_file": certificates / "client.key",
+    }
+    with server(with_body(GOOD), context) as (port, _):
+        url = f"https://127.0.0.1:{port}/v1/models/m"
+        client = Client(url, ca_file=certificates / "ca.pem", **own)
+        assert client.generate(["cab"])[0].texts == ["CC"]
+        options = ["--ca", "ca.pem", "--certificate", "client.pem", "--key", "client.key"]
+        paths = [str(certificates / o) if o[0] != "-" else o for o in options]
+        result = CliRunner().invoke(main, ["request", url, "a", *paths])
+        assert result.stdout == "a\tCC\n", result.stderr
+        with pytest.raises(InputError, match="certificate is not trusted .*of its authority"):
+            Client(url, **own).generate(["cab"])
+        with pytest.raises(InputError, match="cannot be reached|began an answer|TLS fails"):
+            Client(url, ca_file=certificates / "ca.pem").generate(["cab"])
+        with pytest.raises(InputError, match="cannot be reached|cut after 0 bytes"):
+            Client(url.replace("https", "http")).generate(["cab"])
+
+
+def test_bad_certificates_are_told(certificates, tmp_path):
+    (tmp_path / "no.pem").write_text("no")
+    url = "https://127.0.0.1:9/v1/models/m"
+    with pytest.raises(InputError, match="The certificates cannot be used"):
+        Client(url, ca_file=tmp_path / "no.pem")
+    with pytest.raises(InputError, match="nowhere.pem cannot be read: No such file"):
+        Client(url, ca_file=tmp_path / "nowhere.pem")
+    with pytest.raises(InputError, match="Certificates are for https"):
+        Client(url.replace("https", "http"), ca_file=certificates / "ca.pem")
+    with pytest.raises(InputError, match="A key needs the certificate"):
+        Client(url, key_file=certificates / "client.key")

@@ -1,0 +1,125 @@
+"""The real `train`, killed at each change that it makes to its folder, then given again.
+
+What takes long is stood for: the steps of an epoch add a number to the weights.
+"""
+
+import io
+import json
+import zipfile
+from types import SimpleNamespace
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from keras_seq2seq.data import Splits
+from keras_seq2seq.models import Seq2Seq
+from tests.conftest import spelled_pairs
+from tests.kills import count_changes, kill_after
+from training.run.trainer import train
+from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
+
+CONFIG = TrainingConfig(
+    embedding_dim=2, hidden_dim=2, epochs=3, average=2, dropout=0.0, patience=5
+)
+ERRORS = [0.5, 0.25, 0.75]
+# Seconds differ, and where a resume began.
+VARYING = {"seconds", "pairs_per_second", "resumed_from_epoch"}
+
+
+def fit(model, *arguments, epochs, initial_epoch, callbacks, **others):
+    """What `fit` calls, without its steps."""
+    callbacks = [c for c in callbacks if not isinstance(c, keras.callbacks.TensorBoard)]
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.set_params({"epochs": epochs, "steps": 1})
+        callback.on_train_begin()
+    for epoch in range(initial_epoch, epochs):
+        for callback in callbacks:
+            callback.on_epoch_begin(epoch)
+        for weight in model.trainable_weights:
+            weight.assign(weight + epoch + 1)
+        logs = {"loss": 3.0 - epoch, "val_loss": 4.0 - epoch}
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Stands for the steps and the decoding."""
+
+    def evaluated(model, *arguments):
+        epoch = round(float(np.ravel(model.trainable_weights[-1].numpy())[0])) % 3
+        rate = ERRORS[epoch]
+        return SimpleNamespace(values={"token_error_rate": rate, "sequence_error_rate": rate})
+
+    monkeypatch.setattr(Seq2Seq, "fit", fit)
+    monkeypatch.setattr(Seq2Seq, "evaluate", lambda self, *a, **k: {"loss": 1.0})
+    monkeypatch.setattr("training.run.callbacks.evaluate", evaluated)
+    monkeypatch.setattr("training.run.trainer.evaluate", evaluated)
+
+
+def weights_of(path):
+    """The arrays of a saved model; the file itself holds the time of its writing."""
+    found = {}
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
+        h5py.File(file, "r").visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def state_of(path):
+    run = RunDirectory(path)
+    summary = {k: v for k, v in run.metrics().items() if k not in VARYING}
+    texts = {
+        file.relative_to(path).as_posix(): file.read_bytes()
+        for file in path.rglob("*.t*")
+        if "logs" not in file.parts
+    }
+    return summary, run.history, run.config, texts
+
+
+def assert_same(path, other):
+    assert state_of(path) == state_of(other)
+    names = sorted(file.relative_to(path) for file in path.rglob("*.keras"))
+    assert names == sorted(file.relative_to(other) for file in other.rglob("*.keras"))
+    for name in names:
+        first, second = weights_of(path / name), weights_of(other / name)
+        assert first.keys() == second.keys()
+        for key in first:
+            np.testing.assert_array_equal(first[key], second[key])
+    assert not list(path.rglob(".unfinished-*")) and not (path / "train.lock").exists()
+    assert not (path / "checkpoint").exists()
+
+
+# The rest are as good, and take two minutes.
+@pytest.mark.parametrize(
+    "every", [31, pytest.param(1, marks=pytest.mark.large)], ids=["some", "all"]
+)
+def test_a_run_killed_at_any_change_is_finished_by_the_same_command(
+    quick, tmp_path, monkeypatch, every
+):
+    pairs = spelled_pairs(12)
+    splits = Splits(pairs, spelled_pairs(6, seed=1), spelled_pairs(4, seed=2))
+
+    def work(path):
+        keras.backend.clear_session()  # Names of layers begin anew, as in a new process.
+        train(CONFIG, splits, RunDirectory(path), Console(file=io.StringIO()))
+
+    whole = tmp_path / "whole"
+    changes = count_changes(whole, lambda: work(whole))
+    assert changes > 60
+    for number in range(0, changes, every):
+        path = tmp_path / f"killed_{number}"
+        kill_after(path, number, lambda path=path: work(path), monkeypatch)
+        record = path / "checkpoint" / "record.json"
+        before = json.loads(record.read_text())["history"] if record.exists() else []
+        work(path)
+        assert RunDirectory(path).history[: len(before)] == before, number
+        assert_same(path, whole)
