@@ -139,7 +139,8 @@ class ServedModel:
         except Exception as error:
             # Whatever it is: what is served goes on.
             self._failed[number] = changed, str(error) or type(error).__name__
-            LOG.warning("%s: version %s cannot be loaded: %s", self.name, number, error)
+            if self._loaded:
+                LOG.warning("%s: version %s cannot be loaded: %s", self.name, number, error)
             return
         self._failed.pop(number, None)
         batcher = Batcher(engine.predict, self._limits, self._observe)

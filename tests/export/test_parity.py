@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from export import LiteRTRunner, compare, export_formats, print_parity
+from export.description import generation_of
 from export.parity import parity_table
 from export.predictors import KerasPredictor, open_predictor
 from keras_seq2seq.cli import main
@@ -276,6 +277,11 @@ def test_threads_share_every_engine(text_model, exports, pairs, rounds):
             with ThreadPoolExecutor(4) as pool:
                 for answers in pool.map(ask, orders):
                     assert all(text == expected[source] for source, text in answers), name
+
+
+def test_an_earlier_export_wrote_an_empty_list_for_all_targets():
+    described = {"generation": {**GenerationSettings(2, 2).to_dict(), "allowed": []}}
+    assert generation_of(described, Path("x")) == GenerationSettings(2, 2)
 
 
 def test_predictors_of_all_engines_answer_as_the_model(text_model, exports, pairs):
