@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from keras_seq2seq.declarations import settings_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.declarations import settings_of
 
 from .options import (
     PATH,
