@@ -148,6 +148,8 @@ def serve(
         server = Server(models, limits, measures, keys, origins, poll)
         config = uvicorn.Config(
             server.app,
+            # Its own would close the handlers of others, and with them standard error.
+            log_config=None,
             log_level="warning",
             access_log=False,
             ssl_certfile=tls_certificate,

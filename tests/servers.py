@@ -89,7 +89,7 @@ class SlowPredictor(SavedModelPredictor):
 @contextmanager
 def http_server(server: Server) -> Iterator[str]:
     """Serves while the block runs; gives the URL of the model."""
-    web = uvicorn.Server(uvicorn.Config(server.app, log_level="warning"))
+    web = uvicorn.Server(uvicorn.Config(server.app, log_config=None, log_level="warning"))
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
         thread = threading.Thread(target=web.run, args=([listening],))
         thread.start()
