@@ -4,10 +4,12 @@
 
 Requests go through TensorFlow's C API, the code that TensorFlow Serving runs; what a network
 and the server's own queue add is not in the figures. Each measurement of loading and of a
-first request is of a new process. One JSON object is printed.
+first request is of a new process. One JSON object is printed. With --http it is our own server
+that is measured, with its queue and the network of this machine.
 """
 
 import argparse
+import http.client
 import json
 import platform
 import subprocess
@@ -70,6 +72,43 @@ def run_alone(request: dict) -> dict:
     return json.loads(done.stdout)
 
 
+def over_http(path: Path, sources: list[str]) -> list[dict]:
+    """Sources a second through `keras-seq2seq serve`, joined into batches and one at a time.
+
+    The clients, which ask for one source after the other, run on the same machine.
+    """
+    rows = []
+    for batch, clients in ((1, 1), (1, 8), (32, 8), (32, 32)):
+        command = [sys.executable, "-m", "keras_seq2seq", "serve", str(path), "--port", "0"]
+        command += ["--max-batch-size", str(batch), "--model-name", "m"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            url = server.stdout.readline().removeprefix("Serving http://").strip()
+            address = url.partition("/")[0]
+
+            def ask(share: list[str], address: str = address) -> None:
+                connection = http.client.HTTPConnection(address)
+                for source in share:
+                    body = json.dumps({"instances": [source]})
+                    connection.request("POST", "/v1/models/m:predict", body)
+                    response = connection.getresponse()
+                    assert response.status == 200, response.read()
+                    response.read()
+
+            ask(sources[:10])
+            shares = [sources[i::clients] for i in range(clients)]
+            begin = time.perf_counter()
+            with ThreadPoolExecutor(clients) as pool:
+                list(pool.map(ask, shares))
+            rate = len(sources) / (time.perf_counter() - begin)
+        finally:
+            server.terminate()
+            server.wait()
+        row = {"max_batch_size": batch, "clients": clients, "sources_per_second": rate}
+        rows.append(row)
+    return rows
+
+
 def warm_up_texts(path: Path) -> list[list[str]]:
     """The sources of the warm-up requests of an artefact, if it has some."""
     file = path / "assets.extra" / "tf_serving_warmup_requests"
@@ -121,9 +160,16 @@ def main() -> None:
         "--model", type=Path, help="Its model.keras: adds the share of tokenization."
     )
     parser.add_argument("--count", type=int, default=500, help="Sources at most.")
+    parser.add_argument(
+        "--http", action="store_true", help="Measure `keras-seq2seq serve` alone, over HTTP."
+    )
     parser.add_argument("--json", type=Path, help="Write the result there too.")
     arguments = parser.parse_args()
     sources = arguments.file.read_text("utf-8").splitlines()[: arguments.count]
+
+    if arguments.http:
+        print(json.dumps(over_http(arguments.path, sources), indent=2))
+        return
 
     import tensorflow as tf
 

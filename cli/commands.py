@@ -34,6 +34,7 @@ from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
 from .runs import run_argument
+from .serve import serve
 from .targets import Writer
 from .train import train
 
@@ -102,6 +103,7 @@ for command in (
     import_model,
     train,
     request,
+    serve,
     generate,
     score,
     attention,

@@ -65,13 +65,14 @@ import_option = click.option(
 )
 
 
-def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
+def open_run(path: Path) -> Any:
+    """The `RunDirectory` of a trained model whose modules were given with `--import`."""
     load_tensorflow()
     from keras_seq2seq.training.run_directory import RunDirectory
 
     run = RunDirectory(path)
     run.require_model()
-    given = [module.__name__ for module in ctx.meta.get(_MODULES, [])]
+    given = [module.__name__ for module in imported_modules()]
     missing = [name for name in run.modules if name not in given]
     if missing:
         options = " ".join(f"--import {name}" for name in missing)
@@ -85,5 +86,10 @@ def _open_run(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any
 def run_argument(command: Callable) -> Callable:
     """A run with a trained model, of which the command receives the `RunDirectory`, and
     `--import`."""
-    argument = click.argument("run", metavar="RUN_DIR", type=PATH, callback=_open_run)
+    argument = click.argument(
+        "run",
+        metavar="RUN_DIR",
+        type=PATH,
+        callback=lambda ctx, parameter, path: open_run(path),
+    )
     return argument(import_option(command))

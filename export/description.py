@@ -51,7 +51,7 @@ def read_description(path: Path) -> dict[str, Any]:
 def generation_of(description: dict[str, Any], path: Path) -> GenerationSettings:
     """The settings that an artefact was made with; `path` is for the message."""
     try:
-        return GenerationSettings(**description["generation"])
+        return GenerationSettings.from_file(description["generation"])
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: its signatures.json is damaged: the settings of its generation cannot be "

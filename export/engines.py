@@ -157,9 +157,26 @@ def _line(source: Any, path: Path) -> str:
     return str(path)
 
 
-def _saved_model(path: Path) -> Generate:
+def load_saved_model(path: Path) -> Any:
+    """The SavedModel; `InputError` if it is damaged."""
     with _damaged(path):
-        loaded = tf.saved_model.load(str(path))
+        return tf.saved_model.load(str(path))
+
+
+def open_runner(path: Path, threads: int = 1) -> LiteRTRunner:
+    """The runner of a device's folder; `InputError` if it is damaged."""
+    try:
+        with _damaged(path):
+            return LiteRTRunner(path, threads)
+    except ImportError as error:
+        raise InputError(
+            "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
+        ) from error
+
+
+def _saved_model(path: Path) -> Generate:
+    loaded = load_saved_model(path)
+    with _damaged(path):
         serving = loaded.signatures["serving_default"]
         names = set(serving.structured_input_signature[1])
         inputs_name = (names - {"lengths"}).pop()
@@ -178,13 +195,7 @@ def _saved_model(path: Path) -> Generate:
 
 
 def _litert(path: Path, threads: int) -> Generate:
-    try:
-        with _damaged(path):
-            runner = LiteRTRunner(path, threads)
-    except ImportError as error:
-        raise InputError(
-            "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
-        ) from error
+    runner = open_runner(path, threads)
 
     def generate(source: Any):
         with _damaged(path):

@@ -1,26 +1,33 @@
-"""Servers that answer as TensorFlow Serving does, over a SavedModel in this process.
+"""Servers over a SavedModel in this process: our own, and gRPC as TensorFlow Serving speaks it.
 
 The model is called `speller` and has version 1.
 """
 
-import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
 import numpy as np
 import tensorflow as tf
+import uvicorn
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from export.predictors import SavedModelPredictor
+from keras_seq2seq.serving.batching import Limits
+from keras_seq2seq.serving.measures import Measures
+from keras_seq2seq.serving.server import Server
+from keras_seq2seq.serving.versions import ServedModel
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """The gRPC service, with the SavedModel in this process."""
 
     def __init__(self, path):
+        self.path = path
         self.loaded = tf.saved_model.load(str(path))
         self.delay = 0.0
 
@@ -67,44 +74,41 @@ def grpc_server(service: PredictionService) -> Iterator[str]:
     server.stop(None)
 
 
+class SlowPredictor(SavedModelPredictor):
+    """The SavedModel of a `PredictionService`, as slow as that."""
+
+    def __init__(self, service: PredictionService):
+        super().__init__(service.path)
+        self.service = service
+
+    def predict(self, signature, inputs):
+        time.sleep(self.service.delay)
+        return super().predict(signature, inputs)
+
+
 @contextmanager
-def rest_server(service: PredictionService) -> Iterator[str]:
+def http_server(server: Server) -> Iterator[str]:
     """Serves while the block runs; gives the URL of the model."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, answer = 200, {}
-            if self.path not in (
-                "/v1/models/speller:predict",
-                "/v1/models/speller/versions/1:predict",
-            ):
-                status, answer = 404, {"error": "Servable not found for request"}
-            else:
-                try:
-                    outputs = service.run(body["signature_name"], body["inputs"])
-                    answer = {"outputs": {k: plain(v.numpy()) for k, v in outputs.items()}}
-                except tf.errors.InvalidArgumentError as error:
-                    status, answer = 400, {"error": error.message}
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1/models/speller"
-    server.shutdown()
+    web = uvicorn.Server(uvicorn.Config(server.app, log_config=None, log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+        thread = threading.Thread(target=web.run, args=([listening],))
+        thread.start()
+        while not web.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1/models/speller"
+        finally:
+            web.should_exit = True
+            thread.join()
 
 
-def plain(array):
-    values = array.tolist()
-
-    def decode(value):
-        if isinstance(value, list):
-            return [decode(item) for item in value]
-        return value.decode() if isinstance(value, bytes) else value
-
-    return decode(values)
+@contextmanager
+def rest_server(service: PredictionService, limits: Limits | None = None) -> Iterator[str]:
+    """Our own server; gives the URL of the model."""
+    limits = limits or Limits()
+    model = ServedModel(
+        "speller", lambda: {1: service.path}, lambda path: SlowPredictor(service), limits
+    )
+    with http_server(Server({"speller": model}, limits, Measures())) as url:
+        yield url

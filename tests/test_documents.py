@@ -123,7 +123,8 @@ def test_the_models_config_of_the_page_is_one():
 
 def test_the_bodies_of_the_requests_name_every_input():
     bodies = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", SERVING, re.DOTALL)]
-    plain, options = bodies
+    plain, options, stream = bodies
+    assert stream == {"text": "hello", "n_best": 1}
     assert plain == {"instances": ["hello", "keras"]}
     (instance,) = options["instances"]
     assert set(instance) == {"text", *AS_EXPORTED}

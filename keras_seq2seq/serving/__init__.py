@@ -1,4 +1,4 @@
-"""What talks to a server. Imports no TensorFlow."""
+"""What talks over a network: the client and, in `server`, a server. Imports no TensorFlow."""
 
 from .client import Answer, Client
 

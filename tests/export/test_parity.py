@@ -10,10 +10,15 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from export import LiteRTRunner, compare, export_formats, print_parity
+from export.description import generation_of
 from export.parity import parity_table
+from export.predictors import KerasPredictor, open_predictor
 from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.serving import Client
+from keras_seq2seq.serving.client import AS_EXPORTED
+from keras_seq2seq.serving.messages import read_source
+from keras_seq2seq.serving.versions import warm_up
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM
 from tests.servers import PredictionService, grpc_server, rest_server
@@ -274,3 +279,47 @@ def test_threads_share_every_engine(text_model, exports, pairs, rounds):
             with ThreadPoolExecutor(4) as pool:
                 for answers in pool.map(ask, orders):
                     assert all(text == expected[source] for source, text in answers), name
+
+
+def test_an_earlier_export_wrote_an_empty_list_for_all_targets():
+    described = {"generation": {**GenerationSettings(2, 2).to_dict(), "allowed": []}}
+    assert generation_of(described, Path("x")) == GenerationSettings(2, 2)
+
+
+def test_predictors_of_all_engines_answer_as_the_model(text_model, exports, pairs):
+    sources = [*pairs.sources[:6], "", "a" * 50]
+    search = GenerationSettings(2, 2)
+    hypotheses = text_model.search(sources[:6], search)
+    engines = {name: open_predictor(exports / name) for name in ("saved_model", "tflite")}
+    engines["keras"] = KerasPredictor(text_model, search)
+    inputs = {"text": np.array([text.encode() for text in sources], object)}
+    for name, engine in engines.items():
+        warm_up(engine)
+        outputs = engine.predict("serving_default", inputs)
+        assert set(outputs) == set(engine.signatures["serving_default"].outputs), name
+        texts = [[text.decode() for text in row] for row in outputs["text"]]
+        assert texts == [*text_model.texts(hypotheses), ["", ""], ["", ""]], name
+        np.testing.assert_allclose(outputs["scores"][:6], hypotheses.scores, atol=1e-4)
+        assert [error != b"" for error in outputs["error"]] == [False] * 6 + [True] * 2
+    keras, saved_model = engines["keras"], engines["saved_model"]
+    assert keras.signatures == saved_model.signatures
+    pair = {"source": inputs["text"][:1], "target": np.array([b"AA BB"], object)}
+    scores = [engine.predict("score", pair)["log_probs"][0] for engine in (keras, saved_model)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
+def test_only_the_keras_model_streams_and_ends_with_its_answer(text_model, exports, pairs):
+    search = GenerationSettings(2, 2)
+    engine = KerasPredictor(text_model, search)
+    body = {"text": pairs.sources[0], "prefix": "AA", "max_length": 4}
+    inputs = read_source(json.dumps(body).encode(), engine.signatures).inputs
+    assert set(inputs) == {"text", *AS_EXPORTED}
+    texts = list(engine.stream(inputs))
+    (answer,) = engine.predict("generate", inputs)["text"]
+    assert len(texts) > 1 and texts[-1] == answer[0].decode()
+    assert texts[-1].startswith("AA") and len(texts[-1].split()) <= 4
+    # What is wrong is worded by `predict`.
+    inputs = read_source(b'{"text": "", "n_best": 2}', engine.signatures).inputs
+    assert engine.stream(inputs) is None
+    assert engine.predict("generate", inputs)["error"][0] != b""
+    assert open_predictor(exports / "tflite").stream({}) is None

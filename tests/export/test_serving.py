@@ -1,11 +1,18 @@
 """The folder of TensorFlow Serving, and the client against servers that speak its protocols."""
 
+import http.client
+import json
 import os
+import random
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+import urllib.request
+from collections import Counter
 from concurrent import futures
 
 import pytest
@@ -374,6 +381,80 @@ def test_the_command_tells_a_server_that_is_not_there_in_one_line():
     result = CliRunner().invoke(main, ["request", "http://127.0.0.1:9/v1/models/m", "cab"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.large
+def test_eight_clients_for_twenty_seconds_get_no_wrong_answer(rest_url, text_model, pairs):
+    """One request in twenty is bad, one in twenty is left before its answer."""
+    sources = sorted(set(pairs.sources))
+    found = text_model.texts(text_model.search(sources, SEARCH))
+    expected = dict(zip(sources, found, strict=True))
+    address = rest_url.removeprefix("http://").partition("/")[0]
+    path = rest_url[len(f"http://{address}") :] + ":predict"
+    bad = [b"{", b'{"instances": [1]}', b'{"instances": []}', b'{"inputs": {"x": ["a"]}}']
+    begin = time.monotonic()
+    sizes = {}
+
+    def ask(number):
+        rng, counts = random.Random(number), Counter()
+        while (passed := time.monotonic() - begin) < 20:
+            sizes.setdefault(int(passed), resident_bytes())
+            connection = http.client.HTTPConnection(address, timeout=30)
+            kind = rng.choices(["bad", "left", "good"], [1, 1, 18])[0]
+            words = [rng.choice([*sources, ""]) for _ in range(rng.randint(1, 4))]
+            body = json.dumps({"instances": words}).encode()
+            connection.request("POST", path, rng.choice(bad) if kind == "bad" else body)
+            if kind == "left":
+                connection.close()
+                counts[kind] += 1
+                continue
+            response = connection.getresponse()
+            answer = json.load(response)
+            connection.close()
+            if kind == "bad":
+                right = response.status == 400 and list(answer) == ["error"]
+            else:
+                texts = [row["text"] for row in answer["predictions"]]
+                right = texts == [expected.get(word, ["", ""]) for word in words]
+            counts[kind if right else "wrong"] += 1
+        return counts
+
+    with futures.ThreadPoolExecutor(8) as pool:
+        counts = sum(pool.map(ask, range(8)), Counter())
+    assert counts["wrong"] == 0 and counts["good"] > 500
+    assert counts["bad"] and counts["left"]
+    # The first seconds allocate.
+    assert sizes[max(sizes)] - sizes[8] < 20e6, sizes
+
+
+@pytest.mark.large
+def test_the_command_serves_the_folder_and_answers_what_is_under_way_at_a_stop(served, pairs):
+    command = [sys.executable, "-m", "keras_seq2seq", "serve", str(served), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        url = server.stdout.readline().removeprefix("Serving ").strip()
+        assert url.endswith("/v1/models/speller")
+        sources = (pairs.sources * 2)[:256]
+        with futures.ThreadPoolExecutor(4) as pool:
+            waits = [pool.submit(Client(url, 60).generate, sources) for _ in range(4)]
+            metrics = url.replace("/v1/models/speller", "/metrics")
+            while "keras_seq2seq_batch_sources_count" not in (  # The first batch is run.
+                urllib.request.urlopen(metrics).read().decode()
+            ):
+                time.sleep(0.01)
+            server.send_signal(signal.SIGTERM)
+            for answers in waits:
+                assert len(answers.result()) == len(sources)
+        assert server.wait(30) == 0
+        with pytest.raises(InputError, match="cannot be reached"):
+            Client(url).generate(["cab"])
+    finally:
+        server.kill()
+
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.large

@@ -20,6 +20,7 @@ from export import (
     export_tflite,
     export_web,
 )
+from export.predictors import open_predictor
 from export.request_options import AS_EXPORTED, DTYPES
 from keras_seq2seq.cli import main
 from keras_seq2seq.data import FramePreprocessor, WaveformPreprocessor
@@ -329,3 +330,24 @@ def test_a_web_page_takes_text_alone(frame_model, tmp_path):
 def test_unknown_tokens_cannot_be_copied_from_a_signal(frame_model):
     with pytest.raises(InputError, match="copies source tokens, and the sources .* features"):
         frame_model.generate(FRAMES[:1], replace_unknown=True)
+
+
+def test_predictors_of_both_artefacts_answer_every_row(case):
+    model, sources, folder = case
+    arrays, lengths = batch_of(sources[:3])
+    flat = arrays.reshape(*arrays.shape[:2], -1) if arrays.ndim > 2 else arrays
+    flat = flat.astype(np.float32)
+    flat = np.concatenate([flat, flat])
+    lengths = np.concatenate([lengths, [0, flat.shape[1] + 1, lengths[0]]]).astype(np.int32)
+    flat[5] = np.nan
+    inputs = {model.preprocessor.kind: flat, "lengths": lengths}
+    expected, found = (
+        open_predictor(folder / name).predict("serving_default", inputs)
+        for name in ("saved_model", "tflite")
+    )
+    for outputs in (expected, found):
+        assert [text != b"" for text in outputs["error"]] == [False] * 3 + [True] * 3
+        assert not any(outputs["text"][3:].ravel())
+        assert (outputs["log_probs"][3:] == -1e9).all()
+    assert found["text"][:3].tolist() == expected["text"][:3].tolist()
+    np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-3)

@@ -1,0 +1,208 @@
+"""Requests that wait for one loaded model, joined into batches.
+
+All that a model does runs in one thread of its own, batches and the steps of streams in turn.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .tensors import PredictRequest, RequestError, join
+
+LOG = logging.getLogger(__name__)
+
+Arrays = dict[str, np.ndarray]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is joined, and how much may wait.
+
+    Attributes:
+        max_batch_size: Sources of a batch at most.
+        batch_timeout: Seconds that a batch which is not full waits for more.
+        max_queue: Sources that may wait; a request beyond is refused.
+        max_sources: Sources of one request at most.
+        max_body: Bytes of one request at most.
+        request_timeout: Seconds until a request is given up.
+    """
+
+    max_batch_size: int = 32
+    batch_timeout: float = 0.001
+    max_queue: int = 1024
+    max_sources: int = 256
+    max_body: int = 16_000_000
+    request_timeout: float = 60.0
+
+
+@dataclass
+class _Piece:
+    """Up to a batch of one request."""
+
+    key: Any
+    request: PredictRequest
+    answer: "asyncio.Future[Arrays]"
+
+
+class Batcher:
+    """Answers the requests of one model, several at once where they fit together.
+
+    Args:
+        predict: Name of a signature and its inputs -> outputs; may block.
+        limits: As above.
+        observe: Called with the number of sources of each batch that is run.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[str, Mapping[str, np.ndarray]], Arrays],
+        limits: Limits,
+        observe: Callable[[int], None] = lambda rows: None,
+    ):
+        self._predict, self._limits, self._observe = predict, limits, observe
+        self._waiting: deque[_Piece] = deque()
+        self._arrived = asyncio.Event()
+        self._is_closing = False
+        self._thread = ThreadPoolExecutor(1, "model")
+        self._task = asyncio.create_task(self._serve())
+
+    @property
+    def waiting(self) -> int:
+        """Sources that wait and that somebody still wants."""
+        return sum(
+            piece.request.rows for piece in self._waiting if not piece.answer.cancelled()
+        )
+
+    async def answer(self, request: PredictRequest, key: Any) -> Arrays:
+        """The outputs of a request. If it is cancelled, what still waits is not run.
+
+        Args:
+            request: Any number of sources.
+            key: Requests of equal keys may be joined; `None`: with no other.
+
+        Raises:
+            RequestError: 503 if too many wait; or what the model says.
+        """
+        if self._is_closing:
+            raise RequestError(503, "the model is being unloaded")
+        if self.waiting and self.waiting + request.rows > self._limits.max_queue:
+            raise RequestError(
+                503,
+                f"{self.waiting} sources wait already, and at most {self._limits.max_queue} "
+                "may; try again later",
+            )
+        loop = asyncio.get_running_loop()
+        pieces = [_Piece(key, part, loop.create_future()) for part in self._parts(request, key)]
+        self._waiting.extend(pieces)
+        self._arrived.set()
+        try:
+            parts = await asyncio.gather(*(piece.answer for piece in pieces))
+        finally:
+            for piece in pieces:
+                piece.answer.cancel()
+        if len(parts) == 1:
+            return parts[0]
+        return {name: join([part[name] for part in parts]) for name in parts[0]}
+
+    async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Runs something else of the model in its thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, function, *arguments)
+
+    async def close(self) -> None:
+        """Answers all that waits, then ends the thread."""
+        self._is_closing = True
+        self._arrived.set()
+        await self._task
+        self._thread.shutdown(wait=False)
+
+    def _parts(self, request: PredictRequest, key: Any) -> list[PredictRequest]:
+        """Requests of a batch at most; what cannot be joined is not cut either."""
+        size = self._limits.max_batch_size
+        if key is None:
+            return [request]
+        return [
+            PredictRequest(
+                request.signature,
+                {name: array[i : i + size] for name, array in request.inputs.items()},
+                request.by_row,
+            )
+            for i in range(0, request.rows, size)
+        ]
+
+    async def _serve(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._is_closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            await self._wait_for_more()
+            if batch := self._take():
+                await self._run(batch)
+
+    async def _wait_for_more(self) -> None:
+        """Until a batch is full, or its time is over."""
+        if self._waiting[0].key is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.batch_timeout):
+                while self.waiting < self._limits.max_batch_size and not self._is_closing:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+
+    def _take(self) -> list[_Piece]:
+        """The first piece that is wanted and all that fit to it, in their order."""
+        batch: list[_Piece] = []
+        others: deque[_Piece] = deque()
+        room = self._limits.max_batch_size
+        for piece in self._waiting:
+            if piece.answer.done():
+                continue
+            rows = piece.request.rows
+            if not batch or (
+                piece.key is not None and piece.key == batch[0].key and rows <= room
+            ):
+                batch.append(piece)
+                room -= rows
+            else:
+                others.append(piece)
+        self._waiting = others
+        return batch
+
+    async def _run(self, batch: list[_Piece]) -> None:
+        requests = [piece.request for piece in batch]
+        inputs = requests[0].inputs
+        try:
+            if len(batch) > 1:
+                inputs = {name: join([one.inputs[name] for one in requests]) for name in inputs}
+            self._observe(sum(request.rows for request in requests))
+            outputs = await self.call(self._predict, requests[0].signature, inputs)
+        except Exception as error:
+            if len(batch) > 1:
+                # Which of them it was is not known: each alone.
+                for piece in batch:
+                    await self._run([piece])
+                return
+            if not isinstance(error, RequestError):
+                LOG.exception("the model failed")
+                error = RequestError(500, f"the model failed: {type(error).__name__}: {error}")
+            if not batch[0].answer.done():
+                batch[0].answer.set_exception(error)
+            return
+        begin = 0
+        for piece in batch:
+            end = begin + piece.request.rows
+            if not piece.answer.done():  # Its client may have gone.
+                answer = {name: array[begin:end] for name, array in outputs.items()}
+                piece.answer.set_result(answer if piece.key is not None else outputs)
+            begin = end
