@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +41,39 @@ from .train import train
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@contextmanager
+def _one_line_errors(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+        return
+    except InputError as error:
+        print_error(error)
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else ctx.command_path
+        if not error.ctx and ctx.invoked_subcommand:
+            command += f" {ctx.invoked_subcommand}"
+        print_error(InputError(f"{error.format_message()} See {command} --help."))
+    except BrokenPipeError:
+        raise  # Whoever reads has read enough, as `head` does.
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename is not None else ""
+        print_error(InputError(f"{name}{reason_of(error)}."))
+    ctx.exit(2)
+
+
 class _Commands(click.Group):
-    """Prints an `InputError` of any command as one line and exits with status 2; an error of
-    the file system too, such as a folder that may not be searched."""
+    """Prints an `InputError` of any command as one line and exits with status 2; a wrong
+    option too, and an error of the file system, such as a folder that may not be searched."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _one_line_errors(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _one_line_errors(ctx):
             return super().invoke(ctx)
-        except InputError as error:
-            print_error(error)
-        except BrokenPipeError:
-            raise  # Whoever reads has read enough, as `head` does.
-        except OSError as error:
-            name = f"{error.filename}: " if error.filename is not None else ""
-            print_error(InputError(f"{name}{reason_of(error)}."))
-        ctx.exit(2)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         for argument in args:

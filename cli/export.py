@@ -108,9 +108,7 @@ def _own_sources(run: Any) -> list[str]:
     """Texts that the run holds, for test vectors; none where it has no pairs or signals."""
     if run.source != "text":
         return []
-    if not (run.test_file.exists() or run.validation_file.exists()):
-        return []
-    return list(run.test_pairs().references())
+    return list(run.test_pairs().references()) if run.has_pairs else []
 
 
 @click.command(cls=Command)

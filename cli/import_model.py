@@ -87,7 +87,6 @@ def _write(model: Any, path: Path, run_dir: Path) -> None:
     run, nothing = RunDirectory(run_dir), Pairs([], [])
     run.begin(_config(model), nothing, nothing)
     run.write_vocabulary(model.preprocessor)
-    run.write_pairs(run.validation_file, nothing)
     write_atomically(run.model_file, model.save)
     run.write_json(
         run.metrics_file, {"imported": path.name, "parameters": model.count_params()}

@@ -66,7 +66,7 @@ def shown(line: str) -> str:
 
 def count_lines(path: Path) -> int | None:
     """How many lines a file has; `None` where that cannot be known before it is read."""
-    if path.suffix == ".gz" or not path.is_file():
+    if path.suffix.lower() == ".gz" or not path.is_file():
         return None
     with path.open("rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))
@@ -127,5 +127,5 @@ def _is_of(line: bytes, source: str, as_json: bool) -> bool:
         return line.startswith(shown(source).encode() + b"\t")
     try:
         return json.loads(line)["source"] == shown(source)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return False

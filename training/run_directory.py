@@ -156,6 +156,13 @@ class RunDirectory:
         folders = [*written, self.checkpoint, self.epochs]
         return [line for folder in folders for line in clear_leftovers(folder)]
 
+    def withdraw(self) -> None:
+        """Removes what was written of a run that could not begin."""
+        for path in (self.config_file, self.validation_file, self.test_file):
+            path.unlink(missing_ok=True)
+        for name in ("vocabulary", "signals"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
     def _check_own(self) -> None:
         """Refuses a folder that is no run and not empty."""
         with disk_errors(self.path, "read"):
@@ -203,6 +210,11 @@ class RunDirectory:
         """Whether training has ended and left a model."""
         with disk_errors(self.path, "read"):
             return self.metrics_file.exists() and self.model_file.exists()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an epoch was trained here."""
+        return self.history_file.exists()
 
     def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
@@ -280,6 +292,11 @@ class RunDirectory:
         advice = "Copy the file from where the run was, or train in another --run-dir."
         return read_record(self.metrics_file, METRICS, advice, required)
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether the model was trained elsewhere, so that there is no training to tell of."""
+        return "imported" in self.metrics("parameters")
+
     def evaluation(self, *required: str, scores: Iterable[str] = ()) -> dict[str, Any]:
         """The last evaluation; `InputError` if it lacks one of these keys, or one of the
         scores is no number."""
@@ -349,10 +366,23 @@ class RunDirectory:
             return []
         return read_records(self.outputs_file, OUTPUT, self._evaluate_again)
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the run has test or validation pairs; one that was imported has none."""
+        with disk_errors(self.path, "read"):
+            files = [path for path in (self.test_file, self.validation_file) if path.exists()]
+            return any(path.stat().st_size for path in files)
+
+    @property
+    def pairs_file(self) -> Path:
+        """The file of the run's own test pairs, else validation pairs; `InputError` if none."""
+        if not self.has_pairs:
+            raise InputError(f"{self.path} has no test or validation pairs. Give a file.")
+        return self.test_file if self.test_file.exists() else self.validation_file
+
     def test_pairs(self) -> Pairs:
         """The run's own test pairs, else its validation pairs."""
-        path = self.test_file if self.test_file.exists() else self.validation_file
-        pairs = read_pairs(path)
+        pairs = read_pairs(self.pairs_file)
         if self.source == "text":
             return pairs
         return Pairs([str(self.path / source) for source in pairs.sources], pairs.targets)

@@ -15,7 +15,7 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
     read_vocabularies,
 )
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
-from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.tokenizers import (

@@ -18,7 +18,7 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     TARGET_EMBEDDING,
     Layout,
 )
-from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
     Seq2Seq,

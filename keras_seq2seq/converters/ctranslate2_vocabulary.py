@@ -145,5 +145,5 @@ def _read_json(path: Path) -> Any:
         )
     try:
         return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}.") from error

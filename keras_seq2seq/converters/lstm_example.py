@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.data.preprocessor import TextPreprocessor
+from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq, lstm
 from keras_seq2seq.special_tokens import END_ID, SPECIAL_TOKENS, START_ID, UNKNOWN_ID

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
         training_data,
         validation_data,
     )
-    from keras_seq2seq.data.preprocessor import Preprocessor, TextPreprocessor
+    from keras_seq2seq.data.preprocessor import Preprocessor
     from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
+    from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 
 # Loaded when first used: they need TensorFlow, which readers and clients do not.
 _WITH_TENSORFLOW = {
     "Buckets": "dataset",
     "FramePreprocessor": "signal_preprocessors",
     "Preprocessor": "preprocessor",
-    "TextPreprocessor": "preprocessor",
+    "TextPreprocessor": "text_preprocessor",
     "TrainingData": "dataset",
     "WaveformPreprocessor": "signal_preprocessors",
     "make_buckets": "dataset",

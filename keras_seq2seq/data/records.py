@@ -236,7 +236,7 @@ def take_text(side: str, value: Any, place: str, skipped: Skipped) -> str | None
 def report_of(name: str, pairs: Pairs, skipped: Skipped) -> list[str]:
     """The lines of the report; `InputError` if there is no pair."""
     if not len(pairs):
-        reasons = " ".join(skipped.lines()) or "It is empty."
+        reasons = ". ".join(skipped.lines()) or "It is empty."
         raise InputError(f"{name}: no entry can be used. {reasons}")
     return skipped.lines()
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.layers.attention_weights import attention_weights
+
 # Score of what must not be attended to: finite, so that a row of nothing else stays finite,
 # and within float16.
 HIDDEN = -3e4
@@ -86,8 +88,7 @@ class MemoryAttention(keras.layers.Layer, ABC):
         if memory_mask is not None:
             hidden = keras.ops.cast(HIDDEN, scores.dtype)
             scores = keras.ops.where(memory_mask[:, None], scores, hidden)
-        # Float32: sums of many half precision exponentials lose too much.
-        return keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
+        return attention_weights(scores)
 
     def first_alignment(self, memory_mask: Any) -> Any:
         """The weights before the first step, `(batch, source_length)`: zeros."""

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_seq2seq.layers.attention import HIDDEN
+from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.byte_dropout import ByteDropout
 
 
@@ -151,9 +152,7 @@ class DotProductAttention(keras.layers.Layer):
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
-        # Float32: sums of many half precision exponentials lose too much.
-        weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
-        weights = keras.ops.cast(weights, self.compute_dtype)
+        weights = keras.ops.cast(attention_weights(scores), self.compute_dtype)
         dropped = self.dropout_layer(weights, training=training)
         output = keras.ops.matmul(dropped, value)
         if query.shape[1] != 1:

@@ -2,6 +2,7 @@
 
 # Known to Keras from here on: `keras.saving.load_model` of a compiled model needs them.
 import keras_seq2seq.data.signal_preprocessors
+import keras_seq2seq.data.text_preprocessor
 import keras_seq2seq.losses
 import keras_seq2seq.optimizers
 import keras_seq2seq.schedules  # noqa: F401

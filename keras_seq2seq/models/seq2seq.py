@@ -311,7 +311,11 @@ def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
     path = Path(path)
     with disk_errors(path, "read"):
         if not path.is_file():
-            raise InputError(f"{path}: no such file. Give a .keras file of a saved model.")
+            what = "a folder" if path.is_dir() else "no such file"
+            raise InputError(
+                f"{path}: {what}. Give the .keras file of a saved model, such as model.keras "
+                "in the folder of a run."
+            )
         check_saved_file(path)
     try:
         model = keras.saving.load_model(path, compile=compile)

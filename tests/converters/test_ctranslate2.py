@@ -396,6 +396,14 @@ def test_an_import_is_a_run_for_the_other_commands(plain, tmp_path):
     assert result.exit_code == 0, result.output
     result = CliRunner().invoke(main, ["score", str(run), str(pairs)])
     assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, ["results", str(run)])
+    assert "| imported |" in result.output and "Measured" not in result.output
+    for command, message in (
+        ("evaluate", "has no test or validation pairs. Give a file."),
+        ("report", "was imported: there is no training to report."),
+    ):
+        result = CliRunner().invoke(main, [command, str(run)])
+        assert result.exit_code == 2 and message in result.output
     out = tmp_path / "out"
     result = CliRunner().invoke(main, ["export", str(run), str(out), "--format", "ctranslate2"])
     assert result.exit_code == 0, result.output

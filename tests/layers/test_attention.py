@@ -1,7 +1,10 @@
+import warnings
+
 import numpy as np
 import pytest
 
 from keras_seq2seq.layers import LuongAttention
+from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.testing import check_attention
 
 RNG = np.random.default_rng(0)
@@ -20,6 +23,13 @@ def numpy_luong(layer, query, memory, mask):
     alignment = exponentials / exponentials.sum(-1, keepdims=True)
     joined = np.concatenate([alignment @ memory, query], -1)
     return np.tanh(joined @ layer.output_dense.kernel.numpy()), alignment
+
+
+def test_one_position_has_all_the_weight_without_a_warning():
+    scores = np.array([[[3.0]], [[-1e9]]], "float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(attention_weights(scores), np.ones((2, 1, 1)))
 
 
 @pytest.mark.parametrize("score", ["dot", "general"])

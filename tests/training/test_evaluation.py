@@ -82,6 +82,8 @@ def test_a_monitor_that_cannot_choose_is_refused_before_training():
         InputError, match="--monitor bleu cannot choose an epoch here: no target"
     ):
         fitting_metric(TrainingConfig(metric="bleu", monitor="bleu"), short)
+    # A run that began so, with an older version, goes on.
+    assert fitting_metric(TrainingConfig(metric="bleu", monitor="bleu"), short, began=True)
     (note,) = fitting_metric(TrainingConfig(metric="bleu"), short)
     assert "tokens on average" in note
     assert fitting_metric(TrainingConfig(), short) == []

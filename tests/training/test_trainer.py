@@ -1,5 +1,6 @@
 """Whole runs: they learn, they repeat, they survive a kill, they stop when they must."""
 
+import dataclasses
 import io
 import json
 import os
@@ -330,6 +331,19 @@ def test_unknown_characters_are_shown(preprocessor):
 def test_a_vocabulary_that_misses_most_characters_is_an_error(preprocessor):
     with pytest.raises(InputError, match="misses 5 of 6 tokens.*'x' \\(3\\)"):
         report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), Console(quiet=True))
+    # A run that began so, with an older version, goes on.
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    report_unknown(preprocessor, Pairs(["xyx", "axz"], ["", ""]), console, began=True)
+    assert "Unknown in validation sources: 5 of 6 tokens" in output.getvalue()
+
+
+def test_a_run_that_cannot_begin_leaves_its_folder_to_the_corrected_command(splits, tmp_path):
+    others = dataclasses.replace(splits, validation=Pairs(["xyx"], ["AA"]))
+    for _ in range(2):
+        with pytest.raises(InputError, match="misses 3 of 3 tokens"):
+            train(CONFIG, others, RunDirectory(tmp_path / "run"), Console(quiet=True))
+        assert not (tmp_path / "run").exists()
 
 
 def test_unknown_target_tokens_are_shown(preprocessor):
@@ -351,6 +365,9 @@ def test_a_target_vocabulary_that_misses_most_tokens_is_an_error(preprocessor):
         report_unknown_targets(preprocessor, pairs, Console(quiet=True))
     # A pointer-generator copies what the vocabulary lacks.
     report_unknown_targets(preprocessor, pairs, Console(quiet=True), copies=True)
+    output = io.StringIO()
+    report_unknown_targets(preprocessor, pairs, Console(file=output, width=200), began=True)
+    assert "2 of 3 tokens" in output.getvalue() and "never be generated" in output.getvalue()
 
 
 def test_a_test_source_that_is_too_long_counts_as_wrong(text_model, tmp_path):

@@ -29,11 +29,10 @@ def evaluated_part(
         for the same pairs in the same order, however they were written.
     """
     if pairs is None:
-        is_test = run.test_file.exists()
-        files = [run.test_file if is_test else run.validation_file]
+        files = [run.pairs_file]
         # With the names of signals as they are in the run, wherever it lies.
         pairs = read_pairs(files[0])
-        part = "test" if is_test else "validation"
+        part = "test" if files[0] == run.test_file else "validation"
     else:
         part = "files" if files else "pairs"
     return {

@@ -35,8 +35,9 @@ def results_markdown(runs: Sequence[RunDirectory]) -> str:
     lines = [columns, ["---"] * len(columns)]
     lines += [[row.get(name, "") for name in columns] for row in rows]
     table = "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-    machines = dict.fromkeys(_machine(run) for run in runs)
-    return f"{table}\n\nMeasured on {'; '.join(machines)}.\n"
+    machines = dict.fromkeys(_machine(run) for run in runs if not run.is_imported)
+    measured = f"\nMeasured on {'; '.join(machines)}.\n" if machines else ""
+    return f"{table}\n{measured}"
 
 
 def _evaluation(run: RunDirectory) -> dict[str, Any]:
@@ -59,13 +60,15 @@ def _evaluation(run: RunDirectory) -> dict[str, Any]:
 
 
 def _model(run: RunDirectory) -> dict[str, str]:
-    metrics = run.metrics("parameters", "training_pairs")
-    return {
+    metrics = run.metrics("parameters")
+    row = {
         "run": run.path.resolve().name,
         "model": run.settings.model.architecture,
         "parameters": f"{metrics['parameters'] / 1e6:.2f} M",
-        "training pairs": f"{metrics['training_pairs']:,}",
     }
+    if not run.is_imported:
+        row["training pairs"] = f"{run.metrics('training_pairs')['training_pairs']:,}"
+    return row
 
 
 def _test(evaluation: dict[str, Any]) -> dict[str, str]:
@@ -89,6 +92,8 @@ def _errors(evaluation: dict[str, Any]) -> dict[str, str]:
 
 
 def _training(run: RunDirectory) -> dict[str, str]:
+    if run.is_imported:
+        return {"training": "imported"}
     metrics = run.metrics("seconds", "resumed_from_epoch")
     time, first = format_seconds(metrics["seconds"]), metrics["resumed_from_epoch"]
     return {

@@ -54,6 +54,11 @@ def write_report(run: RunDirectory) -> Path:
             f"{run.path} is not finished: no {run.metrics_file.name}. {what[0].upper()}"
             f"{what[1:]}."
         )
+    if run.is_imported:
+        raise InputError(
+            f"{run.path} was imported: there is no training to report. `keras-seq2seq results` "
+            "and `compare` show what `evaluate` found."
+        )
     metrics, config = run.metrics(*METRICS), run.settings
     settings = config.values
     history = run.read_history("loss", "val_loss")

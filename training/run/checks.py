@@ -43,19 +43,19 @@ def check_backend(config: TrainingConfig) -> None:
             )
 
 
-def fitting_metric(config: TrainingConfig, validation: Pairs) -> list[str]:
+def fitting_metric(config: TrainingConfig, validation: Pairs, began: bool = False) -> list[str]:
     """What makes the metric of a run say little of its validation targets, a line each.
 
     Raises:
         InputError: If it cannot be computed here, or is monitored and cannot tell epochs
-            apart.
+            apart, unless the run `began` so.
     """
     selection = config.selection
     metric, tokenizer = selection.metric, selection.bleu_tokenizer
     check_metric(metric, tokenizer)
     references = list(validation.references().values())
     reason = never_scores(metric, references, tokenizer)
-    if reason and selection.monitor in SCORES:
+    if reason and selection.monitor in SCORES and not began:
         raise InputError(
             f"--monitor {selection.monitor} cannot choose an epoch here: {reason}."
         )
@@ -87,29 +87,36 @@ def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Consol
     return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
 
 
-def report_unknown(preprocessor: Any, pairs: Pairs, console: Console) -> None:
+def report_unknown(
+    preprocessor: Any, pairs: Pairs, console: Console, began: bool = False
+) -> None:
     """Says which tokens of held-out sources the vocabulary lacks.
 
     Raises:
-        InputError: If it lacks most of them.
+        InputError: If it lacks most of them, unless the run `began` so.
     """
     unknown = preprocessor.count_unknown(pairs.sources)
     if not unknown:
         return
     total = int(preprocessor.source_tokenizer.tokenize(pairs.sources).flat_values.shape[0])
-    if sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total:
+    if sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total and not began:
         raise _mostly_unknown("source", unknown, total)
     _say_unknown("source", unknown, total, console)
 
 
 def report_unknown_targets(
-    preprocessor: Preprocessor, pairs: Pairs, console: Console, copies: bool = False
+    preprocessor: Preprocessor,
+    pairs: Pairs,
+    console: Console,
+    copies: bool = False,
+    began: bool = False,
 ) -> None:
     """Says which tokens of held-out targets the vocabulary lacks, and how many targets can
     never be generated.
 
     Raises:
-        InputError: If it lacks most of them, unless the model `copies` source tokens.
+        InputError: If it lacks most of them, unless the model `copies` source tokens or the
+            run `began` so.
     """
     tokenizer = preprocessor.target_tokenizer
     ids = tokenizer.tokenize(pairs.targets)
@@ -119,7 +126,8 @@ def report_unknown_targets(
         return
     unknown = count_unknown(tokenizer, pairs.targets)
     total = int(ids.flat_values.shape[0])
-    if sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total and not copies:
+    most = sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total
+    if most and not copies and not began:
         raise _mostly_unknown("target", unknown, total)
     lost = "" if copies else f" {num_rows} of {len(pairs)} targets can never be generated."
     _say_unknown("target", unknown, total, console, lost)

@@ -8,6 +8,7 @@ import keras
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import backend_generates
 from keras_seq2seq.token_accuracy import TokenAccuracy
@@ -65,7 +66,8 @@ def train(
             the loss is not a number.
     """
     check_backend(config)
-    notes = fitting_metric(config, splits.validation)
+    # What is refused at the beginning does not stop a run that began before it was.
+    notes = fitting_metric(config, splits.validation, run.has_begun)
     with run.held():
         return _train(config, splits, run, console, own or OwnParts(), notes)
 
@@ -78,6 +80,7 @@ def _train(
     own: OwnParts,
     notes: list[str],
 ) -> dict[str, Any]:
+    is_new = not run.config_file.exists()
     for line in run.begin(config, splits.train, splits.validation, own.modules):
         console.print(line, highlight=False, soft_wrap=True)
     if run.is_finished:
@@ -87,7 +90,13 @@ def _train(
         console.print(f"warning: {note}", highlight=False, soft_wrap=True, markup=False)
     set_threads(config.run.intra_op_threads, console)
     keras.utils.set_random_seed(config.run.seed)
-    training = _Training(config, run, _prepare(config, splits, run, console, own), console, own)
+    try:
+        prepared = _prepare(config, splits, run, console, own)
+        training = _Training(config, run, prepared, console, own)
+    except InputError:
+        if is_new:  # Else the corrected command would meet a run of another configuration.
+            run.withdraw()
+        raise
     seconds = training.fit()
     summary = training.summary(seconds)
     if config.selection.average:
@@ -120,9 +129,9 @@ def _prepare(
     preprocessor = build_preprocessor(config, splits.train, own)
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
-    report_unknown(preprocessor, validation, console)
+    report_unknown(preprocessor, validation, console, run.has_begun)
     copies = getattr(config.model, "copy", False)
-    report_unknown_targets(preprocessor, validation, console, copies)
+    report_unknown_targets(preprocessor, validation, console, copies, run.has_begun)
     report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
