@@ -1,16 +1,20 @@
 """A finished run goes on: as one long run, or refused with what would help."""
 
+import io
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from rich.console import Console
 
 from keras_seq2seq.data import split_by_source
 from keras_seq2seq.errors import InputError
 from tests.conftest import spelled_pairs
 from tests.training.test_trainer import SMALL, assert_same_weights, interrupt_before, run_to
+from training.run.messages import say_what_came_out
 from training.run_directory import RunDirectory
 from training.settings.growth import may_change
 from training.settings.monitors import epochs_without_better
@@ -50,11 +54,7 @@ def test_two_epochs_and_two_more_are_four_bit_by_bit(ended, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("changes", "wait", "message"),
     [
-        (
-            {"epochs": 9},
-            3,
-            "because 3 epochs brought nothing better .--patience 3..*ience 4 or",
-        ),
+        ({"epochs": 9}, 3, "3 epochs brought nothing better .--patience 3..*ience 4 or more"),
         ({"patience": 4}, 0, "has all of its 2 epochs. To go on, give more --epochs"),
         ({"epochs": 1}, 0, "--epochs was 2 and is now 1.*Choose another --run-dir"),
         ({"minutes": 2.0, "schedule": "cosine"}, 0, "--minutes was 0.0 and is now 2.0"),
@@ -66,13 +66,8 @@ def test_what_would_change_nothing_is_refused_and_the_run_untouched(
 ):
     path = shutil.copytree(ended, tmp_path / "run")
     run = RunDirectory(path)
-    run.write_history(
-        [*run.history, *({**run.history[0], "epoch": 3 + n} for n in range(wait))]
-    )
     if wait:
-        best = min(epoch["val_loss"] for epoch in run.history)
-        rows = [{**epoch, "val_loss": best} for epoch in run.history[1:]]
-        run.write_history([{**row, "epoch": n} for n, row in enumerate(rows, 1)])
+        run.write_history([{**run.history[0], "epoch": n} for n in range(1, wait + 2)])
     before = contents(path)
     with pytest.raises(InputError, match=message):
         run_to(path, CONFIG.replace(**changes), SPLITS)
@@ -85,6 +80,17 @@ def test_a_checkpoint_that_is_not_wanted_later_is_removed(ended, tmp_path):
     run_to(path, CONFIG.replace(keep_checkpoint=False), SPLITS)
     assert not (path / "checkpoint").exists()
     assert not RunDirectory(path).settings.run.keep_checkpoint
+
+
+@pytest.mark.parametrize(("best", "more"), [(3, True), (2, False)])
+def test_where_the_clock_ended_too_early_a_line_says_so(best, more):
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    config = CONFIG.replace(minutes=1.0, schedule="cosine")
+    summary = {"epochs": 3, "seconds": 60.0}
+    epoch = {"epoch": best, "val_loss": 0.5}
+    say_what_came_out(config, epoch, summary, Path("model.keras"), console)
+    assert ("more --minutes would still help" in output.getvalue()) == more
 
 
 def test_what_may_change():

@@ -38,8 +38,9 @@ def go_on(run: RunDirectory, config: TrainingConfig) -> list[str]:
         check_folder(run.path)
         history = run.read_history(monitor := f"val_{config.selection.monitor}")
         notes = [
-            f"{option_name(name)} was {changes[name]:.15g} and is now {config.values[name]:.15g}"
-            for name in grown
+            f"{option_name(name)} was {then:.15g} and is now {config.values[name]:.15g}"
+            for name, then in changes.items()
+            if name in grown
         ]
         removed = []
         if run.is_finished:
