@@ -146,8 +146,8 @@ STALE = ["report.html", "evaluation.json", "outputs.jsonl"]
     ("keep", "numbers"),
     [
         (False, (3, 9, 14)),
-        pytest.param(True, None, marks=pytest.mark.large),
-        pytest.param(False, None, marks=pytest.mark.large),
+        pytest.param(True, None, marks=[pytest.mark.large, pytest.mark.soak]),
+        pytest.param(False, None, marks=[pytest.mark.large, pytest.mark.soak]),
     ],
     ids=["some", "all, exactly", "all, from the best model"],
 )

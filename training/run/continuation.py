@@ -42,7 +42,7 @@ def go_on(run: RunDirectory, config: TrainingConfig) -> list[str]:
             for name, then in changes.items()
             if name in grown
         ]
-        removed = []
+        removed: list[str] = []
         if run.is_finished:
             _check_more(run, old, config, history, monitor)
             started, removed = _reopen(run, history)
