@@ -14,7 +14,7 @@ metrics.json        summary of the finished run
 evaluation.json     error rates of the last `evaluate`
 outputs.jsonl       what it generated, one line a source, with its right targets
 report.html         the run to look at
-checkpoint/         state to resume from; removed when the run is finished
+checkpoint/         state to resume from, or to go on from when the run is finished
 train.lock          who trains here now; removed when it ends
 logs/               TensorBoard
 ```
@@ -61,6 +61,7 @@ from .run_records import (
 )
 from .settings import TrainingConfig
 from .settings.files import recorded
+from .settings.growth import may_change
 
 
 class RunDirectory:
@@ -127,7 +128,7 @@ class RunDirectory:
         modules: Sequence[str] = (),
     ) -> list[str]:
         """Creates the folder for these settings, data and modules of the user's own, or
-        accepts it to resume.
+        accepts it to resume, or to go on with settings that `may_change`.
 
         Returns:
             Lines about what other writers left in it.
@@ -147,9 +148,7 @@ class RunDirectory:
         if not self.config_file.exists():
             self.write_json(self.config_file, record)
         self._check_same(config, str(record["data"]), list(modules))
-        if self.is_finished:
-            self.remove_checkpoint()  # A kill can fall between the end and this.
-        else:
+        if not self.is_finished:
             self._check_resumable()
             check_folder(self.path)
         written = [self.path / name for name in ("", "vocabulary", "signals")]
@@ -202,7 +201,7 @@ class RunDirectory:
             warnings.warn(line, stacklevel=2)
 
     def remove_checkpoint(self) -> None:
-        """A finished run needs only its best model."""
+        """Frees its room; a finished run then goes on from its best model alone."""
         shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     @property
@@ -221,7 +220,7 @@ class RunDirectory:
         differences = [
             f"{option_name(name)} was {old[name]!r} and is now {value!r}"
             for name, value in config.values.items()
-            if name in old and old[name] != value
+            if name in old and old[name] != value and not may_change(name, old[name], value)
         ]
         if self.modules != modules:
             differences.append(f"--import was {self.modules} and is now {modules}")
@@ -232,6 +231,18 @@ class RunDirectory:
                 f"{self.path} holds a run of another configuration: {'; '.join(differences)}. "
                 "Choose another --run-dir, or give the same options to resume."
             )
+
+    def record_changes(self, config: TrainingConfig, before: dict[str, Any]) -> None:
+        """Records settings that have changed; `before` has what they were."""
+        record, old = self.config, self.settings
+        origins = {name: config.origin_of(name) for name in before}
+        change = {"after_epoch": len(self.history), "before": before}
+        record |= {
+            "settings": config.to_dict(),
+            "origins": {**old.origins, **origins},
+            "changes": [*record.get("changes", []), change],
+        }
+        self.write_json(self.config_file, record)
 
     def require_model(self) -> Path:
         """The model file, or `InputError` if the folder has none."""

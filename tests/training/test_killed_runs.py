@@ -5,6 +5,7 @@ What takes long is stood for: the steps of an epoch add a number to the weights.
 
 import io
 import json
+import shutil
 import zipfile
 from types import SimpleNamespace
 
@@ -23,7 +24,13 @@ from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
 CONFIG = TrainingConfig(
-    embedding_dim=2, hidden_dim=2, epochs=3, average=2, dropout=0.0, patience=5
+    embedding_dim=2,
+    hidden_dim=2,
+    epochs=3,
+    average=2,
+    dropout=0.0,
+    patience=5,
+    keep_checkpoint=False,
 )
 ERRORS = [0.5, 0.25, 0.75]
 # Seconds differ, and where a resume began.
@@ -95,7 +102,18 @@ def assert_same(path, other):
         for key in first:
             np.testing.assert_array_equal(first[key], second[key])
     assert not list(path.rglob(".unfinished-*")) and not (path / "train.lock").exists()
-    assert not (path / "checkpoint").exists()
+    kept = [run.settings.run.keep_checkpoint for run in map(RunDirectory, (path, other))]
+    assert [(path / "checkpoint").exists(), (other / "checkpoint").exists()] == kept
+
+
+SPLITS = Splits(spelled_pairs(12), spelled_pairs(6, seed=1), spelled_pairs(4, seed=2))
+
+
+def work(path, config=CONFIG):
+    keras.backend.clear_session()  # Names of layers begin anew, as in a new process.
+    output = io.StringIO()
+    train(config, SPLITS, RunDirectory(path), Console(file=output, width=400))
+    return output.getvalue()
 
 
 # The rest are as good, and take two minutes.
@@ -107,13 +125,6 @@ def assert_same(path, other):
 def test_a_run_killed_at_any_change_is_finished_by_the_same_command(
     quick, tmp_path, monkeypatch, every
 ):
-    pairs = spelled_pairs(12)
-    splits = Splits(pairs, spelled_pairs(6, seed=1), spelled_pairs(4, seed=2))
-
-    def work(path):
-        keras.backend.clear_session()  # Names of layers begin anew, as in a new process.
-        train(CONFIG, splits, RunDirectory(path), Console(file=io.StringIO()))
-
     whole = tmp_path / "whole"
     changes = count_changes(whole, lambda: work(whole))
     assert changes > 60
@@ -125,3 +136,49 @@ def test_a_run_killed_at_any_change_is_finished_by_the_same_command(
         work(path)
         assert RunDirectory(path).history[: len(before)] == before, number
         assert_same(path, whole)
+
+
+STALE = ["report.html", "evaluation.json", "outputs.jsonl"]
+
+
+# The first changes make it a run to resume; all of them take minutes.
+@pytest.mark.parametrize(
+    ("keep", "numbers"),
+    [
+        (False, (3, 9, 14)),
+        pytest.param(True, None, marks=[pytest.mark.large, pytest.mark.soak]),
+        pytest.param(False, None, marks=[pytest.mark.large, pytest.mark.soak]),
+    ],
+    ids=["some", "all, exactly", "all, from the best model"],
+)
+def test_a_run_killed_at_any_change_as_it_goes_on_ends_alike(
+    quick, tmp_path, monkeypatch, keep, numbers
+):
+    config = CONFIG.replace(keep_checkpoint=keep)
+    more = config.replace(epochs=5, patience=7)
+    ended = tmp_path / "ended"
+    work(ended, config)
+    for name in STALE:
+        (ended / name).write_text("of the model so far", "utf-8")
+
+    def copy(name):
+        return shutil.copytree(ended, tmp_path / name)
+
+    whole = copy("whole")
+    output = work(whole, more)
+    line = "Going on after epoch 3: --epochs was 3 and is now 5; --patience was 5 and is now 7"
+    assert line in output and ("start as they were after the best epoch" in output) != keep
+    assert "so far: report.html, evaluation.json, outputs.jsonl." in output
+    assert "a cosine laid out for fewer epochs until here, is from here on that of 5." in output
+    record = RunDirectory(whole).config
+    assert record["settings"] == more.to_dict() and len(RunDirectory(whole).history) == 5
+    assert record["changes"] == [{"after_epoch": 3, "before": {"epochs": 3, "patience": 5}}]
+    assert "is finished; nothing to do" in work(whole, more)
+    counted = copy("counted")
+    changes = count_changes(counted, lambda: work(counted, more))
+    for number in numbers or range(changes):
+        path = copy(f"killed_{number}")
+        kill_after(path, number, lambda path=path: work(path, more), monkeypatch)
+        work(path, more)
+        assert_same(path, whole)
+        assert not any((path / name).exists() for name in STALE)

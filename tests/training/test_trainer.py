@@ -87,7 +87,7 @@ def test_a_run_learns_and_leaves_what_it_promises(finished):
         "[END]",
     ]
     assert list((path / "logs").rglob("events.out.tfevents*"))
-    assert not (path / "checkpoint").exists()
+    assert (path / "checkpoint" / "epoch_0003.weights.h5").exists()
 
 
 @pytest.mark.large

@@ -245,7 +245,7 @@ class RunState(keras.callbacks.Callback):
             return
         path = self.run.checkpoint / self._weights
         try:
-            model.load_weights(path)
+            model.load_weights(path)  # Of a whole model too, with its optimizer.
         except Exception as error:  # Keras and h5py raise many kinds for a broken file.
             raise InputError(
                 f"{path} cannot be loaded, so the run cannot be resumed: {error}. Copy the "
@@ -274,7 +274,8 @@ class RunState(keras.callbacks.Callback):
             write_atomically(weights, self.model.save_weights)
         record = {"weights": weights.name, "history": self.history}
         self.run.write_json(self.run.record_file, record)
-        self._remove_others(self.run.checkpoint.glob("*.weights.h5"), [weights])
+        for kind in ("*.weights.h5", "*.keras"):
+            self._remove_others(self.run.checkpoint.glob(kind), [weights])
         self._remove_others(self.run.epochs.glob("*.keras"), map(self.run.epoch_file, kept))
         self.run.write_history(self.history)
 
@@ -282,7 +283,3 @@ class RunState(keras.callbacks.Callback):
     def _remove_others(files: Iterable[Path], kept: Iterable[Path]) -> None:
         for file in set(files) - set(kept):
             file.unlink()
-
-    def finish(self) -> None:
-        """Removes the checkpoint: the finished run needs only its best model."""
-        self.run.remove_checkpoint()

@@ -21,7 +21,8 @@ def say_what_came_out(
     model_file: Path,
     console: Console,
 ) -> None:
-    """One line: the best epoch, the average, the time, the file."""
+    """One line: the best epoch, the average, the time, the file; and one more where the clock
+    ended a run that still got better."""
     console.print(
         f"Best epoch {best['epoch']} of {summary['epochs']}: {_describe(config, best)} on "
         f"validation. {_describe_average(config, summary)}"
@@ -29,6 +30,13 @@ def say_what_came_out(
         highlight=False,
         soft_wrap=True,
     )
+    if config.optimization.minutes and best["epoch"] == summary["epochs"]:
+        console.print(
+            "The last epoch was the best: more --minutes would still help; the same command "
+            "with more goes on from here.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def validation_of(metrics: dict[str, float]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """One training run: data to best model, resumable at every epoch."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ from .checks import (
     report_unknown,
     report_unknown_targets,
 )
+from .continuation import go_on
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
@@ -49,7 +51,8 @@ def train(
     console: Console,
     own: OwnParts | None = None,
 ) -> dict[str, Any]:
-    """Trains, or resumes, or reports a run that is finished.
+    """Trains, or resumes, or goes on with more epochs, minutes or patience, or reports a run
+    that is finished.
 
     Args:
         config: Settings.
@@ -83,8 +86,17 @@ def _train(
     is_new = not run.config_file.exists()
     for line in run.begin(config, splits.train, splits.validation, own.modules):
         console.print(line, highlight=False, soft_wrap=True)
+    for line in go_on(run, config):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if run.is_finished:
-        console.print(f"{run.path} is finished; nothing to do. Delete it to train again.")
+        if not config.run.keep_checkpoint:
+            run.remove_checkpoint()  # A kill can fall between the end and this.
+        console.print(
+            f"{run.path} is finished; nothing to do. Give more --epochs, --minutes or "
+            "--patience to go on.",
+            highlight=False,
+            soft_wrap=True,
+        )
         return run.metrics()
     for note in notes:
         console.print(f"warning: {note}", highlight=False, soft_wrap=True, markup=False)
@@ -102,7 +114,8 @@ def _train(
     if config.selection.average:
         summary |= training.average_epochs()
     run.write_json(run.metrics_file, summary)
-    training.state.finish()
+    if not config.run.keep_checkpoint:
+        run.remove_checkpoint()
     best = training.state.history[training.state.best_epoch]
     say_what_came_out(config, best, summary, run.model_file, console)
     return summary
@@ -296,9 +309,16 @@ class _Training:
             self.monitor, best[self.monitor]
         )
         if kept:
+            self._keep_best_epoch()
             write_atomically(self.run.model_file, self.model.save)
         measured = {"average": {"epochs": epochs, **averaged, "kept": kept}}
         return {**validation_of(averaged), **measured} if kept else measured
+
+    def _keep_best_epoch(self) -> None:
+        """Its model, in the place of which the average comes, is needed to go on."""
+        file = self.run.epoch_file(self.state.best_epoch + 1)
+        if not file.exists():
+            write_atomically(file, lambda new: shutil.copyfile(self.run.model_file, new))
 
     def _measure(self) -> dict[str, float]:
         """The validation metrics that an epoch has."""

@@ -17,5 +17,10 @@ class RunSettings(Settings):
     seed: int = setting(
         1, "Seed of split, weights, dropout and order.", bounds=f"[0, {2**31 - 1}]"
     )
+    keep_checkpoint: bool = setting(
+        True,
+        "Keep the last weights and optimizer of the finished run, about three times the "
+        "weights, so that it can go on exactly.",
+    )
     token_name: str = setting("token", "What a target token is called in results.")
     sequence_name: str = setting("sequence", "What a target is called in results.")

@@ -1,0 +1,113 @@
+"""A finished run goes on: as one long run, or refused with what would help."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from keras_seq2seq.data import split_by_source
+from keras_seq2seq.errors import InputError
+from tests.conftest import spelled_pairs
+from tests.training.test_trainer import SMALL, assert_same_weights, interrupt_before, run_to
+from training.run.messages import say_what_came_out
+from training.run_directory import RunDirectory
+from training.settings.growth import may_change
+from training.settings.monitors import epochs_without_better
+
+CONFIG = SMALL.replace(epochs=2, schedule="constant", monitor="loss", patience=3)
+LONGER = CONFIG.replace(epochs=4)
+SPLITS = split_by_source(spelled_pairs(150), validation_sources=15)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "ended"
+    run_to(path, CONFIG, SPLITS)
+    return path
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_two_epochs_and_two_more_are_four_bit_by_bit(ended, tmp_path, monkeypatch):
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    shutil.copytree(ended, parts)
+    with monkeypatch.context() as context:
+        interrupt_before(context, 3)
+        with pytest.raises(KeyboardInterrupt):
+            run_to(parts, LONGER, SPLITS)
+    assert len(RunDirectory(parts).history) == 3 and not (parts / "metrics.json").exists()
+    summary, output = run_to(parts, LONGER, SPLITS)
+    assert "Resuming after epoch 3." in output and "Going on" not in output
+    run_to(whole, LONGER, SPLITS)
+    assert RunDirectory(parts).history == RunDirectory(whole).history
+    assert summary["epochs"] == 4
+    assert_same_weights(whole, parts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wait", "message"),
+    [
+        ({"epochs": 9}, 3, "3 epochs brought nothing better .--patience 3..*ience 4 or more"),
+        ({"patience": 4}, 0, "has all of its 2 epochs. To go on, give more --epochs"),
+        ({"epochs": 1}, 0, "--epochs was 2 and is now 1.*Choose another --run-dir"),
+        ({"minutes": 2.0, "schedule": "cosine"}, 0, "--minutes was 0.0 and is now 2.0"),
+        ({"epochs": 4, "hidden_dim": 13}, 0, "another configuration: --hidden-dim was 12"),
+    ],
+)
+def test_what_would_change_nothing_is_refused_and_the_run_untouched(
+    ended, tmp_path, changes, wait, message
+):
+    path = shutil.copytree(ended, tmp_path / "run")
+    run = RunDirectory(path)
+    if wait:
+        run.write_history([{**run.history[0], "epoch": n} for n in range(1, wait + 2)])
+    before = contents(path)
+    with pytest.raises(InputError, match=message):
+        run_to(path, CONFIG.replace(**changes), SPLITS)
+    assert contents(path) == before
+
+
+def test_a_checkpoint_that_is_not_wanted_later_is_removed(ended, tmp_path):
+    path = shutil.copytree(ended, tmp_path / "run")
+    assert json.loads((path / "checkpoint" / "record.json").read_text())["history"]
+    run_to(path, CONFIG.replace(keep_checkpoint=False), SPLITS)
+    assert not (path / "checkpoint").exists()
+    assert not RunDirectory(path).settings.run.keep_checkpoint
+
+
+@pytest.mark.parametrize(("best", "more"), [(3, True), (2, False)])
+def test_where_the_clock_ended_too_early_a_line_says_so(best, more):
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    config = CONFIG.replace(minutes=1.0, schedule="cosine")
+    summary = {"epochs": 3, "seconds": 60.0}
+    epoch = {"epoch": best, "val_loss": 0.5}
+    say_what_came_out(config, epoch, summary, Path("model.keras"), console)
+    assert ("more --minutes would still help" in output.getvalue()) == more
+
+
+def test_what_may_change():
+    assert may_change("epochs", 2, 3) and not may_change("epochs", 3, 2)
+    assert may_change("minutes", 1.0, 1.5) and not may_change("minutes", 0.0, 1.0)
+    assert may_change("keep_checkpoint", True, False) and not may_change("seed", 1, 2)
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_bleu"])
+@pytest.mark.parametrize("seed", range(5))
+def test_waiting_is_counted_as_early_stopping_counts_it(monitor, seed):
+    values = np.random.default_rng(seed).integers(0, 4, size=12).astype(float)
+    history = [{monitor: value} for value in values]
+    mode = "max" if monitor == "val_bleu" else "min"
+    stopping = keras.callbacks.EarlyStopping(monitor, patience=99, mode=mode)
+    stopping.set_model(keras.Sequential())
+    stopping.on_train_begin()
+    for epoch, logs in enumerate(history):
+        stopping.on_epoch_end(epoch, logs)
+    assert epochs_without_better(monitor, history) == stopping.wait
