@@ -46,7 +46,7 @@ def pytest_collection_finish() -> None:
     at all of them for every 700 new ones was a fifth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def spelled_pairs(count: int, seed: int = 0) -> Pairs:

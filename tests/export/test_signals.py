@@ -93,6 +93,11 @@ def case(request, tmp_path_factory):
     return model, FRAMES if request.param == "frame_model" else SOUNDS, folder
 
 
+@pytest.fixture(scope="module")
+def loaded(case):
+    return tf.saved_model.load(case[2] / "saved_model")
+
+
 def searched(model):
     """The settings of the artefacts."""
     return JOINT if model.preprocessor.kind == "waveform" else SETTINGS
@@ -116,10 +121,10 @@ def test_every_artefact_agrees_with_the_model(case):
     assert len(set(model.generate(sources, searched(model)))) > 1
 
 
-def test_a_batch_answers_as_its_rows_and_says_what_does_not_fit(case):
-    model, sources, folder = case
+def test_a_batch_answers_as_its_rows_and_says_what_does_not_fit(case, loaded):
+    model, sources, _ = case
     kind = model.preprocessor.kind
-    serving = tf.saved_model.load(folder / "saved_model").signatures["serving_default"]
+    serving = loaded.signatures["serving_default"]
     array, lengths = batch_of([sources[2], *sources[:2], sources[0], sources[0]])
     wide = np.pad(array, [(0, 0), (0, 5)] + [(0, 0)] * (array.ndim - 2), constant_values=9)
     lengths[3], wide[4, 0] = 0, np.nan
@@ -147,9 +152,8 @@ def test_a_batch_answers_as_its_rows_and_says_what_does_not_fit(case):
     assert outputs["log_probs"].numpy()[3].max() < -5e8
 
 
-def test_the_other_signatures_take_the_same_source(case):
+def test_the_other_signatures_take_the_same_source(case, loaded):
     model, sources, folder = case
-    loaded = tf.saved_model.load(folder / "saved_model")
     array, lengths = batch_of(sources[:2])
     source = {model.preprocessor.kind: tf.constant(array), "lengths": tf.constant(lengths)}
     scored = loaded.signatures["score"](**source, target=tf.constant(TARGETS[:2]))
@@ -225,10 +229,10 @@ def test_the_bundle_alone_says_what_is_in_a_sound_file(sound_bundle, tmp_path):
     assert done.returncode == 1 and "expected 16 bits and 8000 Hz" in done.stderr
 
 
-def test_a_row_of_a_batch_is_the_source_alone_in_every_artefact(case):
+def test_a_row_of_a_batch_is_the_source_alone_in_every_artefact(case, loaded):
     model, sources, folder = case
     expected = model.search(sources, searched(model))
-    serving = tf.saved_model.load(folder / "saved_model").signatures["serving_default"]
+    serving = loaded.signatures["serving_default"]
     array, lengths = batch_of(sources)
     received = serving(**{model.preprocessor.kind: array, "lengths": lengths})
     np.testing.assert_allclose(received["log_probs"], expected.log_probs, atol=1e-4)
@@ -279,19 +283,26 @@ def test_inference_models_have_no_ctc_and_no_augmentation(case):
     assert model.generate(sources) == model.generate(sources)
 
 
+@pytest.fixture(scope="module")
+def service(case):
+    pytest.importorskip("tensorflow_serving")
+    from tests.servers import PredictionService
+
+    return PredictionService(case[2] / "saved_model")
+
+
 @pytest.mark.large
 @pytest.mark.parametrize("server", ["rest_server", "grpc_server"])
-def test_the_client_and_its_command_send_signals(case, server, tmp_path):
-    pytest.importorskip("tensorflow_serving")
+def test_the_client_and_its_command_send_signals(case, service, server, tmp_path):
     from tests import servers
 
-    model, sources, folder = case
+    model, sources, _ = case
     kind = model.preprocessor.kind
     files = [tmp_path / f"{number}.npy" for number in range(len(sources))]
     for file, source in zip(files, sources, strict=True):
         np.save(file, source)
     expected = model.texts(model.search(sources, searched(model)))
-    with getattr(servers, server)(servers.PredictionService(folder / "saved_model")) as url:
+    with getattr(servers, server)(service) as url:
         received = Client(url).generate([*sources, sources[0][:0]])
         first = Client(url).generate(sources, n_best=1)
         command = ["request", url, *map(str, files), "--source", kind]
