@@ -11,10 +11,10 @@ import click
 from click.shell_completion import CompletionItem
 from rich.console import Console
 
-from keras_seq2seq.declarations import Setting, settings_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.settings_files import read_generation
+from keras_seq2seq.settings.declarations import Setting, settings_of
+from keras_seq2seq.settings.files import read_generation
 from keras_seq2seq.training.settings import training_settings
 
 console = Console()

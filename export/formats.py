@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 
 from keras_seq2seq.converters import to_ctranslate2
-from keras_seq2seq.declarations import settings_of
 from keras_seq2seq.decoding import num_threads
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import (
@@ -20,6 +19,7 @@ from keras_seq2seq.files import (
 )
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.declarations import settings_of
 
 from .description import generation_of, read_description
 from .saved_model import export_saved_model

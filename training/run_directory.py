@@ -35,7 +35,6 @@ import numpy as np
 
 from keras_seq2seq.data.readers import Pairs, format_pairs, read_pairs
 from keras_seq2seq.data.signals import Signal
-from keras_seq2seq.declarations import option_name
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import (
     check_folder,
@@ -47,6 +46,7 @@ from keras_seq2seq.files import (
     write_atomically,
     write_text,
 )
+from keras_seq2seq.settings.declarations import option_name
 
 from .run_records import (
     CHECKPOINT,

@@ -252,7 +252,9 @@ def test_the_file_of_the_table_is_looked_at_before_the_work(text_model, exports,
 
 
 @pytest.mark.parametrize(
-    "rounds", [1, pytest.param(400, marks=pytest.mark.large)], ids=["short", "long"]
+    "rounds",
+    [1, pytest.param(400, marks=[pytest.mark.large, pytest.mark.soak])],
+    ids=["short", "long"],
 )
 def test_threads_share_every_engine(text_model, exports, pairs, rounds):
     """Four threads ask one Keras model, SavedModel, runner and client at the same time."""

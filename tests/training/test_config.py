@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_seq2seq.declarations import Bounds, option_name, settings_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.declarations import Bounds, option_name, settings_of
 from keras_seq2seq.wording import counted, plural
 from training.settings import TrainingConfig, resolve, training_settings
 from training.settings.model import ARCHITECTURES

@@ -100,7 +100,9 @@ def assert_same(path, other):
 
 # The rest are as good, and take two minutes.
 @pytest.mark.parametrize(
-    "every", [31, pytest.param(1, marks=pytest.mark.large)], ids=["some", "all"]
+    "every",
+    [31, pytest.param(1, marks=[pytest.mark.large, pytest.mark.soak])],
+    ids=["some", "all"],
 )
 def test_a_run_killed_at_any_change_is_finished_by_the_same_command(
     quick, tmp_path, monkeypatch, every

@@ -5,11 +5,11 @@ import inspect
 
 import pytest
 
-from keras_seq2seq.declarations import settings_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import BahdanauAttention, MonotonicAttention
 from keras_seq2seq.models import ARCHITECTURES as BUILDERS
 from keras_seq2seq.models import PRESETS, architectures
+from keras_seq2seq.settings.declarations import settings_of
 from keras_seq2seq.training.run.building import build_model
 from keras_seq2seq.training.settings import TrainingConfig
 from keras_seq2seq.training.settings.model import ARCHITECTURES as SETTINGS

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from keras_seq2seq.cli import main
 from keras_seq2seq.cli.options import training_options
-from keras_seq2seq.declarations import setting
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.settings_files import read_generation, read_toml
+from keras_seq2seq.settings.declarations import setting
+from keras_seq2seq.settings.files import read_generation, read_toml
 from keras_seq2seq.training.settings import TrainingConfig
 from keras_seq2seq.training.settings.files import read_settings, written
 from keras_seq2seq.training.settings.model import ARCHITECTURES, ModelSettings
@@ -60,6 +60,10 @@ def test_a_setting_is_added_in_one_place(monkeypatch, tmp_path):
     )
 
 
+# What fits the values of other settings alone.
+DEPENDENT = ("architecture", "source", "monitor", "sample_rate", "minutes", "bleu_tokenizer")
+
+
 def plain(declared):
     """Values that a declaration allows."""
     if declared.choices:
@@ -89,7 +93,7 @@ def test_a_written_configuration_is_read_back(data, architecture, tmp_path_facto
     settings = {}
     for declared in config.sections.values():
         for name in data.draw(st.lists(st.sampled_from([*declared]), max_size=4)):
-            if name not in ("architecture", "source", "monitor", "sample_rate", "minutes"):
+            if name not in DEPENDENT:
                 settings[name] = data.draw(plain(declared[name]))
     config = config.replace(**settings)
     path = tmp_path_factory.mktemp("written") / "run.toml"

@@ -12,13 +12,13 @@ from rich.table import Column, Table
 
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.metric_checks import metric_warnings
 from keras_seq2seq.metrics import (
     BLEU_METRICS,
     ErrorRates,
     TextScores,
     check_metric,
     error_rates,
+    metric_warnings,
     text_scores,
 )
 from keras_seq2seq.settings import GenerationSettings

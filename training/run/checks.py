@@ -9,8 +9,7 @@ from rich.console import Console
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.data.preprocessor import count_unknown
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.metric_checks import metric_warnings, never_scores
-from keras_seq2seq.metrics import check_metric
+from keras_seq2seq.metrics import check_metric, metric_warnings, never_scores
 from keras_seq2seq.models import backend_generates
 from keras_seq2seq.wording import counted
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_seq2seq.declarations import Setting, Settings, settings_of, shown
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings_files import unknown_setting
+from keras_seq2seq.settings.declarations import Setting, Settings, settings_of, shown
+from keras_seq2seq.settings.files import unknown_setting
 
 from .data import DataSettings
 from .model import (

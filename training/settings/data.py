@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_seq2seq.declarations import Settings, setting
+from keras_seq2seq.settings.declarations import Settings, setting
 
 TOKENIZERS = ("characters", "symbols", "words", "sentencepiece", "bpe", "wordpiece")
 TEXT = {"source": ("text",)}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings_files import GENERATION, read_toml, toml_of
+from keras_seq2seq.settings.files import GENERATION, read_toml, toml_of
 
 from .config import TrainingConfig, flattened, training_settings
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from keras_seq2seq.declarations import Setting, Settings, setting, settings_of
+from keras_seq2seq.settings.declarations import Setting, Settings, setting, settings_of
 
 SHARE = "[0, 1)"
 WIDTH = "[1, 65536]"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from keras_seq2seq.declarations import Settings, setting
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.settings.declarations import Settings, setting
 
 MOST_STEPS = 2**31 - 1
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from keras_seq2seq.declarations import Settings, setting
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import BLEU_TOKENIZERS
+from keras_seq2seq.settings.declarations import Settings, setting
 
 from .monitors import SCORES
 

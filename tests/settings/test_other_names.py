@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.other_names import OTHER_NAMES
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.other_names import OTHER_NAMES
 
 
 def test_every_other_name_stands_for_a_setting():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from keras_seq2seq.metrics import BLEU_METRICS, bleu_metric, rouge_tokens
+from keras_seq2seq.metrics.scores import BLEU_METRICS, bleu_metric, rouge_tokens
 from keras_seq2seq.scripts import unsegmented_share
 
 # BLEU counts n-grams up to this length.

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.metric_checks import metric_warnings, never_scores
 from keras_seq2seq.metrics import (
     TEXT_METRICS,
     ErrorRates,
     check_metric,
     error_rates,
+    metric_warnings,
+    never_scores,
     rouge_tokens,
     sentence_bleu,
     text_scores,

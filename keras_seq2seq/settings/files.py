@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_seq2seq.declarations import Setting, settings_of
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.declarations import Setting, settings_of
+from keras_seq2seq.settings.generation import GenerationSettings
 
 GENERATION = "generation"
 WIDTH = 96

@@ -4,18 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_seq2seq.declarations import Settings, option_name, setting
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.other_names import refuses_other_names
-
-__all__ = [
-    "BLEU_TOKENIZERS",
-    "GenerationSettings",
-    "id_bias",
-    "option_name",
-    "token_number",
-    "word_bias",
-]
+from keras_seq2seq.settings.declarations import Settings, option_name, setting
+from keras_seq2seq.settings.other_names import refuses_other_names
 
 # How sacrebleu can split texts for BLEU; the last four need something to be installed, or a
 # file that sacrebleu downloads.
