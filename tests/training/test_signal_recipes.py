@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from export import compare, export_tflite
+from export import compare, export_saved_model
 from keras_seq2seq.errors import InputError
 from training.evaluation import evaluate_run
 from training.recipes import an4, fsdd, load_recipe, moving_shapes
@@ -122,7 +122,7 @@ def test_moving_shapes_from_data_to_an_artefact(tmp_path, monkeypatch):
     run = from_data_to_run(moving_shapes, splits, tmp_path)
     # Artefacts of pictures are here alone; those of features and sound have tests of theirs.
     model = run.load_model()
-    export_tflite(model, tmp_path / "artefact")
+    export_saved_model(model, tmp_path / "artefact")
     rows = compare(model, [tmp_path / "artefact"], run.test_pairs().sources[:3])
     assert [row.passes for row in rows] == [True] * 2
 
