@@ -239,9 +239,10 @@ MODELS = {
 }
 
 
-def build(name):
+def build(parts):
+    """A model by its name, or of what makes its two parts."""
     keras.utils.set_random_seed(1)
-    model = Seq2Seq(*MODELS[name]())
+    model = Seq2Seq(*(MODELS[parts] if isinstance(parts, str) else parts)())
     for weight in model.weights:
         weight.assign(weight * 1.5)
     return model
@@ -254,11 +255,13 @@ FRAME_ENCODERS = {
     "pyramid": lambda: RecurrentEncoder(
         FrameEmbedding(3, 6), 8, num_layers=3, bidirectional=True, time_reduction=2
     ),
-    "normalized with slopes": lambda: RecurrentEncoder(
-        FrameEmbedding(3, 6, [FrameNormalization(), DeltaFeatures(), SpecAugment()]), 8
-    ),
-    "convolution": lambda: RecurrentEncoder(
-        ConvolutionEmbedding(FrameEmbedding(3, 6), 8, strides=2), 8
+    "normalized with slopes, convolution": lambda: RecurrentEncoder(
+        ConvolutionEmbedding(
+            FrameEmbedding(3, 6, [FrameNormalization(), DeltaFeatures(), SpecAugment()]),
+            8,
+            strides=2,
+        ),
+        8,
     ),
     "transformer": lambda: transformer_encoder(FrameEmbedding(3, 8)),
 }

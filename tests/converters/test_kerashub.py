@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -86,17 +87,24 @@ def generation(model, kind):
     return Seq2SeqLMGeneration(model, max_length=LENGTH, **IDS[kind])
 
 
-def run(generation, inputs, beams=1):
-    function = tf.function(
-        lambda inputs: generation.decode(
-            inputs, BeamSearch(beams, generation.end_id), LENGTH, rules=[]
-        ),
-        autograph=False,
-    )
-    return function({name: tf.constant(value) for name, value in inputs.items()})
+@pytest.fixture(scope="module")
+def found(generation, inputs):
+    """What a search finds, by its beams."""
+
+    @cache
+    def run(beams):
+        function = tf.function(
+            lambda inputs: generation.decode(
+                inputs, BeamSearch(beams, generation.end_id), LENGTH, rules=[]
+            ),
+            autograph=False,
+        )
+        return function({name: tf.constant(value) for name, value in inputs.items()})
+
+    return run
 
 
-def test_greedy_is_kerashubs_own(model, generation, inputs):
+def test_greedy_is_kerashubs_own(model, generation, found, inputs):
     decoder_token_ids = np.zeros((6, LENGTH + 1), "int32")
     decoder_token_ids[:, 0] = generation.start_id
     given = np.zeros_like(decoder_token_ids)
@@ -105,7 +113,7 @@ def test_greedy_is_kerashubs_own(model, generation, inputs):
     generated = model.generate({**inputs, **prompt}, stop_token_ids=[generation.end_id])
     expected = np.asarray(generated["decoder_token_ids"])[:, 1:]
     mask = np.asarray(generated["decoder_padding_mask"])[:, 1:]
-    received = run(generation, inputs)
+    received = found(1)
     np.testing.assert_array_equal(received.token_ids[:, 0], expected * mask)
     assert len(np.unique(expected, axis=0)) > 1
 
@@ -126,13 +134,13 @@ def test_the_steps_give_the_logits_of_the_whole_sequence(model, generation, inpu
         state |= changed
 
 
-def test_a_beam_is_at_least_as_probable_as_greedy(generation, inputs):
-    greedy, beam = run(generation, inputs), run(generation, inputs, 8)
+def test_a_beam_is_at_least_as_probable_as_greedy(found):
+    greedy, beam = found(1), found(2)
     assert (beam.log_probs[:, 0].numpy() >= greedy.log_probs[:, 0].numpy() - 1e-5).all()
 
 
 @pytest.mark.large
-def test_it_converts_to_builtin_operations_of_litert(model, generation, inputs):
+def test_it_converts_to_builtin_operations_of_litert(generation, found, inputs):
     def generate(**inputs):
         hypotheses = generation.decode(
             inputs, BeamSearch(2, generation.end_id), LENGTH, rules=[]
@@ -147,7 +155,7 @@ def test_it_converts_to_builtin_operations_of_litert(model, generation, inputs):
     )
     content = convert_signatures({"serving_default": function}, "float32")
     runner = Interpreter(model_content=content).get_signature_runner("serving_default")
-    expected = run(generation, inputs, 2)
+    expected = found(2)
     for row in range(6):
         outputs = runner(**{name: value[row : row + 1] for name, value in inputs.items()})
         np.testing.assert_array_equal(outputs["token_ids"][0], expected.token_ids[row])
@@ -240,7 +248,7 @@ def test_strings_are_those_of_kerashubs_own_generate(texts, kind):
 def test_strings_go_through_a_version_for_serving_without_keras(texts, kind, tmp_path):
     generation = Seq2SeqLMGeneration(texts, max_length=LENGTH)
     settings = GenerationSettings(num_beams=3, num_hypotheses=2)
-    version = export_serving(generation, tmp_path, settings, model_name="hub")
+    version = export_serving(generation, tmp_path, settings, batch_sizes=(1, 5))
     warm_up = version / "assets.extra" / "tf_serving_warmup_requests"
     assert warm_up.stat().st_size > 0
     code = (

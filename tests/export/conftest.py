@@ -1,7 +1,49 @@
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from export import export_saved_model, export_tflite
+from tests.searches import BEAM
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`once(name, write)`: the path that `write` makes, made by one of the parallel workers,
+    the first that asks. What is there is read alone."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def made(name: str, write: Callable[[Path], object]) -> Path:
+        path = folder / name
+        with open(folder / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                write(path)
+        return path
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def text_saved_model(once, text_model) -> Path:
+    return once("text_saved_model", lambda path: export_saved_model(text_model, path, BEAM))
+
+
+@pytest.fixture(scope="session")
+def text_device(once, text_model) -> Path:
+    return once("text_device", lambda path: export_tflite(text_model, path, BEAM))
+
+
+@pytest.fixture(scope="session")
+def transformer_saved_model(once, transformer_model) -> Path:
+    return once(
+        "transformer_saved_model",
+        lambda path: export_saved_model(transformer_model, path, BEAM),
+    )
 
 
 @pytest.fixture

@@ -19,16 +19,19 @@ from tests.searches import BEAM
 LIBRARY = Path(tf.__file__).parent
 
 
-@pytest.fixture(scope="module", params=["text_model", "transformer_model"])
-def model(request):
-    return request.getfixturevalue(request.param)
+@pytest.fixture(scope="module", params=["text", "transformer"])
+def kind(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def saved_model(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "saved_model"
-    export_saved_model(model, path, BEAM)
-    return path
+def model(request, kind):
+    return request.getfixturevalue(f"{kind}_model")
+
+
+@pytest.fixture(scope="module")
+def saved_model(request, kind):
+    return request.getfixturevalue(f"{kind}_saved_model")
 
 
 def call(path, signature, **inputs):
@@ -64,11 +67,11 @@ def test_serving_default_gives_what_the_model_gives(saved_model, model, pairs):
 
 
 @pytest.mark.large
-def test_inputs_with_defaults_may_be_left_out(saved_model, model, pairs):
+def test_inputs_with_defaults_may_be_left_out(text_saved_model, text_model, pairs):
     """What a request may change has its default in the graph, so the C API needs no more."""
     sources = pairs.sources[:5]
-    expected = model.texts(model.search(sources, BEAM))
-    assert call(saved_model, "generate", text=sources)["text"] == expected
+    expected = text_model.texts(text_model.search(sources, BEAM))
+    assert call(text_saved_model, "generate", text=sources)["text"] == expected
 
 
 @pytest.mark.large
@@ -79,9 +82,9 @@ def test_score_gives_what_the_model_gives(saved_model, model, pairs):
 
 
 @pytest.mark.large
-def test_a_broken_artefact_is_an_error_of_the_loader(saved_model, tmp_path):
+def test_a_broken_artefact_is_an_error_of_the_loader(text_saved_model, tmp_path):
     broken = tmp_path / "broken"
-    shutil.copytree(saved_model, broken)
+    shutil.copytree(text_saved_model, broken)
     (broken / "variables" / "variables.index").unlink()
     fed, fetched = c_session.signature_tensors(broken)
     assert "code" in call(broken, "serving_default", text=["cab"])
@@ -129,15 +132,15 @@ def test_an_export_with_such_an_operation_leaves_nothing(text_model, tmp_path, m
 
 
 @pytest.mark.large
-def test_several_threads_share_a_session(saved_model, model, pairs):
+def test_several_threads_share_a_session(text_saved_model, text_model, pairs):
     """In a process of its own: two copies of TensorFlow do not share one."""
-    fed, fetched = c_session.signature_tensors(saved_model)
+    fed, fetched = c_session.signature_tensors(text_saved_model)
     program = f"""
 import sys
 sys.path.insert(0, {str(Path(c_session.__file__).parent)!r})
 from concurrent.futures import ThreadPoolExecutor
 from c_session import CSession
-session = CSession({str(LIBRARY)!r}, {str(saved_model)!r})
+session = CSession({str(LIBRARY)!r}, {str(text_saved_model)!r})
 def run(source):
     return session.run({{{fed["text"]!r}: [source]}}, [{fetched["text"]!r}])[0][0, 0].decode()
 with ThreadPoolExecutor(4) as pool:
@@ -146,4 +149,4 @@ with ThreadPoolExecutor(4) as pool:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == model.generate(pairs.sources[:40], BEAM)
+    assert done.stdout.splitlines() == text_model.generate(pairs.sources[:40], BEAM)

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 from rich.console import Console
 
-from export import LiteRTRunner, compare, export_formats, print_parity
+from export import LiteRTRunner, compare, export_formats, export_tflite, print_parity
 from export.description import generation_of
 from export.parity import parity_table
 from export.predictors import KerasPredictor, open_predictor
@@ -29,10 +30,12 @@ FORMATS = ["saved_model", "tflite", "tflite_float16", "tflite_int8"]
 
 
 @pytest.fixture(scope="module")
-def exports(text_model, tmp_path_factory):
+def exports(text_model, text_saved_model, text_device, tmp_path_factory):
+    """A folder as `export_formats` leaves it; what other tests read too is linked."""
     folder = tmp_path_factory.mktemp("exports")
-    console = Console(quiet=True)
-    export_formats(text_model, folder, FORMATS, GenerationSettings(2, 2), console)
+    (folder / "saved_model").symlink_to(text_saved_model)
+    (folder / "tflite").symlink_to(text_device)
+    export_formats(text_model, folder, FORMATS[2:], BEAM, Console(quiet=True))
     return folder
 
 
@@ -50,7 +53,6 @@ def test_float32_artefacts_agree_in_every_token(text_model, exports, pairs, tmp_
         tmp_path / "parity.json",
         references=references,
         threads=(1, 2),
-        memory=True,
     )
     rows = json.loads((tmp_path / "parity.json").read_text())
     described = [(row["engine"], row["quantization"], row["threads"]) for row in rows]
@@ -74,14 +76,20 @@ def test_float32_artefacts_agree_in_every_token(text_model, exports, pairs, tmp_
     for row in rows:
         p50, p90, p99 = (row[f"milliseconds{end}"] for end in ("", "_p90", "_p99"))
         assert 0 < p50 <= p90 <= p99
-    assert rows[0]["peak_megabytes"] is None
+    assert all(row["peak_megabytes"] is None for row in rows)
+
+
+@pytest.mark.large
+def test_memory_is_that_of_a_process_of_its_own(text_model, exports):
+    paths = [exports / name for name in FORMATS[:2]]
+    keras_model, saved, device = compare(text_model, paths, ["cab"], memory=True)
+    assert math.isnan(keras_model.peak_megabytes)
     if Path("/proc/self/status").exists():
-        assert all(row["peak_megabytes"] > 10 for row in rows[1:])
-        assert rows[2]["peak_megabytes"] < rows[1]["peak_megabytes"]  # No TensorFlow.
+        assert 10 < device.peak_megabytes < saved.peak_megabytes  # No TensorFlow.
 
 
 def test_error_rates_are_those_of_the_texts(text_model, exports):
-    answers = [[text] for text in text_model.generate(["cab", "fee"], num_beams=2)]
+    answers = [[text] for text in text_model.generate(["cab", "fee"], BEAM)]
     rows = compare(text_model, [exports / "tflite"], ["cab", "fee"], references=answers)
     assert [row.token_error_rate for row in rows] == [0.0, 0.0]
     answers[1] = ["XX"]
@@ -102,14 +110,16 @@ def test_a_number_of_threads_below_one_is_refused(text_model, exports):
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("search", [GenerationSettings(), BEAM])
-def test_a_transformer_agrees_too(transformer_model, pairs, tmp_path, search):
-    export_formats(transformer_model, tmp_path, FORMATS[:2], search, Console(quiet=True))
-    paths = [tmp_path / name for name in FORMATS[:2]]
+def test_a_transformer_agrees_too(transformer_model, transformer_saved_model, pairs, tmp_path):
+    """As a SavedModel with a beam, on a device greedily; the other two ways the rules of
+    `test_tflite` and `test_the_loop_of_a_model_converts` go."""
+    device = tmp_path / "device"
+    export_tflite(transformer_model, device, GenerationSettings())
+    paths = [transformer_saved_model, device]
     rows = compare(transformer_model, paths, list(pairs.references())[:20])
+    assert [row.search for row in rows] == [BEAM.description] * 2 + ["greedy"] * 2
     assert all(row.passes for row in rows), rows
-    if search == GenerationSettings():
-        assert exit_status(transformer_model, paths[1:], pairs, tmp_path, changed=0.01) == 1
+    assert exit_status(transformer_model, [device], pairs, tmp_path, changed=0.01) == 1
 
 
 @pytest.mark.large
@@ -254,7 +264,7 @@ def test_the_file_of_the_table_is_looked_at_before_the_work(text_model, exports,
 def test_threads_share_every_engine(text_model, exports, pairs, rounds):
     """Four threads ask one Keras model, SavedModel, runner and client at the same time."""
     sources = list(pairs.references())[:8]
-    expected = dict(zip(sources, text_model.generate(sources, num_beams=2), strict=True))
+    expected = dict(zip(sources, text_model.generate(sources, BEAM), strict=True))
     serving = tf.saved_model.load(str(exports / "saved_model")).signatures["serving_default"]
     runner = LiteRTRunner(exports / "tflite")
     service = PredictionService(exports / "saved_model")
@@ -262,7 +272,7 @@ def test_threads_share_every_engine(text_model, exports, pairs, rounds):
     with rest_server(service) as rest_url, grpc_server(service) as grpc_url:
         rest, grpc = Client(rest_url, 60), Client(grpc_url, 60)
         engines = {
-            "Keras": lambda source: text_model.generate(source, num_beams=2),
+            "Keras": lambda source: text_model.generate(source, BEAM),
             "SavedModel": lambda source: (
                 serving(text=tf.constant([source]))["text"].numpy()[0, 0].decode()
             ),

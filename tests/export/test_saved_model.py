@@ -61,25 +61,18 @@ def call(path, signature, **inputs):
 
 
 @pytest.fixture(scope="module")
-def saved_model(text_model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "saved_model"
-    export_saved_model(text_model, path, BEAM)
-    return path
-
-
-@pytest.fixture(scope="module")
-def signatures(saved_model):
-    loaded = tf.saved_model.load(str(saved_model))
+def signatures(text_saved_model):
+    loaded = tf.saved_model.load(str(text_saved_model))
     yield loaded.signatures
 
 
 @pytest.mark.large
 def test_it_runs_where_neither_keras_nor_this_package_can_be_imported(
-    saved_model, text_model, pairs
+    text_saved_model, text_model, pairs
 ):
     sources = pairs.sources[:20]
     expected = text_model.search(sources, BEAM)
-    outputs = call(saved_model, "serving_default", text=sources)
+    outputs = call(text_saved_model, "serving_default", text=sources)
     assert outputs["text"].tolist() == text_model.texts(expected)
     np.testing.assert_allclose(outputs["log_probs"], expected.log_probs, atol=1e-4)
     np.testing.assert_allclose(outputs["scores"], expected.scores, atol=1e-4)
@@ -167,8 +160,8 @@ class Session:
 
 
 @pytest.fixture(scope="module")
-def generate(saved_model):
-    return Session(saved_model, "generate")
+def generate(text_saved_model):
+    return Session(text_saved_model, "generate")
 
 
 REQUESTS = [
@@ -313,16 +306,16 @@ def test_every_rule_and_output_is_in_the_export(transformer_model, pairs, tmp_pa
         np.testing.assert_allclose(outputs[name], getattr(expected, name), atol=1e-4)
 
 
-def test_the_weights_are_written_once(saved_model, text_model):
-    (data,) = (saved_model / "variables").glob("variables.data-*")
+def test_the_weights_are_written_once(text_saved_model, text_model):
+    (data,) = (text_saved_model / "variables").glob("variables.data-*")
     assert 4 * text_model.count_params() <= data.stat().st_size
     # The rest describes the objects.
     assert data.stat().st_size < 4 * text_model.count_params() + 20_000
     assert data.stat().st_size < 6 * text_model.count_params()
 
 
-def test_vocabularies_are_assets(saved_model, text_model):
-    vocabulary = (saved_model / "assets" / "target_vocabulary.txt").read_text("utf-8")
+def test_vocabularies_are_assets(text_saved_model, text_model):
+    vocabulary = (text_saved_model / "assets" / "target_vocabulary.txt").read_text("utf-8")
     expected = text_model.preprocessor.target_tokenizer.get_vocabulary()
     assert vocabulary.splitlines() == expected
 
@@ -375,11 +368,11 @@ def test_a_request_without_a_source_is_an_error(signatures):
         signatures["serving_default"](text=tf.constant([], tf.string))
 
 
-def test_nothing_is_overwritten(saved_model, text_model):
-    before = sorted(path.stat().st_mtime_ns for path in saved_model.rglob("*"))
+def test_nothing_is_overwritten(text_saved_model, text_model):
+    before = sorted(path.stat().st_mtime_ns for path in text_saved_model.rglob("*"))
     with pytest.raises(InputError, match="exists. Choose another path"):
-        export_saved_model(text_model, saved_model)
-    assert sorted(path.stat().st_mtime_ns for path in saved_model.rglob("*")) == before
+        export_saved_model(text_model, text_saved_model)
+    assert sorted(path.stat().st_mtime_ns for path in text_saved_model.rglob("*")) == before
 
 
 def test_a_path_that_cannot_be_written_leaves_nothing(text_model, tmp_path):

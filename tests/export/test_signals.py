@@ -36,6 +36,7 @@ FRAMES = [RNG.normal(size=(length, 5)).astype("float32") for length in (9, 4, 17
 SOUNDS = [RNG.normal(0, 0.1, length).astype("float32") for length in (900, 400, 1601, 80, 3)]
 TARGETS = ["abcd", "cab", "dabcab", "a", "badc"]
 SETTINGS = GenerationSettings(num_beams=3, num_hypotheses=2)
+JOINT = replace(SETTINGS, ctc_weight=0.4)
 
 
 def stronger(model):
@@ -85,12 +86,22 @@ def sound_model():
 
 @pytest.fixture(scope="module", params=["frame_model", "sound_model"])
 def case(request, tmp_path_factory):
-    """`(model, its sources, folder with both artefacts)`."""
+    """`(model, its sources, folder with both artefacts)`; of sound they search with CTC."""
     model = request.getfixturevalue(request.param)
     folder = tmp_path_factory.mktemp(request.param)
-    export_saved_model(model, folder / "saved_model", SETTINGS)
-    export_tflite(model, folder / "tflite", SETTINGS)
+    export_saved_model(model, folder / "saved_model", searched(model))
+    export_tflite(model, folder / "tflite", searched(model))
     return model, FRAMES if request.param == "frame_model" else SOUNDS, folder
+
+
+@pytest.fixture(scope="module")
+def loaded(case):
+    return tf.saved_model.load(case[2] / "saved_model")
+
+
+def searched(model):
+    """The settings of the artefacts."""
+    return JOINT if model.preprocessor.kind == "waveform" else SETTINGS
 
 
 def batch_of(sources):
@@ -108,19 +119,19 @@ def test_every_artefact_agrees_with_the_model(case):
     assert [row.engine for row in rows] == ["Keras model", "saved_model", "tflite"]
     assert all(row.passes and row.agreement == 1 for row in rows)
     assert len({row.token_error_rate for row in rows}) == 1
-    assert len(set(model.generate(sources, SETTINGS))) > 1
+    assert len(set(model.generate(sources, searched(model)))) > 1
 
 
-def test_a_batch_answers_as_its_rows_and_says_what_does_not_fit(case):
-    model, sources, folder = case
+def test_a_batch_answers_as_its_rows_and_says_what_does_not_fit(case, loaded):
+    model, sources, _ = case
     kind = model.preprocessor.kind
-    serving = tf.saved_model.load(folder / "saved_model").signatures["serving_default"]
+    serving = loaded.signatures["serving_default"]
     array, lengths = batch_of([sources[2], *sources[:2], sources[0], sources[0]])
     wide = np.pad(array, [(0, 0), (0, 5)] + [(0, 0)] * (array.ndim - 2), constant_values=9)
     lengths[3], wide[4, 0] = 0, np.nan
     outputs = serving(**{kind: tf.constant(wide), "lengths": tf.constant(lengths)})
     unit, longest = model.preprocessor.unit, model.preprocessor.max_source_length
-    texts = model.texts(model.search([sources[i] for i in (2, 0, 1)], SETTINGS))
+    texts = model.texts(model.search([sources[i] for i in (2, 0, 1)], searched(model)))
     received = [[text.decode() for text in row] for row in outputs["text"].numpy()]
     assert received == [*texts, ["", ""], ["", ""]]
     errors = [error.decode() for error in outputs["error"].numpy()]
@@ -142,9 +153,8 @@ def test_a_batch_answers_as_its_rows_and_says_what_does_not_fit(case):
     assert outputs["log_probs"].numpy()[3].max() < -5e8
 
 
-def test_the_other_signatures_take_the_same_source(case):
+def test_the_other_signatures_take_the_same_source(case, loaded):
     model, sources, folder = case
-    loaded = tf.saved_model.load(folder / "saved_model")
     array, lengths = batch_of(sources[:2])
     source = {model.preprocessor.kind: tf.constant(array), "lengths": tf.constant(lengths)}
     scored = loaded.signatures["score"](**source, target=tf.constant(TARGETS[:2]))
@@ -166,7 +176,7 @@ def test_the_other_signatures_take_the_same_source(case):
 def test_the_runner_reads_files_and_refuses_what_the_model_was_not_made_for(case, tmp_path):
     model, sources, folder = case
     runner = LiteRTRunner(folder / "tflite")
-    expected = model.texts(model.search(sources[:1], SETTINGS))[0]
+    expected = model.texts(model.search(sources[:1], searched(model)))[0]
     np.save(tmp_path / "source.npy", sources[0])
     assert runner.generate(tmp_path / "source.npy")[0] == expected
     longest = model.preprocessor.max_source_length
@@ -212,7 +222,7 @@ def test_the_bundle_alone_says_what_is_in_a_sound_file(sound_bundle, tmp_path):
         check=False,
     )
     rounded = (samples * 32767).round() / 32768
-    (expected,) = model.texts(model.search([rounded.astype("float32")], SETTINGS))
+    (expected,) = model.texts(model.search([rounded.astype("float32")], searched(model)))
     columns = [line.split("\t") for line in done.stdout.splitlines()]
     assert [(name, text) for name, _, text in columns] == [
         (str(tmp_path / "sound.wav"), text) for text in expected
@@ -220,21 +230,17 @@ def test_the_bundle_alone_says_what_is_in_a_sound_file(sound_bundle, tmp_path):
     assert done.returncode == 1 and "expected 16 bits and 8000 Hz" in done.stderr
 
 
-@pytest.mark.large
-def test_joint_ctc_is_in_every_artefact(case, tmp_path):
-    model, sources, _ = case
-    settings = replace(SETTINGS, ctc_weight=0.4)
-    expected = model.search(sources, settings)
-    export_saved_model(model, tmp_path / "joint", settings)
-    serving = tf.saved_model.load(tmp_path / "joint").signatures["serving_default"]
+def test_a_row_of_a_batch_is_the_source_alone_in_every_artefact(case, loaded):
+    model, sources, folder = case
+    expected = model.search(sources, searched(model))
+    serving = loaded.signatures["serving_default"]
     array, lengths = batch_of(sources)
     received = serving(**{model.preprocessor.kind: array, "lengths": lengths})
     np.testing.assert_allclose(received["log_probs"], expected.log_probs, atol=1e-4)
-    export_tflite(model, tmp_path / "device", settings)
-    runner = LiteRTRunner(tmp_path / "device")
+    runner = LiteRTRunner(folder / "tflite")
     for row, source in enumerate(sources):
         # In a batch as alone, where less is padded.
-        alone = model.search([source], settings)
+        alone = model.search([source], searched(model))
         np.testing.assert_allclose(alone.log_probs[0], expected.log_probs[row], atol=1e-4)
         device = runner.generate(source)[1]["log_probs"][0]
         np.testing.assert_allclose(device, alone.log_probs[0], atol=1e-4)
@@ -245,7 +251,7 @@ def test_an_interpreter_that_read_another_length_before_gives_the_same(case):
     # What a delegate keeps of the call before depends on where memory lies: many tries.
     model, sources, folder = case
     order = np.random.default_rng(3)
-    expected = model.search(sources, SETTINGS).log_probs
+    expected = model.search(sources, searched(model)).log_probs
     for _ in range(15):
         runner = LiteRTRunner(folder / "tflite")
         for row in order.permutation(len(sources)):
@@ -266,7 +272,7 @@ def test_the_cpp_program_of_the_folder_compiles_and_agrees(case, tmp_path):
     files = [tmp_path / f"{number}.f32" for number in range(len(sources))]
     for file, source in zip(files, sources, strict=True):
         source.tofile(file)
-    expected = model.search(sources, SETTINGS)
+    expected = model.search(sources, searched(model))
     assert_program_gives(folder / "tflite", [[file] for file in files], expected, tmp_path)
 
 
@@ -278,19 +284,26 @@ def test_inference_models_have_no_ctc_and_no_augmentation(case):
     assert model.generate(sources) == model.generate(sources)
 
 
+@pytest.fixture(scope="module")
+def service(case):
+    pytest.importorskip("tensorflow_serving")
+    from tests.servers import PredictionService
+
+    return PredictionService(case[2] / "saved_model")
+
+
 @pytest.mark.large
 @pytest.mark.parametrize("server", ["rest_server", "grpc_server"])
-def test_the_client_and_its_command_send_signals(case, server, tmp_path):
-    pytest.importorskip("tensorflow_serving")
+def test_the_client_and_its_command_send_signals(case, service, server, tmp_path):
     from tests import servers
 
-    model, sources, folder = case
+    model, sources, _ = case
     kind = model.preprocessor.kind
     files = [tmp_path / f"{number}.npy" for number in range(len(sources))]
     for file, source in zip(files, sources, strict=True):
         np.save(file, source)
-    expected = model.texts(model.search(sources, SETTINGS))
-    with getattr(servers, server)(servers.PredictionService(folder / "saved_model")) as url:
+    expected = model.texts(model.search(sources, searched(model)))
+    with getattr(servers, server)(service) as url:
         received = Client(url).generate([*sources, sources[0][:0]])
         first = Client(url).generate(sources, n_best=1)
         command = ["request", url, *map(str, files), "--source", kind]

@@ -23,11 +23,17 @@ CONSTRAINED = GenerationSettings(
 )
 
 
-@pytest.fixture(scope="module", params=SEARCHES, ids=["greedy", "beam"])
-def exported(request, text_model, tmp_path_factory):
+@pytest.fixture(scope="module")
+def greedy(text_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "device"
-    export_tflite(text_model, path, request.param)
-    return path, request.param
+    export_tflite(text_model, path)
+    return path
+
+
+@pytest.fixture(scope="module", params=SEARCHES, ids=["greedy", "beam"])
+def exported(request):
+    is_beam = request.param == BEAM
+    return request.getfixturevalue("text_device" if is_beam else "greedy"), request.param
 
 
 @pytest.mark.large
@@ -108,16 +114,15 @@ def test_signatures_share_one_copy_of_the_weights_and_need_builtin_operations_al
     assert len(content) < small + 150_000
 
 
-def test_int8_weights_are_smaller_and_close(text_model, pairs, tmp_path):
-    export_tflite(text_model, tmp_path / "float32")
+def test_int8_weights_are_smaller_and_close(text_model, greedy, pairs, tmp_path):
     export_tflite(text_model, tmp_path / "int8", quantization="int8")
-    runner, quantized = LiteRTRunner(tmp_path / "float32"), LiteRTRunner(tmp_path / "int8")
+    runner, quantized = LiteRTRunner(greedy), LiteRTRunner(tmp_path / "int8")
     differences = [
         runner.generate(source)[1]["log_probs"] - quantized.generate(source)[1]["log_probs"]
         for source in pairs.sources[:20]
     ]
     assert np.median(np.abs(differences)) < 0.5
-    sizes = [(tmp_path / n / "model.tflite").stat().st_size for n in ("int8", "float32")]
+    sizes = [(path / "model.tflite").stat().st_size for path in (tmp_path / "int8", greedy)]
     assert sizes[0] < sizes[1]
 
 
@@ -194,10 +199,9 @@ def test_the_runner_refuses_a_source_that_does_not_fit(exported, text):
         LiteRTRunner(exported[0]).generate(text)
 
 
-def test_float16_weights_are_half_as_large_and_agree(exported, text_model, pairs, tmp_path):
-    path, search = exported
-    export_tflite(text_model, tmp_path / "float16", search, "float16")
-    runner, half = LiteRTRunner(path), LiteRTRunner(tmp_path / "float16")
+def test_float16_weights_are_half_as_large_and_agree(greedy, text_model, pairs, tmp_path):
+    export_tflite(text_model, tmp_path / "float16", quantization="float16")
+    runner, half = LiteRTRunner(greedy), LiteRTRunner(tmp_path / "float16")
     sources = pairs.sources[:20]
     differences = [
         runner.generate(source)[1]["log_probs"][0, 0]
@@ -206,7 +210,7 @@ def test_float16_weights_are_half_as_large_and_agree(exported, text_model, pairs
     ]
     assert np.abs(differences).max() < 0.05
     sizes = [
-        (folder / "model.tflite").stat().st_size for folder in (tmp_path / "float16", path)
+        (folder / "model.tflite").stat().st_size for folder in (tmp_path / "float16", greedy)
     ]
     assert sizes[0] < sizes[1] - text_model.count_params()
     assert unfit_operations((tmp_path / "float16" / "model.tflite").read_bytes()) == []

@@ -48,7 +48,7 @@ def test_padding_alone_gives_finite_numbers(model):
 
 
 def test_frames_of_another_width_are_refused():
-    model = frame_model("convolution")
+    model = frame_model("normalized with slopes, convolution")
     inputs = {
         tensor.name: np.ones([2, *(size or 3 for size in tensor.shape[1:])])
         for tensor in model.encoder_model.inputs

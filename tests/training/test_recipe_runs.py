@@ -1,4 +1,4 @@
-"""Every text recipe from made raw data to an artefact that agrees: a few steps of each."""
+"""Every text recipe from made raw data to a run, a few steps of each; some to an artefact."""
 
 import io
 import random
@@ -100,7 +100,12 @@ CHANGES = {
     },
     "multi30k_rnn": {"vocabulary_size": 90, "embedding_dim": 16},
     "debian_synopsis": {"vocabulary_size": 90, "embedding_dim": 16},
+    "babi": {"num_layers": 1},
+    "sigmorphon2021_transformer": {"num_layers": 1, "intermediate_dim": 16},
 }
+# Subwords of one vocabulary, copies, sentences: the others are made as the models of the tests
+# of artefacts are.
+WITH_ARTEFACT = (multi30k, debian_synopsis, babi)
 
 
 @pytest.mark.large
@@ -116,7 +121,7 @@ CHANGES = {
         sigmorphon2021_transformer,
     ],
 )
-def test_a_recipe_runs_from_raw_data_to_an_artefact_that_agrees(make, tmp_path):
+def test_a_recipe_runs_from_raw_data_to_what_agrees(make, tmp_path):
     from export import export_formats, print_parity
 
     recipe = load_recipe(make.__name__)
@@ -135,6 +140,8 @@ def test_a_recipe_runs_from_raw_data_to_an_artefact_that_agrees(make, tmp_path):
     result = evaluate_run(run, settings=settings)
     monitor, metric = config.selection.monitor, config.selection.metric
     assert monitor in {**result, f"val_{monitor}": 0} or metric in result
+    if make not in WITH_ARTEFACT:
+        return
     export_formats(model, tmp_path / "exports", ["saved_model"], settings, console)
     sources = list(run.test_pairs().references())[:3]
     artefact = tmp_path / "exports" / "saved_model"
