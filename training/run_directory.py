@@ -20,7 +20,6 @@ logs/               TensorBoard
 ```
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -56,6 +55,7 @@ from .run_records import (
     NUMBER,
     OUTPUT,
     check_history,
+    fingerprint,
     read_record,
     read_records,
 )
@@ -332,10 +332,6 @@ class RunDirectory:
     def write_history(self, history: list[dict[str, float]]) -> None:
         write_text(self.history_file, "".join(json.dumps(epoch) + "\n" for epoch in history))
 
-    @staticmethod
-    def read_json(path: Path) -> Any:
-        return json.loads(path.read_text("utf-8"))
-
     def write_json(self, path: Path, content: Any) -> None:
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -397,15 +393,3 @@ class RunDirectory:
         if self.source == "text":
             return pairs
         return Pairs([str(self.path / source) for source in pairs.sources], pairs.targets)
-
-
-def fingerprint(*parts: Pairs) -> str:
-    """SHA-256 of the pairs: tells whether a run goes on with the data it began with."""
-    digest = hashlib.sha256()
-    for pairs in parts:
-        for source, target in zip(pairs.sources, pairs.targets, strict=True):
-            digest.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
-            if isinstance(source, Signal):
-                digest.update(source.array.tobytes())
-        digest.update(b"\0")
-    return digest.hexdigest()

@@ -1,10 +1,13 @@
 """The records of a run: what each JSON file must hold, checked as it is read."""
 
+import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.data.readers import Pairs
+from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors
 
@@ -150,3 +153,15 @@ def _mismatch(value: Any, shape: Shape, name: str = "it") -> str | None:
         kind = {str: "text", int: "a whole number", NUMBER: "a number", dict: "an object"}
         return f"{name} must be {kind[shape]}. Received: {str(value)[:40]!r}"
     return None
+
+
+def fingerprint(*parts: Pairs) -> str:
+    """SHA-256 of the pairs: tells whether a run goes on with the data it began with."""
+    digest = hashlib.sha256()
+    for pairs in parts:
+        for source, target in zip(pairs.sources, pairs.targets, strict=True):
+            digest.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
+            if isinstance(source, Signal):
+                digest.update(source.array.tobytes())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -66,8 +66,12 @@ def test_a_clear_difference_is_significant_and_its_interval_holds_it(tmp_path):
     token, sequence = compare_runs(first, second)
     for row, name in ((token, "token_error_rate"), (sequence, "sequence_error_rate")):
         assert row.metric == name
-        assert row.first == pytest.approx(first.read_json(first.evaluation_file)[name])
-        assert row.second == pytest.approx(second.read_json(second.evaluation_file)[name])
+        assert row.first == pytest.approx(
+            json.loads(first.evaluation_file.read_text("utf-8"))[name]
+        )
+        assert row.second == pytest.approx(
+            json.loads(second.evaluation_file.read_text("utf-8"))[name]
+        )
         assert row.difference == pytest.approx(row.second - row.first)
         assert row.low < row.difference < row.high < 0
         assert row.p_value == 0
@@ -168,7 +172,7 @@ def finished(tmp_path):
 
 
 def test_results_are_those_of_the_files(finished):
-    evaluation = finished.read_json(finished.evaluation_file)
+    evaluation = json.loads(finished.evaluation_file.read_text("utf-8"))
     table = results_markdown([finished, finished]).splitlines()
     header, line, first, second, _, machine = table
     assert first == second and line.count("---") == header.count("|") - 1
@@ -191,8 +195,8 @@ def test_runs_of_different_tasks_share_a_column_of_errors(finished, tmp_path):
     other.path.mkdir()
     for file in ("config", "metrics"):
         path = getattr(finished, f"{file}_file")
-        other.write_json(getattr(other, f"{file}_file"), finished.read_json(path))
-    evaluation = finished.read_json(finished.evaluation_file)
+        other.write_json(getattr(other, f"{file}_file"), json.loads(path.read_text("utf-8")))
+    evaluation = json.loads(finished.evaluation_file.read_text("utf-8"))
     evaluation |= {"token_error_rate": 0.125, "sequence_error_rate": 0.5, "wer": 25.0}
     evaluation |= {"token_name": "character", "sequence_name": "utterance"}
     other.write_json(other.evaluation_file, evaluation)
@@ -214,7 +218,7 @@ def test_runs_on_different_files_are_told_with_the_files(tmp_path):
         run = evaluated(tmp_path / name, [("t u", "t u")])
         file = tmp_path / f"{name}.tsv"
         file.write_text(f"{name}\tt u\n")
-        record = run.read_json(run.evaluation_file)
+        record = json.loads(run.evaluation_file.read_text("utf-8"))
         pairs = Pairs([name], ["t u"])
         record["evaluated"] = evaluated_part(run, pairs, [file])
         run.write_json(run.evaluation_file, record)

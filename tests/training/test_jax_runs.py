@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -76,7 +77,7 @@ def test_a_run_on_jax_is_evaluated_under_tensorflow(tmp_path):
     losses = [epoch["val_loss"] for epoch in run.history]
     assert losses[2] < losses[0]
     assert set(run.history[0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
-    summary = run.read_json(run.metrics_file)
+    summary = json.loads(run.metrics_file.read_text("utf-8"))
     assert summary["average"]["epochs"] == [2, 3]
     assert not any(name.startswith("validation_") for name in summary)
 
@@ -92,7 +93,7 @@ def test_a_run_on_jax_is_evaluated_under_tensorflow(tmp_path):
     for command in ("evaluate", "report"):
         result = CliRunner().invoke(main, [command, str(path)])
         assert result.exit_code == 0, result.output
-    rates = run.read_json(run.evaluation_file)
+    rates = json.loads(run.evaluation_file.read_text("utf-8"))
     assert rates["sequences"] == len(held_out.references())
     assert "validation loss" in base64_text(run.report_file)
 

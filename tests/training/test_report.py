@@ -1,6 +1,7 @@
 """The report of a run: one file that needs no other, with what the files of the run say."""
 
 import hashlib
+import json
 import re
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_the_file_is_named_with_its_fingerprint(run, evaluated, tmp_path):
 
 def test_an_evaluation_of_an_older_version_is_still_read(run, evaluated, tmp_path):
     evaluated(tmp_path / "mine.tsv", ["cab\tCC"])
-    record = run.read_json(run.evaluation_file)
+    record = json.loads(run.evaluation_file.read_text("utf-8"))
     for name in ("evaluated", "tokens_per_second", "bleu_tokenizer"):
         del record[name]
     run.write_json(run.evaluation_file, record)

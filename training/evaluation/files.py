@@ -10,7 +10,8 @@ from typing import Any
 from keras_seq2seq.data import Pairs, read_pairs
 from keras_seq2seq.wording import counted, names
 
-from ..run_directory import RunDirectory, fingerprint
+from ..run_directory import RunDirectory
+from ..run_records import fingerprint
 
 
 def evaluated_part(
