@@ -45,7 +45,7 @@ def test_captions_of_features_from_training_to_an_answer(features, tmp_path):
     )
     answer = invoke("generate", run, folder / "v3.npy", "--scores").stdout
     assert answer.startswith(f"{folder / 'v3.npy'}\t-")
-    assert "1 sequences" in invoke("evaluate", run).stdout
+    assert "1 sequence of" in invoke("evaluate", run).stdout
     assert "11" not in invoke("evaluate", run, captions, folder).stderr
     scored = invoke("score", run, captions, folder).stdout
     assert len([line for line in scored.splitlines() if line.startswith(str(folder))]) == 10

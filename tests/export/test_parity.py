@@ -298,10 +298,9 @@ def test_an_earlier_export_wrote_an_empty_list_for_all_targets():
 
 def test_predictors_of_all_engines_answer_as_the_model(text_model, exports, pairs):
     sources = [*pairs.sources[:6], "", "a" * 50]
-    search = GenerationSettings(2, 2)
-    hypotheses = text_model.search(sources[:6], search)
+    hypotheses = text_model.search(sources[:6], BEAM)
     engines = {name: open_predictor(exports / name) for name in ("saved_model", "tflite")}
-    engines["keras"] = KerasPredictor(text_model, search)
+    engines["keras"] = KerasPredictor(text_model, BEAM)
     inputs = {"text": np.array([text.encode() for text in sources], object)}
     for name, engine in engines.items():
         warm_up(engine)
