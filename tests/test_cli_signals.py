@@ -52,7 +52,7 @@ def test_captions_of_features_from_training_to_an_answer(features, tmp_path):
     invoke("attention", run, folder / "v3.npy", tmp_path / "picture.png")
     invoke("export", run, tmp_path / "out", "--format", "tflite")
     assert "ok" in invoke("parity", run, tmp_path / "out" / "tflite", "--memory").stdout
-    error = invoke("generate", run, folder / "lost.npy", status=2).stderr
+    error = invoke("generate", run, folder / "lost.npy", status=1).stderr
     assert "lost.npy: no such file" in error
 
 
