@@ -22,5 +22,16 @@ class RunSettings(Settings):
         "Keep the last weights and optimizer of the finished run, about three times the "
         "weights, so that it can go on exactly.",
     )
+    distribute: bool = setting(
+        False,
+        "Train on all devices, and with the processes that KERAS_DISTRIBUTION_JOB_ADDRESSES "
+        "names; with KERAS_BACKEND=jax.",
+    )
+    model_devices: int = setting(
+        1,
+        "Devices that share the weights of one Transformer, with --distribute.",
+        bounds="[1, 65536]",
+        needs={"distribute": (True,)},
+    )
     token_name: str = setting("token", "What a target token is called in results.")
     sequence_name: str = setting("sequence", "What a target is called in results.")
