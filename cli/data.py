@@ -69,7 +69,7 @@ def inspect(
 
 def _inspect_run(folder: Path, json_file: Path | None) -> None:
     """Prints the settings of a run: option, file, recipe, data or default."""
-    from keras_seq2seq.training.settings.files import recorded
+    from keras_seq2seq.training.settings.files import measurement, recorded
 
     config = recorded(folder / "config.json")
     rows = [
@@ -81,6 +81,9 @@ def _inspect_run(folder: Path, json_file: Path | None) -> None:
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row.values()))
     console.print(table)
+    if found := measurement(folder / "config.json"):
+        rates = ", ".join(f"{1 / s:.3g} with {units} units" for units, s in found.items())
+        console.print(f"measured: steps a second {rates}", highlight=False, soft_wrap=True)
     if json_file is not None:
         write_output(json_file, _as_json(rows))
 
