@@ -117,7 +117,7 @@ def generate(
         )
         if prefix_file:
             prefixes = islice(prefixes, done, None)
-        record = unfinished(output, began)
+        record = unfinished(output, began, lambda: not writer.failed)
     total = count_lines(file) if file else None
     with record, progress(done, total, is_shown=bool(file)) as track:
         writer.write(track(lines), prefixes, done, "source" if texts else "line")

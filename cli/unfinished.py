@@ -1,7 +1,7 @@
 """What an output of `generate` is written with, beside it until it is whole."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,16 @@ def check_same_options(output: Path, options: dict[str, Any]) -> None:
 
 
 @contextmanager
-def unfinished(output: Path, options: dict[str, Any]) -> Iterator[None]:
-    """While the block runs, and after it if it does not come to its end, a record of the
-    options lies beside the output."""
+def unfinished(
+    output: Path, options: dict[str, Any], is_whole: Callable[[], bool]
+) -> Iterator[None]:
+    """While the block runs, and after it unless all `is_whole`, a record of the options lies
+    beside the output."""
     record = _record_of(output)
     write_text(record, json.dumps(options) + "\n")
     yield
-    record.unlink(missing_ok=True)
+    if is_whole():
+        record.unlink(missing_ok=True)
 
 
 def _record_of(output: Path) -> Path:

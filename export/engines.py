@@ -216,5 +216,5 @@ def _damaged(path: Path) -> Iterator[None]:
     except Exception as error:  # Of as many kinds as there are ways to be damaged.
         reason = getattr(error, "message", None) or str(error) or type(error).__name__
         raise InputError(
-            f"{path} cannot be run, it may be damaged: {reason[:300]}. {ADVICE}"
+            f"{path} cannot be run, it may be damaged: {reason[:300].rstrip('.')}. {ADVICE}"
         ) from error

@@ -4,12 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.table import Table
 
+from export.litert_runner import LiteRTRunner
 from export.native_notes import without_notes
 from keras_seq2seq.cli import main
+from keras_seq2seq.cli.options import console, generation_settings, print_written
 from keras_seq2seq.data import Pairs, read_parallel_records
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -17,6 +22,8 @@ from training.evaluation import evaluate_run
 from training.evaluation.comparison import compare_runs
 from training.evaluation.files import is_of_model
 from training.evaluation.results import results_markdown
+from training.run.building import build_model
+from training.run.own_parts import OwnParts
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig, resolve
 from training.settings.files import recorded
@@ -198,3 +205,84 @@ def test_notes_of_native_code_are_held_back_and_nothing_else():
     with pytest.raises(KeyError), without_notes():
         raise KeyError
     assert os.path.samestat(os.fstat(2), before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strict"], "--source-column, --target-column and --strict are about FILES"),
+        (["--source-column", "a"], "are about FILES; give some, or leave them out"),
+        (["--data", "x.tsv"], "--data is that of a recipe; give --recipe, or pairs as FILES"),
+    ],
+)
+def test_an_option_of_evaluate_without_a_use_is_refused(
+    text_model, pairs, tmp_path, arguments, message
+):
+    run = RunDirectory(tmp_path)
+    run.begin(TrainingConfig(), pairs, pairs)
+    text_model.save(run.model_file)
+    result = invoke("evaluate", tmp_path, *arguments)
+    assert result.exit_code == 2 and message in result.stderr
+
+
+def test_what_an_option_leaves_without_a_use_in_a_file_is_left_out_and_said(tmp_path, capsys):
+    path = tmp_path / "run.toml"
+    path.write_text("[generation]\nnum_beams = 4\npatience = 2\n")
+    assert generation_settings({"config": path}).patience == 2
+    assert generation_settings({"config": path, "num_beams": 1}) == GenerationSettings()
+    assert "warning: without a use, left out: patience." in capsys.readouterr().err
+    with pytest.raises(InputError, match="--patience does not apply"):
+        generation_settings({"config": path, "num_beams": 1, "patience": 3.0})
+
+
+def module_of(**functions):
+    module = types.ModuleType("mine")
+    vars(module).update(functions)
+    return OwnParts([module])
+
+
+def fails(*arguments):
+    raise KeyError("x")
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda: module_of(metrics=3), "`metrics` of the module mine must be a function"),
+        (lambda: module_of(metrics=fails).metrics(0), "`metrics` .* raises KeyError: 'x'"),
+        (lambda: module_of(metrics=lambda: []).metrics(0), "raises TypeError: .*argument"),
+        (lambda: module_of(callbacks=lambda *a: [3]).callbacks(0), "list of Callback .*: 3"),
+        (lambda: module_of(callbacks=lambda *a: None).callbacks(0), "Received: None"),
+        (
+            lambda: module_of(source_tokenizer=lambda *a: None).tokenizer("source")(0),
+            "must give a TableTokenizer. Received: None",
+        ),
+    ],
+)
+def test_what_a_module_gives_that_is_none_is_one_line(use, message):
+    with pytest.raises(InputError, match=message):
+        use()
+
+
+def test_sizes_that_no_memory_holds_are_refused_before_the_work(preprocessor):
+    config = TrainingConfig(hidden_dim=60_000, num_layers=900)
+    with pytest.raises(InputError, match="takes more than 51,840 GB in training; this machine"):
+        build_model(config, preprocessor)
+
+
+def test_names_of_the_users_own_are_no_markup():
+    with console.capture() as printed:
+        print_written(Path("[bold]runs"))
+        console.print(Table("[red]x"))
+    assert "Written: [bold]runs" in printed.get() and "[red]x" in printed.get()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_a_time_of_a_server_is_finite(tmp_path, value):
+    result = invoke("serve", tmp_path, "--request-timeout", value)
+    assert result.exit_code == 2 and "'--request-timeout'" in result.stderr
+
+
+def test_so_many_threads_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at most 1024. Received: 100000"):
+        LiteRTRunner(tmp_path, 100_000)

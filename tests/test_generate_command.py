@@ -175,8 +175,8 @@ def test_an_output_with_failed_lines_is_no_success_when_continued(run_dir, tmp_p
         assert invoke(*command).exit_code == 1
         whole = output.read_bytes()
         assert invoke(*command, "--resume").exit_code == 1 and output.read_bytes() == whole
-        # What is whole has no record of how it was begun beside it.
-        assert sorted(file.name for file in tmp_path.iterdir()) == ["targets.tsv", "words.txt"]
+        other = invoke(*command, "--beam-size", 2, "--resume")
+        assert other.exit_code == 2 and "--num-beams was 1 and is now 2" in other.stderr
         output.unlink()
 
 

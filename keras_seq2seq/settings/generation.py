@@ -197,7 +197,9 @@ class GenerationSettings(Settings):
     )
     alignments: bool = setting(False, "Record the attention of every target token.")
     replace_unknown: bool = setting(
-        False, "Put the source token with the most attention in place of an unknown one."
+        False,
+        "Put the source token with the most attention in place of an unknown one.",
+        needs={"forbid_unknown": (False,)},
     )
 
     def check_together(self) -> None:

@@ -114,6 +114,16 @@ def test_what_would_change_nothing_is_refused_and_the_run_untouched(
     assert contents(path) == before
 
 
+def test_a_damaged_checkpoint_costs_a_finished_run_nothing(ended, tmp_path):
+    path = shutil.copytree(ended, tmp_path / "run")
+    weights = next((path / "checkpoint").glob("*.weights.h5"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    before = contents(path)
+    with pytest.raises(InputError, match="so the run cannot go on: .*nothing was changed"):
+        run_to(path, LONGER, SPLITS)
+    assert contents(path) == before
+
+
 def test_a_checkpoint_that_is_not_wanted_later_is_removed(ended, tmp_path):
     path = shutil.copytree(ended, tmp_path / "run")
     assert json.loads((path / "checkpoint" / "record.json").read_text())["history"]

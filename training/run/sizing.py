@@ -111,7 +111,7 @@ def sized(
     rates = ", ".join(f"{1 / s:.3g} with {size} units" for size, s in measured.items())
     console.print(
         f"Measured in {spent:.0f} s: steps a second {rates}. Chosen: {chosen} units, to make "
-        f"{counted(needed, 'update')} of {counted(steps, 'step')} an epoch.",
+        f"{counted(needed, 'update')} of about {counted(steps, 'step')} an epoch.",
         highlight=False,
         soft_wrap=True,
     )
