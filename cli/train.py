@@ -168,7 +168,9 @@ def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> list[tuple[str, 
 
     suggestions = Suggestions(config, pairs)
     settings, reasons = suggestions.settings, suggestions.reasons
-    if run is not None and run.config_file.exists():
+    if run is None or not run.config_file.exists():
+        reasons = [*reasons, *suggestions.later]
+    else:
         began = run.settings
         own = {name for name in settings if began.origins.get(name) == "data"}
         own |= set(settings) & (set(began.values) - set(began.changed))

@@ -56,7 +56,7 @@ def config_of(pairs=SPLITS.train, **given):
 def test_what_is_given_is_not_measured():
     config, found = config_of()
     assert unmeasured(config) == ["hidden_dim", "embedding_dim"]
-    assert config.model.hidden_dim == 128 and "not known yet" in " ".join(found.reasons)
+    assert config.model.hidden_dim == 128 and "not known yet" in found.later[0]
     config, _ = config_of(hidden_dim=20)
     assert not unmeasured(config) and config.model.embedding_dim == 10
     config, _ = config_of(embedding_dim=20)

@@ -41,6 +41,7 @@ class Suggestions:
             its measured speed when it begins: a layer of `resolve` with the name
             `UNMEASURED`.
         reasons: A line for each choice that says why.
+        later: A line about what is `unmeasured`, if something is.
     """
 
     def __init__(self, config: TrainingConfig, pairs: Pairs):
@@ -48,6 +49,7 @@ class Suggestions:
         self.settings: dict[str, Any] = {}
         self.unmeasured: dict[str, Any] = {}
         self.reasons: list[str] = []
+        self.later: list[str] = []
         sides = {"source": pairs.sources, "target": pairs.targets}
         texts = sides if config.data.source == "text" else {"target": pairs.targets}
         kinds = self._tokenizers(texts)
@@ -115,10 +117,10 @@ class Suggestions:
         else:
             sizes = {"hidden_dim": largest, "embedding_dim": largest // 2}
             self.unmeasured = {name: sizes[name] for name in open_}
-            self.reasons.append(
+            self.later = [
                 f"{', '.join(open_)}: not known yet; by the speed of the first steps, up to "
                 f"{largest} units for {counted(count, 'pair')}"
-            )
+            ]
         dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
         batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
         self._choose(counted(count, "pair"), dropout=dropout, batch_size=batch_size)
