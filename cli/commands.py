@@ -37,6 +37,7 @@ from .runs import run_argument
 from .serve import serve
 from .targets import Writer
 from .train import train
+from .tune import tune
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -102,6 +103,7 @@ for command in (
     inspect,
     import_model,
     train,
+    tune,
     request,
     serve,
     generate,

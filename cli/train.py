@@ -109,7 +109,7 @@ def train(
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None
-    layers = _layers(given(settings), preset, config_file, module)
+    layers = setting_layers(given(settings), preset, config_file, module)
     config, left_out = resolve(layers)
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
@@ -125,7 +125,7 @@ def train(
         else:
             columns = source_column, target_column
             splits = read_splits(files, validation_file, test_file, config, strict, columns)
-            config, left_out = resolve([*layers, *_suggested(config, splits.train, run)])
+            config, left_out = resolve([*layers, *suggested_layers(config, splits.train, run)])
             config = _as_measured(config, run)
     if print_config or run is None:
         _print_config(config, left_out)
@@ -134,7 +134,7 @@ def train(
     _train(config, splits, run)
 
 
-def _layers(
+def setting_layers(
     options: dict[str, Any], preset: str | None, config_file: Path | None, recipe: Any
 ) -> list[tuple[str, dict[str, Any]]]:
     """The sources of settings but the data, the strongest first."""
@@ -160,7 +160,7 @@ def _preset_settings(name: str) -> dict[str, Any]:
     return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
 
 
-def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> list[tuple[str, Any]]:
+def suggested_layers(config: TrainingConfig, pairs: Any, run: Any) -> list[tuple[str, Any]]:
     """What the data suggests, or suggested when a run that exists began, as layers of
     settings; says which."""
     from keras_seq2seq.training.settings.measured import UNMEASURED
