@@ -147,8 +147,8 @@ class Processes:
         except jax.errors.JaxRuntimeError as error:
             raise InputError(
                 "Another process of the run has ended, or cannot be reached: "
-                f"{str(error).splitlines()[0][:200]}. The same command in all processes goes on "
-                "after the last epoch."
+                f"{str(error).splitlines()[0][:200]}. The same command in all processes goes "
+                "on after the last epoch."
             ) from error
 
     def _raise_any(self, problem: str) -> None:
@@ -174,6 +174,9 @@ class Processes:
         return [bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for row in rows]
 
 
+ALONE = Processes()
+
+
 def join(config: TrainingConfig) -> Processes:
     """Takes part in a run: meets the other processes and spreads what is computed from now
     on over the devices.
@@ -183,7 +186,7 @@ def join(config: TrainingConfig) -> Processes:
             come, or the devices cannot be shared as asked.
     """
     if not config.run.distribute:
-        return Processes()
+        return ALONE
     if keras.backend.backend() != "jax":
         raise InputError(
             "--distribute needs the JAX backend: set KERAS_BACKEND=jax. Received: "
@@ -278,9 +281,7 @@ def _model_parallel(devices: int, model: int) -> Any:
     """Parts of each large weight on different devices: embeddings by their width, heads by
     their number, feed-forward layers by their inner width."""
     names = keras.distribution.list_devices()
-    mesh = keras.distribution.DeviceMesh(
-        (devices // model, model), ("batch", "model"), names
-    )
+    mesh = keras.distribution.DeviceMesh((devices // model, model), ("batch", "model"), names)
     layout = keras.distribution.LayoutMap(mesh)
     for pattern, axes in LAYOUT.items():
         layout[pattern] = axes

@@ -7,14 +7,19 @@ from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..settings import TrainingConfig
 from .building import build_loss, build_model
+from .distribution import ALONE, Processes
 from .optimization import build_optimizer, precision
 from .own_parts import OwnParts
 
 
 def batches(
-    config: TrainingConfig, preprocessor: Preprocessor, train: Pairs, initial_epoch: int = 0
+    config: TrainingConfig,
+    preprocessor: Preprocessor,
+    train: Pairs,
+    initial_epoch: int = 0,
+    processes: Processes = ALONE,
 ) -> TrainingData:
-    """The batches of a run, from an epoch (from 0) on."""
+    """The batches of a run, from an epoch (from 0) on; the rows of this process."""
     settings = config.optimization
     data = training_data(
         preprocessor,
@@ -26,7 +31,7 @@ def batches(
         seed=config.run.seed,
         initial_epoch=initial_epoch,
     )
-    return data.twice() if settings.r_drop else data
+    return processes.shared(data, twice=bool(settings.r_drop))
 
 
 def compiled(

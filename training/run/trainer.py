@@ -2,7 +2,9 @@
 
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -15,6 +17,7 @@ from keras_seq2seq.models import backend_generates
 
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory
+from ..run_records import fingerprint
 from ..settings import TrainingConfig
 from ..settings.measured import unmeasured
 from ..settings.monitors import cost, epochs_without_better, mode_of
@@ -36,11 +39,13 @@ from .checks import (
     report_unknown_targets,
 )
 from .continuation import go_on
+from .distribution import Processes, join
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import plateau_callbacks
 from .own_parts import OwnParts
 from .progress import ProgressBar
+from .run_copy import copy_run
 from .sizing import as_measured, seconds_of_measuring, sized
 from .steps import batches, compiled
 from .time_budget import SECONDS, TimeBudget
@@ -73,8 +78,36 @@ def train(
     check_backend(config)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
-    with run.held():
-        return _train(config, splits, run, console, own or OwnParts(), notes)
+    processes = join(config)
+    processes.check_same(
+        settings=config.to_dict(), data=str(fingerprint(splits.train, splits.validation))
+    )
+    own = own or OwnParts()
+    if not processes.is_first:
+        console = Console(quiet=True)
+    with ExitStack() as stack, processes.ending_together():
+
+        def begin() -> tuple[RunDirectory, bool]:
+            if not processes.is_first:
+                return copy_run(run, stack.enter_context(TemporaryDirectory())), False
+            stack.enter_context(run.held())
+            return run, _begin(config, splits, run, console, own)
+
+        mine, is_new = processes.in_order(begin)
+        return _train(config, splits, mine, console, own, notes, processes, is_new)
+
+
+def _begin(
+    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console, own: OwnParts
+) -> bool:
+    """Creates the run, or makes it ready to resume or to go on; whether it is new."""
+    is_new = not run.config_file.exists()
+    if not is_new:
+        config = as_measured(config, run)
+    lines = run.begin(config, splits.train, splits.validation, own.modules)
+    for line in lines + go_on(run, config):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return is_new
 
 
 def _train(
@@ -84,14 +117,11 @@ def _train(
     console: Console,
     own: OwnParts,
     notes: list[str],
+    processes: Processes,
+    is_new: bool,
 ) -> dict[str, Any]:
-    is_new = not run.config_file.exists()
     if not is_new:
         config = as_measured(config, run)
-    for line in run.begin(config, splits.train, splits.validation, own.modules):
-        console.print(line, highlight=False, soft_wrap=True)
-    for line in go_on(run, config):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if run.is_finished:
         if not config.run.keep_checkpoint:
             run.remove_checkpoint()  # A kill can fall between the end and this.
@@ -111,7 +141,7 @@ def _train(
         if unmeasured(config):
             config = sized(config, run, prepared.preprocessor, prepared.train, own, console)
             keras.utils.set_random_seed(config.run.seed)
-        training = _Training(config, run, prepared, console, own)
+        training = _Training(config, run, prepared, console, own, processes)
     except InputError:
         if is_new:  # Else the corrected command would meet a run of another configuration.
             run.withdraw()
@@ -173,6 +203,7 @@ class _Training:
         prepared: _Prepared,
         console: Console,
         own: OwnParts,
+        processes: Processes,
     ):
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
         self.own = own
@@ -180,7 +211,9 @@ class _Training:
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
         self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
         self.initial_epoch = len(self.state.history)
-        self.data = batches(config, prepared.preprocessor, prepared.train, self.initial_epoch)
+        self.data = batches(
+            config, prepared.preprocessor, prepared.train, self.initial_epoch, processes
+        )
         self.model = compiled(config, prepared.preprocessor, self.data.steps, own)
         say_what_began(
             config,
@@ -193,8 +226,8 @@ class _Training:
         )
         validation = prepared.validation
         self.decoded = _head(validation, config.selection.validation_decoded)
-        self.held_out = validation_data(
-            prepared.preprocessor, validation.sources, validation.targets
+        self.held_out = processes.rows_of(
+            validation_data(prepared.preprocessor, validation.sources, validation.targets)
         )
 
     def epochs_to_average(self, history: list[dict[str, float]]) -> list[int]:
