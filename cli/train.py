@@ -1,5 +1,7 @@
 """The command `train`: settings of several sources, pairs, and the run that they make."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import click
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
 from keras_seq2seq.training.settings import TrainingConfig, resolve
+from keras_seq2seq.training.settings.run import ADDRESSES, INDEX
 
 from .options import (
     PATH,
@@ -22,6 +25,7 @@ from .options import (
 )
 from .pairs import data_options, read_splits
 from .runs import check_imported, import_option, imported_modules
+from .supervision import is_child, run_supervised
 
 
 @click.command()
@@ -114,6 +118,8 @@ def train(
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
         return
+    if config.run.distribute and ADDRESSES in os.environ and not is_child():
+        sys.exit(run_supervised(sys.argv[1:]))
     load_tensorflow()
     from keras_seq2seq.training.run_directory import RunDirectory
 
@@ -202,6 +208,8 @@ def _train(config: TrainingConfig, splits: Any, run: Any) -> None:
 
     train_run(config, splits, run, console, OwnParts(imported_modules()))
     if not backend_generates():
+        if config.run.distribute and os.environ.get(INDEX, "0") != "0":
+            return
         _say(
             "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "
             f"{run.path}` without KERAS_BACKEND."

@@ -8,6 +8,7 @@ environment variables (`ADDRESSES`, `COUNT`, `INDEX`). The first of them alone w
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ from keras_seq2seq.settings.declarations import option_name
 from keras_seq2seq.wording import counted
 
 from ..settings import TrainingConfig
+from ..settings.run import ADDRESSES, COUNT, INDEX
 
-ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
-COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
-INDEX = "KERAS_DISTRIBUTION_PROCESS_ID"
-# Seconds: until all have come, until a silent one is given up, until all have ended.
+# Seconds until all have come (or as the variable says), until a silent one is given up, and
+# until all have ended.
 WAIT, SILENCE, END = 300, 30, 10
+WAIT_VARIABLE = "KERAS_SEQ2SEQ_WAIT_SECONDS"
 # Bytes of a message from one process to all.
 MESSAGE = 1000
 
@@ -179,7 +180,7 @@ ALONE = Processes()
 
 def join(config: TrainingConfig) -> Processes:
     """Takes part in a run: meets the other processes and spreads what is computed from now
-    on over the devices.
+    on over the devices. Where several take part, JAX may end this process from below.
 
     Raises:
         InputError: If the backend is not JAX, the variables are wrong, the others do not
@@ -217,30 +218,45 @@ def _meet() -> tuple[int, int]:
         raise InputError(
             f"{INDEX} must be below {COUNT}. Received: {index} of {count} processes."
         )
-    if not address.rpartition(":")[2].isdigit():
+    port = address.rpartition(":")[2]
+    if not port.isdigit():
         raise InputError(
             f"{ADDRESSES} must begin with a host and a port, such as 10.0.0.1:1234. Received: "
             f"{address}."
         )
+    if index == 0:
+        _check_free(int(port))
     try:
         jax.distributed.initialize(
             address,
             count,
             index,
-            initialization_timeout=int(os.environ.get("KERAS_SEQ2SEQ_WAIT", WAIT)),
+            initialization_timeout=_number(WAIT_VARIABLE, 1, WAIT),
             heartbeat_timeout_seconds=SILENCE,
             shutdown_timeout_seconds=END,
         )
     except Exception as error:  # JAX raises what its coordinator and network raise.
         raise InputError(
             f"Process {index} of {count} could not meet the others at {address}: "
-            f"{str(error).splitlines()[0][:200]}. Is the port free, and does every process run?"
+            f"{str(error).splitlines()[0][:200]}. Does every process run?"
         ) from error
     return index, count
 
 
-def _number(name: str, least: int) -> int:
-    text = os.environ.get(name, "")
+def _check_free(port: int) -> None:
+    """Raises `InputError` if another program listens on the port where all meet."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise InputError(
+                f"Port {port} of {ADDRESSES}, where the processes meet, cannot be used here: "
+                f"{error.strerror}. Give all processes another."
+            ) from error
+
+
+def _number(name: str, least: int, default: int | None = None) -> int:
+    text = os.environ.get(name, "" if default is None else str(default))
     if not text.isdigit() or int(text) < least:
         raise InputError(
             f"{name} must be a whole number from {least} on. Received: {text or 'nothing'}."

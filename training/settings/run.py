@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from keras_seq2seq.settings.declarations import Settings, setting
 
+# By these environment variables Keras tells the processes of a run of each other.
+ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
+INDEX = "KERAS_DISTRIBUTION_PROCESS_ID"
+
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
