@@ -1,5 +1,6 @@
 """The command `train`: settings of several sources, pairs, and the run that they make."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,9 @@ import click
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
-from keras_seq2seq.training.settings import TrainingConfig, resolve
+from keras_seq2seq.training.settings import TrainingConfig, base_layers, resolve
+from keras_seq2seq.training.settings.base import check_base
+from keras_seq2seq.training.settings.files import recorded
 
 from .options import (
     PATH,
@@ -21,7 +24,7 @@ from .options import (
     training_options,
 )
 from .pairs import data_options, read_splits
-from .runs import import_option, imported_modules
+from .runs import import_option, imported_modules, open_run
 
 
 @click.command()
@@ -88,7 +91,9 @@ def train(
     UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
     given again.
 
-    A setting comes from its option, else --preset, --config, --recipe, what the data
+    With --from RUN training goes on from the model of another run, trained or imported.
+
+    A setting comes from its option, else --preset, --config, --recipe, --from, what the data
     suggests, or its default. `keras-seq2seq inspect RUN_DIR` says where each came from.
 
     \b
@@ -103,20 +108,24 @@ def train(
       keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
       keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
       keras-seq2seq train pairs.tsv --import own_parts --run-dir runs/own
+      keras-seq2seq train mine.tsv --from runs/first --extend-vocabulary --run-dir runs/mine
     """
     if recipe is not None and files:
         raise InputError("Give either files or --recipe, not both.")
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None
-    layers = _layers(given(settings), preset, config_file, module)
+    layers = _layers(given(settings), preset, config_file, module, run_dir)
     config, left_out = resolve(layers)
+    _check_base(config, run_dir)
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
         return
     load_tensorflow()
     from keras_seq2seq.training.run_directory import RunDirectory
 
+    if config.tuning.base and not _has_begun(run_dir):
+        open_run(Path(config.tuning.base))
     run = None if run_dir is None else RunDirectory(run_dir)
     with _notes_on_standard_error(print_config):
         if module is not None:
@@ -135,7 +144,11 @@ def train(
 
 
 def _layers(
-    options: dict[str, Any], preset: str | None, config_file: Path | None, recipe: Any
+    options: dict[str, Any],
+    preset: str | None,
+    config_file: Path | None,
+    recipe: Any,
+    run_dir: Path | None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """The sources of settings but the data, the strongest first."""
     layers = [("option", options)]
@@ -147,7 +160,17 @@ def _layers(
         layers.append(("file", read_settings(config_file)))
     if recipe is not None:
         layers.append(("recipe", recipe.CONFIG.given))
-    return layers
+    return base_layers(layers, run_dir)
+
+
+def _has_begun(run_dir: Path | None) -> bool:
+    return run_dir is not None and os.path.exists(run_dir / "config.json")
+
+
+def _check_base(config: TrainingConfig, run_dir: Path | None) -> None:
+    """Refuses settings that do not fit the model of `--from`, before anything is read."""
+    if config.tuning.base and not _has_begun(run_dir):
+        check_base(config, recorded(Path(config.tuning.base) / "config.json"))
 
 
 def _preset_settings(name: str) -> dict[str, Any]:

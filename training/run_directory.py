@@ -2,7 +2,7 @@
 
 ```
 config.json         settings in sections, where each came from, fingerprint of the data,
-                    modules of `--import`
+                    modules of `--import`, which model `--from` was
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -45,7 +45,6 @@ from keras_seq2seq.files import (
     write_atomically,
     write_text,
 )
-from keras_seq2seq.settings.declarations import option_name
 
 from .run_records import (
     CHECKPOINT,
@@ -60,6 +59,7 @@ from .run_records import (
     read_records,
 )
 from .settings import TrainingConfig
+from .settings.config import option_of
 from .settings.files import recorded
 from .settings.growth import may_change
 
@@ -126,9 +126,11 @@ class RunDirectory:
         train: Pairs,
         validation: Pairs,
         modules: Sequence[str] = (),
+        base: dict[str, str] | None = None,
     ) -> list[str]:
-        """Creates the folder for these settings, data and modules of the user's own, or
-        accepts it to resume, or to go on with settings that `may_change`.
+        """Creates the folder for these settings, data, modules of the user's own and the base
+        (its path and the SHA-256 of its model) that it goes on from, or accepts it to resume,
+        or to go on with settings that `may_change`.
 
         Returns:
             Lines about what other writers left in it.
@@ -143,6 +145,7 @@ class RunDirectory:
             "origins": dict(config.origins),
             "data": fingerprint(train, validation),
             **({"modules": list(modules)} if modules else {}),
+            **({"base": base} if base else {}),
         }
         self._check_own()
         if not self.config_file.exists():
@@ -218,7 +221,7 @@ class RunDirectory:
     def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
         differences = [
-            f"{option_name(name)} was {old[name]!r} and is now {value!r}"
+            f"{option_of(name)} was {old[name]!r} and is now {value!r}"
             for name, value in config.values.items()
             if name in old and old[name] != value and not may_change(name, old[name], value)
         ]

@@ -15,8 +15,9 @@ from keras_seq2seq.models.seq2seq import Seq2Seq
 
 def part_names(model: Seq2Seq) -> list[str]:
     """What `freeze` takes, beside the full names of layers: `["decoder", "decoder_0", ...]`."""
-    names = (layer.name.split("_") for layer in model.layers if layer.weights)
-    return sorted({"_".join(name[:count]) for name in names for count in (1, 2)})
+    sides = {layer.name.split("_")[0] for layer in model.layers if layer.weights}
+    names = [layer.name.split("_") for layer in _layers(model) if layer.weights]
+    return sorted({"_".join(n[:count]) for n in names if n[0] in sides for count in (1, 2)})
 
 
 def freeze(model: Seq2Seq, names: Sequence[str]) -> list[str]:
@@ -37,7 +38,7 @@ def freeze(model: Seq2Seq, names: Sequence[str]) -> list[str]:
     for name in names:
         found = [
             layer
-            for layer in model.layers
+            for layer in _layers(model)
             if layer.weights and f"{layer.name}_".startswith(f"{name}_")
         ]
         if not found:
@@ -111,7 +112,12 @@ def enable_lora(model: Seq2Seq, rank: int) -> Adapters:
             f"No matrix of this model has more than {rank} rows and columns. Received: "
             f"--lora-rank {rank}. Give a smaller one."
         )
-    return Adapters(reached, left, sum(int(np.prod(w.shape)) for w in _trained(model)))
+    return Adapters(reached, left, trained_parameters(model))
+
+
+def trained_parameters(model: Seq2Seq) -> int:
+    """How many numbers training changes."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 
 
 @contextmanager
@@ -179,7 +185,3 @@ def _matrix(layer: Any) -> Any:
 def _hold(layer: Any) -> None:
     for weight in layer.weights:
         weight.trainable = False
-
-
-def _trained(model: Seq2Seq) -> list[Any]:
-    return model.trainable_variables

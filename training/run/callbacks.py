@@ -12,6 +12,7 @@ import numpy as np
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors, write_atomically
+from keras_seq2seq.models.tuning import unmerged
 from keras_seq2seq.settings import GenerationSettings
 
 from ..evaluation import evaluate
@@ -214,6 +215,7 @@ class RunState(keras.callbacks.Callback):
             weights, the models have the average.
         keep: Callable, optional: history -> numbers (from 1) of the epochs whose models stay
             in `epochs/`. Defaults to none.
+        save: Callable, optional: writes the model to a path. Defaults to its own `save`.
     """
 
     def __init__(
@@ -222,12 +224,14 @@ class RunState(keras.callbacks.Callback):
         monitor: str = SEQUENCE_ERROR_RATE,
         average: AveragedWeights | None = None,
         keep: Callable[[list[dict[str, float]]], list[int]] | None = None,
+        save: Callable[[Path], None] | None = None,
     ):
         super().__init__()
         self.run = run
         self.monitor = monitor
         self.average = average
         self.keep = keep
+        self.save = save
         self.history: list[dict[str, float]] = []
         self._weights = ""
         if run.record_file.exists():
@@ -245,7 +249,8 @@ class RunState(keras.callbacks.Callback):
             return
         path = self.run.checkpoint / self._weights
         try:
-            model.load_weights(path)  # Of a whole model too, with its optimizer.
+            with unmerged(model):
+                model.load_weights(path)  # Of a whole model too, with its optimizer.
         except Exception as error:  # Keras and h5py raise many kinds for a broken file.
             raise InputError(
                 f"{path} cannot be loaded, so the run cannot be resumed: {error}. Copy the "
@@ -264,13 +269,15 @@ class RunState(keras.callbacks.Callback):
             self.run.checkpoint.mkdir(exist_ok=True)
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, **metrics})
+        save = self.save or self.model.save
         if self.best_epoch == epoch:
-            write_atomically(self.run.model_file, self.model.save)
+            write_atomically(self.run.model_file, save)
         kept = self.keep(self.history) if self.keep else []
         if epoch + 1 in kept:
-            write_atomically(self.run.epoch_file(epoch + 1), self.model.save)
+            write_atomically(self.run.epoch_file(epoch + 1), save)
         weights = self.run.checkpoint / f"epoch_{epoch + 1:04d}.weights.h5"
-        with self.average.training_weights() if self.average else nullcontext():
+        raw = self.average.training_weights() if self.average else nullcontext()
+        with raw, unmerged(self.model):
             write_atomically(weights, self.model.save_weights)
         record = {"weights": weights.name, "history": self.history}
         self.run.write_json(self.run.record_file, record)

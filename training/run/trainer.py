@@ -3,6 +3,7 @@
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,7 +12,8 @@ from rich.console import Console
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
-from keras_seq2seq.models import backend_generates
+from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.models.tuning import ordinary, trained_parameters
 from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate
@@ -41,6 +43,7 @@ from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .own_parts import OwnParts
 from .progress import ProgressBar
+from .starting import describe_base, hold_parts, starting_model
 from .time_budget import SECONDS, TimeBudget
 
 
@@ -84,7 +87,8 @@ def _train(
     notes: list[str],
 ) -> dict[str, Any]:
     is_new = not run.config_file.exists()
-    for line in run.begin(config, splits.train, splits.validation, own.modules):
+    base = describe_base(config, run, own)
+    for line in run.begin(config, splits.train, splits.validation, own.modules, base):
         console.print(line, highlight=False, soft_wrap=True)
     for line in go_on(run, config):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -129,6 +133,8 @@ class _Prepared:
     train: Pairs
     validation: Pairs
     num_dropped: int
+    # That of `--from`.
+    model: Seq2Seq | None
 
 
 def _prepare(
@@ -139,19 +145,25 @@ def _prepare(
     own: OwnParts,
 ) -> _Prepared:
     """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
-    preprocessor = build_preprocessor(config, splits.train, own)
+    model, is_tuned = None, bool(config.tuning.base)
+    if is_tuned:
+        with precision(config.optimization.precision):
+            model = starting_model(config, run, splits.train, console)
+    preprocessor = (
+        model.preprocessor if model else build_preprocessor(config, splits.train, own)
+    )
     train_pairs = fitting(preprocessor, splits.train, "training", console)
     validation = fitting(preprocessor, splits.validation, "validation", console)
-    report_unknown(preprocessor, validation, console, run.has_begun)
+    report_unknown(preprocessor, validation, console, run.has_begun, is_tuned)
     copies = getattr(config.model, "copy", False)
-    report_unknown_targets(preprocessor, validation, console, copies, run.has_begun)
+    report_unknown_targets(preprocessor, validation, console, copies, run.has_begun, is_tuned)
     report_overlap(splits, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
     if splits.test is not None:
         run.write_pairs(run.test_file, splits.test)
     num_dropped = len(splits.train) - len(train_pairs)
-    return _Prepared(preprocessor, train_pairs, validation, num_dropped)
+    return _Prepared(preprocessor, train_pairs, validation, num_dropped, model)
 
 
 class _Training:
@@ -168,16 +180,21 @@ class _Training:
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
         self.own = own
         with precision(config.optimization.precision):
-            self.model = build_model(config, prepared.preprocessor, own)
+            self.model = prepared.model or build_model(config, prepared.preprocessor, own)
+            # What is saved where a part of the model is trained.
+            self.whole = hold_parts(config, self.model, console)
         self.monitor = f"val_{config.selection.monitor}"
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
-        self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
+        self.state = RunState(
+            run, self.monitor, self.averaged_weights, self.epochs_to_average, self._save
+        )
         self.initial_epoch = len(self.state.history)
         self.data = self._batches()
         self._compile()
         say_what_began(
             config,
-            self.model,
+            self.whole or self.model,
+            trained_parameters(self.model),
             len(prepared.train),
             len(prepared.validation),
             self.data.steps,
@@ -189,6 +206,12 @@ class _Training:
         self.held_out = validation_data(
             prepared.preprocessor, validation.sources, validation.targets
         )
+
+    def _save(self, path: Path) -> None:
+        """Writes the model as it is, an ordinary one: without adapters, nothing frozen, and
+        then without the optimizer, which knows the trained part alone."""
+        model = self.model if self.whole is None else ordinary(self.model, self.whole)
+        model.save(path)
 
     def epochs_to_average(self, history: list[dict[str, float]]) -> list[int]:
         """Numbers of the epochs whose models are kept for `--average`."""
@@ -288,7 +311,7 @@ class _Training:
             "best_epoch": best["epoch"],
             "epochs": len(history),
             **validation_of(best),
-            "parameters": self.model.count_params(),
+            "parameters": (self.whole or self.model).count_params(),
             "training_pairs": num_pairs,
             "dropped_pairs": self.prepared.num_dropped,
             "seconds": round(seconds, 1),
@@ -302,15 +325,18 @@ class _Training:
         best; what the summary says of it."""
         epochs = self.epochs_to_average(self.state.history)
         models = [self.run.epoch_file(epoch) for epoch in epochs]
-        self.model.set_weights(average_models(models).get_weights())
-        averaged = self._measure()
+        model = self.whole or self.model
+        if self.whole is not None:
+            self.whole.compile(loss=build_loss(self.config), jit_compile=False)
+        model.set_weights(average_models(models).get_weights())
+        averaged = self._measure(model)
         best = self.state.history[self.state.best_epoch]
         kept = cost(self.monitor, averaged[self.monitor]) < cost(
             self.monitor, best[self.monitor]
         )
         if kept:
             self._keep_best_epoch()
-            write_atomically(self.run.model_file, self.model.save)
+            write_atomically(self.run.model_file, model.save)
         measured = {"average": {"epochs": epochs, **averaged, "kept": kept}}
         return {**validation_of(averaged), **measured} if kept else measured
 
@@ -320,14 +346,14 @@ class _Training:
         if not file.exists():
             write_atomically(file, lambda new: shutil.copyfile(self.run.model_file, new))
 
-    def _measure(self) -> dict[str, float]:
+    def _measure(self, model: Seq2Seq) -> dict[str, float]:
         """The validation metrics that an epoch has."""
-        loss = self.model.evaluate(self.held_out, verbose=0, return_dict=True)["loss"]
+        loss = model.evaluate(self.held_out, verbose=0, return_dict=True)["loss"]
         if not backend_generates():
             return {"val_loss": loss}
         selection = self.config.selection
         found = evaluate(
-            self.model,
+            model,
             self.decoded,
             None,
             selection.metric,

@@ -20,6 +20,7 @@ from .model import (
 from .optimization import OptimizationSettings
 from .run import RunSettings
 from .selection import SelectionSettings
+from .tuning import TuningSettings
 
 # The sections beside the model, whose class depends on the architecture.
 SECTIONS: dict[str, type[Settings]] = {
@@ -27,6 +28,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "optimization": OptimizationSettings,
     "selection": SelectionSettings,
     "run": RunSettings,
+    "tuning": TuningSettings,
 }
 
 
@@ -58,6 +60,7 @@ class TrainingConfig:
     optimization: OptimizationSettings
     selection: SelectionSettings
     run: RunSettings
+    tuning: TuningSettings
     origins: Mapping[str, str] = field(compare=False, repr=False)
 
     def __init__(self, **settings: Any):
@@ -170,6 +173,11 @@ def section_of(name: str) -> str:
         if name in settings:
             return section
     raise unknown_setting(name, [one for s in sections.values() for one in s.values()])
+
+
+def option_of(name: str) -> str:
+    """The option of a setting: `hidden_dim` -> `--hidden-dim`."""
+    return training_settings()[section_of(name)][name].option
 
 
 def flattened(sections: Mapping[str, Any]) -> dict[str, Any]:
