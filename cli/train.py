@@ -115,9 +115,9 @@ def train(
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None
-    layers = _layers(given(settings), preset, config_file, module, run_dir)
+    layers = settings_layers(given(settings), preset, config_file, module, run_dir)
     config, left_out = resolve(layers)
-    _check_base(config, run_dir)
+    check_given_base(config, run_dir)
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
         return
@@ -134,16 +134,16 @@ def train(
         else:
             columns = source_column, target_column
             splits = read_splits(files, validation_file, test_file, config, strict, columns)
-            suggested = _suggested(config, splits.train, run)
-            config, left_out = resolve([*layers, ("data", suggested)])
+            layers.append(("data", suggested(config, splits.train, run)))
+            config, left_out = resolve(layers)
     if print_config or run is None:
         _print_config(config, left_out)
         return
-    _say_left_out(config, left_out)
-    _train(config, splits, run)
+    say_left_out(config, left_out)
+    train_and_report(config, splits, run)
 
 
-def _layers(
+def settings_layers(
     options: dict[str, Any],
     preset: str | None,
     config_file: Path | None,
@@ -167,7 +167,7 @@ def _has_begun(run_dir: Path | None) -> bool:
     return run_dir is not None and os.path.exists(run_dir / "config.json")
 
 
-def _check_base(config: TrainingConfig, run_dir: Path | None) -> None:
+def check_given_base(config: TrainingConfig, run_dir: Path | None) -> None:
     """Refuses settings that do not fit the model of `--from`, before anything is read."""
     if config.tuning.base and not _has_begun(run_dir):
         check_base(config, recorded(Path(config.tuning.base) / "config.json"))
@@ -182,7 +182,7 @@ def _preset_settings(name: str) -> dict[str, Any]:
     return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
 
 
-def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
+def suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
     """What the data suggests, or suggested when a run that exists began; says which."""
     from keras_seq2seq.training.settings.suggestions import Suggestions
 
@@ -204,7 +204,8 @@ def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
     return settings
 
 
-def _train(config: TrainingConfig, splits: Any, run: Any) -> None:
+def train_and_report(config: TrainingConfig, splits: Any, run: Any) -> None:
+    """Trains the run, and writes its report where it has none."""
     from keras_seq2seq.models import backend_generates
     from keras_seq2seq.training.run.own_parts import OwnParts
     from keras_seq2seq.training.run.trainer import train as train_run
@@ -226,11 +227,12 @@ def _print_config(config: TrainingConfig, left_out: dict[str, Any]) -> None:
     from keras_seq2seq.training.settings.files import written
 
     with _notes_on_standard_error(True):
-        _say_left_out(config, left_out)
+        say_left_out(config, left_out)
     click.echo(written(config), nl=False)
 
 
-def _say_left_out(config: TrainingConfig, left_out: dict[str, Any]) -> None:
+def say_left_out(config: TrainingConfig, left_out: dict[str, Any]) -> None:
+    """Names settings of another architecture than the one chosen."""
     if left_out:
         listed = ", ".join(f"{name} {value}" for name, value in left_out.items())
         _say(f"Not of --architecture {config.model.architecture}, left out: {listed}.")

@@ -14,6 +14,7 @@ metrics.json        summary of the finished run
 evaluation.json     error rates of the last `evaluate`
 outputs.jsonl       what it generated, one line a source, with its right targets
 report.html         the run to look at
+distillation/       what `distill` keeps of the teacher and its targets
 checkpoint/         state to resume from, or to go on from when the run is finished
 train.lock          who trains here now; removed when it ends
 logs/               TensorBoard
@@ -87,6 +88,7 @@ class RunDirectory:
         self.lock_file = self.path / "train.lock"
         self.epochs = self.path / "epochs"
         self.logs = self.path / "logs"
+        self.distillation = self.path / "distillation"
 
     def epoch_file(self, epoch: int) -> Path:
         """The model of an epoch (from 1), if it is kept."""
@@ -128,9 +130,8 @@ class RunDirectory:
         modules: Sequence[str] = (),
         base: dict[str, str] | None = None,
     ) -> list[str]:
-        """Creates the folder for these settings, data, modules of the user's own and the base
-        (its path and the SHA-256 of its model) that it goes on from, or accepts it to resume,
-        or to go on with settings that `may_change`.
+        """Creates the folder for these settings, data, modules of the user's own and base (the
+        path of a run, SHA-256 of its model), or accepts it to resume or to go on.
 
         Returns:
             Lines about what other writers left in it.
@@ -170,8 +171,9 @@ class RunDirectory:
         with disk_errors(self.path, "read"):
             if self.config_file.exists() or not self.path.exists():
                 return
+            own = (self.lock_file, self.distillation)
             if self.path.is_dir() and all(
-                path == self.lock_file or is_leftover(path) for path in self.path.iterdir()
+                path in own or is_leftover(path) for path in self.path.iterdir()
             ):
                 return
         raise InputError(
