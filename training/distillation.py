@@ -4,6 +4,7 @@ Reference: [Kim & Rush, 2016](https://arxiv.org/abs/1606.07947), section 3.2.
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def _measured(
         pass
     arguments = selection.metric, selection.references, selection.bleu_tokenizer
     found = evaluate(model, pairs, search, *arguments)
-    parameters = sum(int(weight.shape.num_elements()) for weight in model.weights)
+    parameters = sum(math.prod(weight.shape) for weight in model.weights)
     return {
         "parameters": parameters,
         "megabytes": BYTES * parameters / 1e6,

@@ -178,8 +178,11 @@ def _kernel(layer: Any) -> Any:
 
 
 def _matrix(layer: Any) -> Any:
-    """The matrix of a layer with its adapter."""
-    return layer.kernel if hasattr(layer, "_kernel") else layer.embeddings
+    """The matrix of a layer with its adapter, in the precision of its weights."""
+    name = "kernel" if hasattr(layer, "_kernel") else "embeddings"
+    first, second = (getattr(layer, f"lora_{name}_{factor}") for factor in "ab")
+    change = layer.lora_alpha / layer.lora_rank * keras.ops.matmul(first, second)
+    return keras.ops.add(getattr(layer, f"_{name}"), change)
 
 
 def _hold(layer: Any) -> None:

@@ -1,11 +1,15 @@
 """What is not trained does not change by a bit; adapters add up to an ordinary model."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from keras_seq2seq.data import training_data
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import load_model
 from keras_seq2seq.models.rebuilding import rebuilt
 from keras_seq2seq.models.tuning import (
     enable_lora,
@@ -104,3 +108,14 @@ def test_recurrent_cells_have_no_adapter_and_are_named(text_model):
         "decoder_lstm_0_cell",
     ]
     assert "decoder_attention/decoder_attention_output" in found.reached
+
+
+def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "fine_tuning.md").read_text("utf-8")
+    (block,) = re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL)
+    names: dict = {}
+    exec(compile(block, "fine_tuning.md", "exec"), names)
+    assert "decoder_0_self_query" in capsys.readouterr().out
+    model = load_model("tuned.keras")
+    assert model.decoder.vocabulary_size == 8 and len(model.generate(["abcd"])) == 1

@@ -2,14 +2,13 @@
 
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
+from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import Seq2Seq, backend_generates
@@ -21,7 +20,7 @@ from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
 from ..settings.monitors import cost, mode_of
 from .averaging import average_models, epochs_to_average
-from .building import build_loss, build_model, build_preprocessor
+from .building import build_loss, build_model
 from .callbacks import (
     AveragedWeights,
     DecodedErrorRates,
@@ -29,21 +28,15 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import (
-    check_backend,
-    fitting,
-    fitting_metric,
-    report_overlap,
-    report_unknown,
-    report_unknown_targets,
-)
+from .checks import check_backend, fitting_metric
 from .continuation import go_on
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .own_parts import OwnParts
+from .preparation import Prepared, prepare
 from .progress import ProgressBar
-from .starting import describe_base, hold_parts, starting_model
+from .starting import describe_base, hold_parts
 from .time_budget import SECONDS, TimeBudget
 
 
@@ -107,7 +100,7 @@ def _train(
     set_threads(config.run.intra_op_threads, console)
     keras.utils.set_random_seed(config.run.seed)
     try:
-        prepared = _prepare(config, splits, run, console, own)
+        prepared = prepare(config, splits, run, console, own)
         training = _Training(config, run, prepared, console, own)
     except InputError:
         if is_new:  # Else the corrected command would meet a run of another configuration.
@@ -125,47 +118,6 @@ def _train(
     return summary
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Pairs that fit the model, and what makes batches of them."""
-
-    preprocessor: Preprocessor
-    train: Pairs
-    validation: Pairs
-    num_dropped: int
-    # That of `--from`.
-    model: Seq2Seq | None
-
-
-def _prepare(
-    config: TrainingConfig,
-    splits: Splits,
-    run: RunDirectory,
-    console: Console,
-    own: OwnParts,
-) -> _Prepared:
-    """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
-    model, is_tuned = None, bool(config.tuning.base)
-    if is_tuned:
-        with precision(config.optimization.precision):
-            model = starting_model(config, run, splits.train, console)
-    preprocessor = (
-        model.preprocessor if model else build_preprocessor(config, splits.train, own)
-    )
-    train_pairs = fitting(preprocessor, splits.train, "training", console)
-    validation = fitting(preprocessor, splits.validation, "validation", console)
-    report_unknown(preprocessor, validation, console, run.has_begun, is_tuned)
-    copies = getattr(config.model, "copy", False)
-    report_unknown_targets(preprocessor, validation, console, copies, run.has_begun, is_tuned)
-    report_overlap(splits, console)
-    run.write_vocabulary(preprocessor)
-    run.write_pairs(run.validation_file, validation)
-    if splits.test is not None:
-        run.write_pairs(run.test_file, splits.test)
-    num_dropped = len(splits.train) - len(train_pairs)
-    return _Prepared(preprocessor, train_pairs, validation, num_dropped, model)
-
-
 class _Training:
     """Model, batches and callbacks of a run, where its last checkpoint left them."""
 
@@ -173,7 +125,7 @@ class _Training:
         self,
         config: TrainingConfig,
         run: RunDirectory,
-        prepared: _Prepared,
+        prepared: Prepared,
         console: Console,
         own: OwnParts,
     ):
@@ -327,7 +279,9 @@ class _Training:
         models = [self.run.epoch_file(epoch) for epoch in epochs]
         model = self.whole or self.model
         if self.whole is not None:
-            self.whole.compile(loss=build_loss(self.config), jit_compile=False)
+            self.whole.compile(
+                loss=build_loss(self.config), jit_compile=not backend_generates()
+            )
         model.set_weights(average_models(models).get_weights())
         averaged = self._measure(model)
         best = self.state.history[self.state.best_epoch]
