@@ -1,4 +1,4 @@
-"""A student learns what its teacher generates; what is begun goes on, other things are refused."""
+"""A student learns what its teacher generates; what is begun goes on, nothing else does."""
 
 import json
 import shutil
