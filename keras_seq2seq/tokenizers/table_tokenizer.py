@@ -3,6 +3,7 @@
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,6 +26,9 @@ from keras_seq2seq.tokenizers.vocabulary import (
     count_tokens,
     frequent_tokens,
 )
+
+# Of those that a vocabulary is made of.
+LINES_AT_ONCE = 2**16
 
 
 class TableTokenizer(Tokenizer, ABC):
@@ -112,7 +116,7 @@ class TableTokenizer(Tokenizer, ABC):
     @classmethod
     def from_lines(
         cls,
-        lines: Sequence[str],
+        lines: Iterable[str],
         *,
         min_count: int = 1,
         max_size: int | None = None,
@@ -129,13 +133,16 @@ class TableTokenizer(Tokenizer, ABC):
         tokens = cls([*SPECIAL_TOKENS], **kwargs).tokens_of(lines)
         return cls(build_vocabulary(tokens, min_count=min_count, max_size=max_size), **kwargs)
 
-    def tokens_of(self, lines: Sequence[str]) -> Iterator[list[str]]:
+    def tokens_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each line that can stand in a vocabulary."""
-        strings = tf.constant(list(lines), tf.string)
-        for line in _rows(self.split_strings(strings, self.lowercase)):
-            tokens = [token.decode("utf-8", "replace") for token in line]
-            # A carriage return inside a line cannot stand in a vocabulary file: unknown.
-            yield [token for token in tokens if token != "\r"]
+        rest = iter(lines)
+        # A part at a time: the lines may be more than fit in memory.
+        while part := [*islice(rest, LINES_AT_ONCE)]:
+            strings = tf.constant(part, tf.string)
+            for line in _rows(self.split_strings(strings, self.lowercase)):
+                tokens = [token.decode("utf-8", "replace") for token in line]
+                # A carriage return inside a line cannot stand in a vocabulary file: unknown.
+                yield [token for token in tokens if token != "\r"]
 
     def extended(
         self,

@@ -1,5 +1,6 @@
 """The model that a fine-tuning begins with: that of `--from`, made to fit the new data."""
 
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -103,14 +104,13 @@ def _extended(
                 f"{type(tokenizer).__name__}: its vocabulary is made as a whole. Characters, "
                 "symbols and words can grow. Leave the option out."
             )
-    tokens = {side: [*one.tokens_of(texts[side])] for side, one in tokenizers.items()}
     is_one = config.data.joint_vocabulary or model.decoder.copies_source
-    if is_one or model.decoder.embedding is model.encoder.embedding:
-        tokens = dict.fromkeys(tokens, [line for lines in tokens.values() for line in lines])
+    is_one = is_one or model.decoder.embedding is model.encoder.embedding
     changes = {}
     for side, tokenizer in tokenizers.items():
+        sides = tokenizers if is_one else [side]
         grown = tokenizer.extended(
-            tokens[side],
+            chain.from_iterable(tokenizers[one].tokens_of(texts[one]) for one in sides),
             min_count=config.data.min_count,
             max_size=config.data.vocabulary_size or None,
         )
