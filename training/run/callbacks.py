@@ -34,6 +34,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         metric: string. As of `evaluate`. Defaults to `"none"`.
         references: string. As of `evaluate`. Defaults to `"source"`.
         bleu_tokenizer: string. As of `evaluate`. Defaults to `"13a"`.
+        model: Callable, optional: gives the model that decodes. Defaults to that of `fit`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         metric: str = "none",
         references: str = "source",
         bleu_tokenizer: str = "13a",
+        model: Callable[[], Any] | None = None,
     ):
         super().__init__()
         self.pairs = pairs
@@ -50,10 +52,11 @@ class DecodedErrorRates(keras.callbacks.Callback):
         self.metric = metric
         self.references = references
         self.bleu_tokenizer = bleu_tokenizer
+        self.decoding_model = model
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         result = evaluate(
-            self.model,
+            self.decoding_model() if self.decoding_model else self.model,
             self.pairs,
             self.settings,
             self.metric,

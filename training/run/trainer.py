@@ -159,11 +159,13 @@ class _Training:
             prepared.preprocessor, validation.sources, validation.targets
         )
 
+    def _ordinary(self) -> Seq2Seq:
+        """The model as it is now, without adapters and with nothing frozen; where there was
+        something, without the optimizer, which knows the trained part alone."""
+        return self.model if self.whole is None else ordinary(self.model, self.whole)
+
     def _save(self, path: Path) -> None:
-        """Writes the model as it is, an ordinary one: without adapters, nothing frozen, and
-        then without the optimizer, which knows the trained part alone."""
-        model = self.model if self.whole is None else ordinary(self.model, self.whole)
-        model.save(path)
+        self._ordinary().save(path)
 
     def epochs_to_average(self, history: list[dict[str, float]]) -> list[int]:
         """Numbers of the epochs whose models are kept for `--average`."""
@@ -227,6 +229,7 @@ class _Training:
             selection.metric,
             selection.references,
             selection.bleu_tokenizer,
+            self._ordinary,
         )
         callbacks = [
             *([self.averaged_weights] if self.averaged_weights else []),
