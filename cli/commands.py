@@ -38,6 +38,7 @@ from .runs import run_argument
 from .serve import serve
 from .targets import Writer
 from .train import train
+from .tune import tune
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -104,6 +105,7 @@ for command in (
     import_model,
     train,
     distill,
+    tune,
     request,
     serve,
     generate,

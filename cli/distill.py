@@ -15,7 +15,13 @@ from .pairs import read_data, read_splits
 from .runs import import_option, open_run
 from .source_lines import count_lines, lines_of, open_output
 from .targets import Writer, progress
-from .train import check_given_base, say_left_out, settings_layers, suggested, train_and_report
+from .train import (
+    check_given_base,
+    say_left_out,
+    setting_layers,
+    suggested_settings,
+    train_and_report,
+)
 
 BEAM_SIZE = 4
 
@@ -104,9 +110,9 @@ def distill(
     search = _search(config_file, beam_size)
     load_tensorflow()
     teachers = [open_run(path) for path in (teacher, *others)]
-    layers = settings_layers(given(options), preset, config_file, None, run_dir)
+    layers = setting_layers(given(options), preset, config_file, None, run_dir)
     layers.append(("teacher", teacher_settings(teachers[0].settings)))
-    config, left_out = resolve(layers)
+    config, _ = resolve(layers)
     check_given_base(config, run_dir)
     from keras_seq2seq.training.run_directory import RunDirectory
 
@@ -120,7 +126,9 @@ def distill(
     kind = config.data.source
     files = (distillation.targets_file, *(() if kind == "text" else (Path.cwd(),)))
     splits = read_splits(files, validation_file, None, config, False, (None, None))
-    config, left_out = resolve([*layers, ("data", suggested(config, splits.train, run))])
+    config, left_out = resolve(
+        [*layers, ("data", suggested_settings(config, splits.train, run))]
+    )
     say_left_out(config, left_out)
     train_and_report(config, splits, run)
     pairs, what = _pairs(evaluate_file, teachers[0], run)

@@ -115,7 +115,7 @@ def train(
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None
-    layers = settings_layers(given(settings), preset, config_file, module, run_dir)
+    layers = setting_layers(given(settings), preset, config_file, module, run_dir)
     config, left_out = resolve(layers)
     check_given_base(config, run_dir)
     if print_config and (module is not None or not files):
@@ -124,8 +124,8 @@ def train(
     load_tensorflow()
     from keras_seq2seq.training.run_directory import RunDirectory
 
-    if config.tuning.base and not _has_begun(run_dir):
-        open_run(Path(config.tuning.base))
+    if config.fine_tuning.base and not _has_begun(run_dir):
+        open_run(Path(config.fine_tuning.base))
     run = None if run_dir is None else RunDirectory(run_dir)
     with _notes_on_standard_error(print_config):
         if module is not None:
@@ -134,7 +134,7 @@ def train(
         else:
             columns = source_column, target_column
             splits = read_splits(files, validation_file, test_file, config, strict, columns)
-            layers.append(("data", suggested(config, splits.train, run)))
+            layers.append(("data", suggested_settings(config, splits.train, run)))
             config, left_out = resolve(layers)
     if print_config or run is None:
         _print_config(config, left_out)
@@ -143,12 +143,12 @@ def train(
     train_and_report(config, splits, run)
 
 
-def settings_layers(
+def setting_layers(
     options: dict[str, Any],
     preset: str | None,
     config_file: Path | None,
     recipe: Any,
-    run_dir: Path | None,
+    run_dir: Path | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """The sources of settings but the data, the strongest first."""
     layers = [("option", options)]
@@ -169,8 +169,8 @@ def _has_begun(run_dir: Path | None) -> bool:
 
 def check_given_base(config: TrainingConfig, run_dir: Path | None) -> None:
     """Refuses settings that do not fit the model of `--from`, before anything is read."""
-    if config.tuning.base and not _has_begun(run_dir):
-        check_base(config, recorded(Path(config.tuning.base) / "config.json"))
+    if config.fine_tuning.base and not _has_begun(run_dir):
+        check_base(config, recorded(Path(config.fine_tuning.base) / "config.json"))
 
 
 def _preset_settings(name: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _preset_settings(name: str) -> dict[str, Any]:
     return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
 
 
-def suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
+def suggested_settings(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
     """What the data suggests, or suggested when a run that exists began; says which."""
     from keras_seq2seq.training.settings.suggestions import Suggestions
 

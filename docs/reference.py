@@ -34,7 +34,7 @@ ROOT_PAGES = {
 ALSO_PUBLIC = (
     "errors",
     "models.rebuilding",
-    "models.tuning",
+    "models.trained_parts",
     "special_tokens",
     "training.evaluation.comparison",
     "training.evaluation.results",

@@ -38,6 +38,7 @@ def setting(
     option: str | None = None,
     item: Callable[[str], Any] | None = None,
     lines: bool = False,
+    tuned: tuple[Any, ...] = (),
 ) -> Any:
     """A dataclass field that declares a setting; name and type are those of the field.
 
@@ -52,6 +53,7 @@ def setting(
         option: Name of the option, if not that of the field.
         item: Of a tuple, makes an item from the text given. Defaults to `str`.
         lines: Whether the option names a file with an item a line.
+        tuned: The values that a search over settings tries; none if it leaves it as it is.
     """
     metadata = {
         "help": help,
@@ -61,6 +63,7 @@ def setting(
         "option": option,
         "item": item or str,
         "lines": lines,
+        "tuned": tuned,
     }
     return field(default=default, metadata=metadata)
 
@@ -117,6 +120,7 @@ class Setting:
     option: str = ""
     item: Callable[[str], Any] = str
     lines: bool = False
+    tuned: tuple[Any, ...] = ()
 
     @property
     def plain_type(self) -> Any:

@@ -178,5 +178,7 @@ def test_the_command_refuses_before_it_reads_anything(base, tmp_path):
     here = "train", missing, "--run-dir", base
     assert "Choose another" not in invoke(*here, "--from", base, "--epochs", "0")
     file = tmp_path / "run.toml"
-    file.write_text(f'[tuning]\nbase = "{base}"\nfreeze = ["encoder"]\n[model]\nhidden_dim = 1')
+    file.write_text(
+        f'[fine_tuning]\nbase = "{base}"\nfreeze = ["encoder"]\n[model]\nhidden_dim = 1'
+    )
     assert "where it is 12. Received: 1." in invoke(*train, "--config", file)

@@ -12,7 +12,7 @@ import numpy as np
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors, write_atomically
-from keras_seq2seq.models.tuning import unmerged
+from keras_seq2seq.models.trained_parts import unmerged
 from keras_seq2seq.settings import GenerationSettings
 
 from ..evaluation import evaluate

@@ -93,7 +93,7 @@ def _check_more(
 def _reopen(run: RunDirectory, history: list[dict[str, float]]) -> tuple[list[str], list[str]]:
     """Makes a finished run one to resume; where it starts, and names of what was removed."""
     metrics = run.metrics("best_epoch")
-    tuning = run.settings.tuning
+    tuning = run.settings.fine_tuning
     if not run.record_file.exists() and (tuning.freeze or tuning.lora_rank):
         raise InputError(
             f"{run.path} trained a part of its model, and its last checkpoint was not kept. "

@@ -93,7 +93,7 @@ def say_what_began(
     console: Console,
 ) -> None:
     preprocessor = model.preprocessor
-    is_part = config.tuning.freeze or config.tuning.lora_rank
+    is_part = config.fine_tuning.freeze or config.fine_tuning.lora_rank
     trained = f", {num_trained:,} trained" if is_part else ""
     console.print(
         f"{config.model.architecture}: {model.count_params():,} parameters{trained}; "

@@ -36,7 +36,7 @@ def prepare(
     own: OwnParts,
 ) -> Prepared:
     """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
-    model, is_tuned = None, bool(config.tuning.base)
+    model, is_tuned = None, bool(config.fine_tuning.base)
     if is_tuned:
         with precision(config.optimization.precision):
             model = starting_model(config, run, splits.train, console)

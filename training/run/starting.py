@@ -9,7 +9,7 @@ from keras_seq2seq.data import Pairs, Preprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq, load_model
 from keras_seq2seq.models.rebuilding import rebuilt
-from keras_seq2seq.models.tuning import enable_lora, freeze, ordinary
+from keras_seq2seq.models.trained_parts import enable_lora, freeze, ordinary
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.wording import counted
 
@@ -34,9 +34,9 @@ def describe_base(
         InputError: If that run has no model, the settings do not fit it, or it needs modules
             that were not given.
     """
-    if not config.tuning.base or run.config_file.exists():
+    if not config.fine_tuning.base or run.config_file.exists():
         return None
-    base = RunDirectory(config.tuning.base)
+    base = RunDirectory(config.fine_tuning.base)
     base.require_model()
     check_base(config, base.settings)
     if missing := [name for name in base.modules if name not in own.modules]:
@@ -64,7 +64,7 @@ def starting_model(
     """
     if run.record_file.exists() and run.model_file.exists():
         return with_sampling(rebuilt(load_model(run.model_file, compile=False)), config)
-    base = RunDirectory(config.tuning.base)
+    base = RunDirectory(config.fine_tuning.base)
     path = base.require_model()
     if file_fingerprint(path) != run.config.get("base", {}).get("model"):
         raise InputError(
@@ -73,7 +73,7 @@ def starting_model(
         )
     model = load_model(path, compile=False)
     preprocessor = model.preprocessor
-    if config.tuning.extend_vocabulary:
+    if config.fine_tuning.extend_vocabulary:
         preprocessor = _extended(config, model, train, console)
     report_new(preprocessor, train, console)
     lengths = {
@@ -139,7 +139,7 @@ def hold_parts(config: TrainingConfig, model: Seq2Seq, console: Console) -> Seq2
         An `ordinary` copy, to be saved in the place of the model; `None` if all of it is
         trained.
     """
-    tuning = config.tuning
+    tuning = config.fine_tuning
     lines = []
     if tuning.freeze:
         layers = freeze(model, tuning.freeze)

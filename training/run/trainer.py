@@ -12,7 +12,7 @@ from keras_seq2seq.data import Pairs, Splits, training_data, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import Seq2Seq, backend_generates
-from keras_seq2seq.models.tuning import ordinary, trained_parameters
+from keras_seq2seq.models.trained_parts import ordinary, trained_parameters
 from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate

@@ -81,7 +81,7 @@ def base_layers(
 def check_base(config: TrainingConfig, base: TrainingConfig) -> None:
     """Raises `InputError` for settings of a run that do not fit the model that it begins
     with."""
-    new_tokens = config.tuning.extend_vocabulary
+    new_tokens = config.fine_tuning.extend_vocabulary
     had, wanted = base.values, config.values
     fixed = [name for name in _fixed(base) if name not in LENGTHS]
     if new_tokens:
@@ -121,8 +121,8 @@ def _learning_rate(path: Path, base: TrainingConfig, adapters: bool) -> float:
     rate = SHARE * base.optimization.learning_rate
     if _is_imported(path):
         rate = RATE
-    elif base.tuning.base:
-        rate = base.optimization.learning_rate / (ADAPTERS if base.tuning.lora_rank else 1)
+    elif base.fine_tuning.base:
+        rate = base.optimization.learning_rate / (ADAPTERS if base.fine_tuning.lora_rank else 1)
     return float(f"{rate * (ADAPTERS if adapters else 1):.6g}")
 
 

@@ -10,6 +10,7 @@ from keras_seq2seq.settings.declarations import Setting, Settings, settings_of, 
 from keras_seq2seq.settings.files import unknown_setting
 
 from .data import DataSettings
+from .fine_tuning import FineTuningSettings
 from .model import (
     ModelSettings,
     architecture_setting,
@@ -20,7 +21,6 @@ from .model import (
 from .optimization import OptimizationSettings
 from .run import RunSettings
 from .selection import SelectionSettings
-from .tuning import TuningSettings
 
 # The sections beside the model, whose class depends on the architecture.
 SECTIONS: dict[str, type[Settings]] = {
@@ -28,7 +28,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "optimization": OptimizationSettings,
     "selection": SelectionSettings,
     "run": RunSettings,
-    "tuning": TuningSettings,
+    "fine_tuning": FineTuningSettings,
 }
 
 
@@ -60,7 +60,7 @@ class TrainingConfig:
     optimization: OptimizationSettings
     selection: SelectionSettings
     run: RunSettings
-    tuning: TuningSettings
+    fine_tuning: FineTuningSettings
     origins: Mapping[str, str] = field(compare=False, repr=False)
 
     def __init__(self, **settings: Any):

@@ -19,7 +19,9 @@ class OptimizationSettings(Settings):
         "these are chosen from the data. 0 for none.",
         bounds="[0, 10000000]",
     )
-    batch_size: int = setting(64, "Pairs a batch.", bounds="[1, 10000000]")
+    batch_size: int = setting(
+        64, "Pairs a batch.", bounds="[1, 10000000]", tuned=(16, 32, 64, 128)
+    )
     batch_tokens: int = setting(
         0,
         "Tokens a batch, padding included, of its longer side; 0 to use --batch-size.",
@@ -32,7 +34,9 @@ class OptimizationSettings(Settings):
         choices=("float32", "mixed_float16", "mixed_bfloat16"),
     )
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "sgd"))
-    learning_rate: float = setting(1e-3, "Peak learning rate.", bounds="(0, inf)")
+    learning_rate: float = setting(
+        1e-3, "Peak learning rate.", bounds="(0, inf)", tuned=(5e-4, 1e-3, 2e-3, 4e-3)
+    )
     beta_2: float = setting(
         0.999, "Decay of Adam's second moment; 0.98 is the Transformer's.", bounds="[0, 1)"
     )
@@ -71,7 +75,10 @@ class OptimizationSettings(Settings):
         1, "Batches whose gradients make one update.", bounds="[1, 1000000]"
     )
     label_smoothing: float = setting(
-        0.0, "Share of probability spread over all tokens.", bounds="[0, 1)"
+        0.0,
+        "Share of probability spread over all tokens.",
+        bounds="[0, 1)",
+        tuned=(0.0, 0.1),
     )
     r_drop: float = setting(
         0.0,
@@ -83,6 +90,7 @@ class OptimizationSettings(Settings):
         0.0,
         "Momentum of a moving average of the weights to evaluate and keep; 0 for none.",
         bounds="[0, 1)",
+        tuned=(0.0, 0.99),
     )
     scheduled_sampling: str = setting(
         "none",

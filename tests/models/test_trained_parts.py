@@ -11,7 +11,7 @@ from keras_seq2seq.data import training_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import load_model
 from keras_seq2seq.models.rebuilding import rebuilt
-from keras_seq2seq.models.tuning import (
+from keras_seq2seq.models.trained_parts import (
     enable_lora,
     freeze,
     ordinary,

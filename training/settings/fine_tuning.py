@@ -8,7 +8,7 @@ from keras_seq2seq.settings.declarations import Settings, setting
 
 
 @dataclass(frozen=True)
-class TuningSettings(Settings):
+class FineTuningSettings(Settings):
     """Fine-tuning. `base` becomes an absolute path."""
 
     base: str = setting(
