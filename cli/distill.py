@@ -16,10 +16,11 @@ from .runs import import_option, open_run
 from .source_lines import count_lines, lines_of, open_output
 from .targets import Writer, progress
 from .train import (
+    as_begun,
     check_given_base,
     say_left_out,
     setting_layers,
-    suggested_settings,
+    suggested_layers,
     train_and_report,
 )
 
@@ -126,9 +127,8 @@ def distill(
     kind = config.data.source
     files = (distillation.targets_file, *(() if kind == "text" else (Path.cwd(),)))
     splits = read_splits(files, validation_file, None, config, False, (None, None))
-    config, left_out = resolve(
-        [*layers, ("data", suggested_settings(config, splits.train, run))]
-    )
+    config, left_out = resolve([*layers, ("data", suggested_layers(config, splits.train, run))])
+    config = as_begun(config, run)
     say_left_out(config, left_out)
     train_and_report(config, splits, run)
     pairs, what = _pairs(evaluate_file, teachers[0], run)

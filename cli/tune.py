@@ -12,7 +12,7 @@ from keras_seq2seq.training.settings import TrainingConfig, resolve, training_se
 from .options import PATH, console, given, load_tensorflow, options_of, print_written
 from .pairs import data_options, read_splits
 from .runs import import_option, imported_modules
-from .train import setting_layers, suggested_settings
+from .train import setting_layers, suggested_layers
 
 # Trials that fit into the minutes, where --trial-minutes is not given.
 TRIALS = 12
@@ -134,12 +134,10 @@ def tune(
     config, _ = resolve([options, *others])
     columns = source_column, target_column
     splits = read_splits(files, validation_file, None, config, strict, columns)
-    suggested = suggested_settings(
-        config, splits.train, RunDirectory(run_dir / "trials" / FIRST)
-    )
+    suggested = suggested_layers(config, splits.train, RunDirectory(run_dir / "trials" / FIRST))
 
     def build(tried: Mapping[str, Any]) -> TrainingConfig:
-        return resolve([options, ("tune", tried), *others, ("data", suggested)])[0]
+        return resolve([options, ("tune", tried), *others, *suggested])[0]
 
     # What is asked for is searched although a file or a preset has a value.
     fixed = {

@@ -19,6 +19,7 @@ from ..settings import TrainingConfig
 from ..settings.base import MAY_DIFFER, check_base
 from .building import with_sampling
 from .checks import report_new
+from .optimization import precision
 from .own_parts import OwnParts
 
 # New tokens that are named.
@@ -157,4 +158,7 @@ def hold_parts(config: TrainingConfig, model: Seq2Seq, console: Console) -> Seq2
             lines.append(f"Without one, and not trained: {', '.join(adapters.left)}.")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    return ordinary(model) if lines else None
+    if not lines:
+        return None
+    with precision(config.optimization.precision):
+        return ordinary(model)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from keras_seq2seq.settings.declarations import Setting, Settings, setting, settings_of
+from keras_seq2seq.settings.declarations import Bounds, Setting, Settings, setting, settings_of
 
 SHARE = "[0, 1)"
 WIDTH = "[1, 65536]"
 LAYERS = "[1, 1000]"
+ATTENTIONS = ("none", "dot", "general", "concat", "additive", "location", "monotonic")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class ComposedSettings(ModelSettings):
         0, "Convolutions over the source in front of the encoder.", bounds="[0, 100]"
     )
     convolution_strides: int = setting(
-        2, "Positions that each convolution makes one of.", bounds="[1, 1000]"
+        2,
+        "Positions that each convolution makes one of.",
+        bounds="[1, 1000]",
+        needs={"convolutions": Bounds("[1, inf)")},
     )
     spec_augment: bool = setting(
         False, "Hide stretches and bands of features or sound in training (SpecAugment)."
@@ -104,7 +108,7 @@ class RecurrentSettings(RecurrentSizes, ComposedSettings):
     attention: str = setting(
         "general",
         "Attention of the decoder.",
-        choices=("none", "dot", "general", "concat", "additive", "location", "monotonic"),
+        choices=ATTENTIONS,
         tuned=("general", "additive", "location"),
     )
     input_feeding: str = setting(
@@ -112,6 +116,7 @@ class RecurrentSettings(RecurrentSizes, ComposedSettings):
         "What the decoder reads of its last attention.",
         choices=("none", "attention", "context"),
         tuned=("none", "attention"),
+        needs={"attention": ATTENTIONS[1:]},
     )
     residual: bool = setting(False, "Residual connections between layers.")
     time_reduction: int = setting(

@@ -6,6 +6,10 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.declarations import Settings, setting
 
 MOST_STEPS = 2**31 - 1
+PLATEAU = {"schedule": ("plateau",)}
+SAMPLING = {
+    "scheduled_sampling": ("constant", "linear", "exponential", "inverse_sigmoid"),
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,10 @@ class OptimizationSettings(Settings):
         1e-3, "Peak learning rate.", bounds="(0, inf)", tuned=(5e-4, 1e-3, 2e-3, 4e-3)
     )
     beta_2: float = setting(
-        0.999, "Decay of Adam's second moment; 0.98 is the Transformer's.", bounds="[0, 1)"
+        0.999,
+        "Decay of Adam's second moment; 0.98 is the Transformer's.",
+        bounds="[0, 1)",
+        needs={"optimizer": ("adam",)},
     )
     weight_decay: float = setting(
         0.0,
@@ -56,12 +63,16 @@ class OptimizationSettings(Settings):
         choices=("cosine", "inverse_square_root", "constant", "plateau"),
     )
     plateau_factor: float = setting(
-        0.5, "What --schedule plateau multiplies the learning rate with.", bounds="(0, 1)"
+        0.5,
+        "What --schedule plateau multiplies the learning rate with.",
+        bounds="(0, 1)",
+        needs=PLATEAU,
     )
     plateau_patience: int = setting(
         2,
         "Epochs without a better result before --schedule plateau lowers the rate.",
         bounds="[1, 1000000]",
+        needs=PLATEAU,
     )
     clipnorm: float = setting(
         1.0, "Largest norm of a weight's gradient; 0 for no limit.", bounds="[0, inf)"
@@ -101,8 +112,11 @@ class OptimizationSettings(Settings):
         1000,
         "Updates that set the speed of --scheduled-sampling.",
         bounds=f"[1, {MOST_STEPS}]",
+        needs=SAMPLING,
     )
-    sampling_floor: float = setting(0.0, "Smallest share of given tokens.", bounds="[0, 1]")
+    sampling_floor: float = setting(
+        0.0, "Smallest share of given tokens.", bounds="[0, 1]", needs=SAMPLING
+    )
 
     def check_together(self) -> None:
         if self.minutes and self.schedule != "cosine":
