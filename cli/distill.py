@@ -175,7 +175,10 @@ def _teacher(runs: list[Any]) -> Any:
 def _generate(model: Any, sources: Path, targets: Path, search: GenerationSettings) -> None:
     """Writes the teacher's targets as `generate --file --output --resume` does."""
     writer = Writer(model, search)
-    writer.file, done, lines = open_output(targets, True, lines_of(sources), False)
+    # A source without a target costs its pair alone; the command does not fail for it.
+    writer.file, done, _, lines = open_output(
+        targets, True, lines_of(sources), False, lambda source: False
+    )
     total = count_lines(sources)
     if done:
         console.print(f"{done:,} sources have their targets.", highlight=False)

@@ -95,9 +95,8 @@ def test_held_parts_resume_bit_by_bit_without_the_base(base, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             run_to(parts, tuned(here, epochs=2, **HELD), SPLITS)
     shutil.rmtree(here)
-    run_to(parts, tuned(here, parts, epochs=2, **HELD), SPLITS)
     summary, output = run_to(parts, tuned(here, parts, epochs=3, **HELD), SPLITS)
-    assert "Going on after epoch 2" in output
+    assert "Going on after epoch 1" in output and "Resuming after epoch 1" in output
     assert RunDirectory(parts).history == RunDirectory(whole).history
     assert_same_weights(whole, parts)
     assert len(summary["average"]["epochs"]) == 2
@@ -133,7 +132,6 @@ def test_all_weights_go_on_with_unknown_tokens_counted(base, tmp_path):
     [
         ({"freeze": ["encodr"]}, "no part 'encodr' to freeze. The parts are decoder"),
         ({"lora_rank": 60}, "No matrix of this model has more than 60"),
-        ({"max_source_length": 1}, "No .* pair is within --max-source-length 1"),
     ],
 )
 def test_a_refused_start_leaves_the_folder_to_the_corrected_command(
