@@ -127,7 +127,7 @@ def distill(
     kind = config.data.source
     files = (distillation.targets_file, *(() if kind == "text" else (Path.cwd(),)))
     splits = read_splits(files, validation_file, None, config, False, (None, None))
-    config, left_out = resolve([*layers, ("data", suggested_layers(config, splits.train, run))])
+    config, left_out = resolve([*layers, *suggested_layers(config, splits.train, run)])
     config = as_begun(config, run)
     say_left_out(config, left_out)
     train_and_report(config, splits, run)

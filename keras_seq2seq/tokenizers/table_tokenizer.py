@@ -116,7 +116,7 @@ class TableTokenizer(Tokenizer, ABC):
     @classmethod
     def from_lines(
         cls,
-        lines: Iterable[str],
+        lines: Sequence[str],
         *,
         min_count: int = 1,
         max_size: int | None = None,
