@@ -23,12 +23,21 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import export_serving
+from export.predictors import open_predictor
 from export.serving import WARM_UP_FILE, replay_warm_up
 from keras_seq2seq.cli import main
+from keras_seq2seq.cli.serve import find_versions
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.serving import Client
+from keras_seq2seq.serving.access import Keys
+from keras_seq2seq.serving.batching import Limits
+from keras_seq2seq.serving.grpc_service import GrpcDoor
+from keras_seq2seq.serving.measures import Measures
+from keras_seq2seq.serving.server import Server
+from keras_seq2seq.serving.versions import ServedModel
 from keras_seq2seq.settings import GenerationSettings
-from tests.servers import PredictionService, grpc_server, rest_server
+from tests.searches import BEAM
+from tests.servers import PredictionService, grpc_server, http_server, rest_server
 
 SEARCH = GenerationSettings(2, 2)
 
@@ -425,6 +434,55 @@ def test_eight_clients_for_twenty_seconds_get_no_wrong_answer(rest_url, text_mod
     assert counts["bad"] and counts["left"]
     # The first seconds allocate.
     assert sizes[max(sizes)] - sizes[8] < 20e6, sizes
+
+
+def test_a_version_swapped_under_load_loses_no_request(
+    served, text_saved_model, text_model, pairs, tmp_path
+):
+    sources = sorted(set(pairs.sources))[:40]
+    shutil.copytree(served / "speller" / "1", tmp_path / "1")
+    old, new = (
+        dict(zip(sources, text_model.texts(text_model.search(sources, search)), strict=True))
+        for search in (SEARCH, BEAM)
+    )
+    differ = [source for source in sources if old[source] != new[source]]
+    assert differ
+    model = ServedModel("speller", lambda: find_versions(tmp_path), open_predictor)
+    server = Server({"speller": model}, Limits(), Measures(), poll_seconds=0.1)
+    door = GrpcDoor(server, "127.0.0.1", 0, Limits(), Measures(), Keys())
+    server.doors.append(door)
+    with http_server(server) as url:
+        swapped = threading.Event()
+        asked = Counter()
+
+        def ask(number):
+            client = Client(url if number % 2 else f"{door.address}/speller", 60)
+            rng, sees_new, after = random.Random(number), False, 0
+            while after < 20:
+                after += swapped.is_set()
+                words = [rng.choice(differ), *rng.choices(sources, k=2)]
+                texts = [answer.texts for answer in client.generate(words)]
+                wants = [[of[word] for word in words] for of in (old, new)]
+                # Of one version all, and never again of the old one after the new.
+                assert texts == wants[1] or (texts == wants[0] and not sees_new)
+                sees_new = texts == wants[1]
+                asked[sees_new] += 1
+            return sees_new
+
+        with futures.ThreadPoolExecutor(4) as pool:
+            clients = [pool.submit(ask, number) for number in range(4)]
+            # As a writer of versions does: beside, then in one step.
+            shutil.copytree(text_saved_model, tmp_path / ".2")
+            os.rename(tmp_path / ".2", tmp_path / "2")
+            try:
+                while urllib.request.urlopen(url).read().count(b"AVAILABLE") != 1 or (
+                    b'"version": "2"' not in urllib.request.urlopen(url).read()
+                ):
+                    time.sleep(0.05)
+            finally:
+                swapped.set()
+            assert all(client.result() for client in clients)
+    assert asked[False] and asked[True]
 
 
 @pytest.mark.large

@@ -65,6 +65,8 @@ class Reverser:
 
     def stream(self, inputs):
         text = inputs["text"][0].decode()[::-1]
+        if text == "nekorb":
+            raise OSError("disk")
         return (text[: i + 1] for i in range(len(text))) if self.streams else None
 
     def attention(self, inputs):

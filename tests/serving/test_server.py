@@ -170,6 +170,9 @@ def test_a_failing_model_is_500_and_goes_on(client):
     answer = ask(client, {"instances": ["broken"]})
     assert answer.status_code == 500
     assert answer.json() == {"error": "the model failed: OSError: disk"}
+    answer = ask(client, {"text": "broken"}, "/v1/models/m/generate_stream")
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the model failed: OSError: disk"}
     assert ask(client, {"instances": ["ab"]}).status_code == 200
 
 
