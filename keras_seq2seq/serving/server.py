@@ -215,6 +215,8 @@ class Server:
             # A name that there is not is no label of a metric: there would be no end of them.
             name = found["name"] if found and found["name"] in self._models else ""
             response = _json({"error": str(error)}, error.status)
+            if error.status == 503:
+                response.headers["Retry-After"] = "1"
         except ClientDisconnect:
             response = _json({"error": "the client left"}, _CLIENT_LEFT)
         self._measures.request(name, kind, response.status_code, time.perf_counter() - begin)
