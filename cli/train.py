@@ -115,8 +115,10 @@ def train(
         _print_config(config, left_out)
         return
     load_tensorflow()
+    from keras_seq2seq.training.run.trackers import check_tracker
     from keras_seq2seq.training.run_directory import RunDirectory
 
+    check_tracker(config.run.tracker)
     run = None if run_dir is None else RunDirectory(run_dir)
     with _notes_on_standard_error(print_config):
         if module is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.declarations import Settings, setting
 
 
@@ -22,5 +23,22 @@ class RunSettings(Settings):
         "Keep the last weights and optimizer of the finished run, about three times the "
         "weights, so that it can go on exactly.",
     )
+    tracker: str = setting(
+        "tensorboard",
+        "Where the figures of every epoch go beside the run's own files.",
+        choices=("tensorboard", "mlflow", "wandb", "none"),
+    )
+    tracker_samples: int = setting(
+        0,
+        "Validation sources whose output and attention TensorBoard shows after every epoch.",
+        bounds="[0, 1000]",
+    )
     token_name: str = setting("token", "What a target token is called in results.")
     sequence_name: str = setting("sequence", "What a target is called in results.")
+
+    def check_together(self) -> None:
+        if self.tracker_samples and self.tracker != "tensorboard":
+            raise InputError(
+                "--tracker-samples applies to --tracker tensorboard. Received: --tracker "
+                f"{self.tracker}."
+            )
