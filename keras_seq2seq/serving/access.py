@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN_PATHS = ("/", "/healthz", "/readyz")
+OPEN_PATHS = ("/", "/sound.js", "/healthz", "/readyz")
 NEEDED = "an API key is needed: Authorization: Bearer KEY"
 
 

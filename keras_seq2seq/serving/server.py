@@ -43,7 +43,7 @@ from .streams import begin_stream
 from .tensors import DEFAULT_SIGNATURE, ERROR, PredictRequest, RequestError, Signature
 from .versions import ServedModel
 
-PAGE = Path(__file__).parent / "page" / "index.html"
+PAGE = Path(__file__).parent / "page"
 _MODEL = (
     r"(?i)/v1/models/(?P<name>[^/:]+)"
     r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
@@ -120,6 +120,7 @@ class Server:
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/sound.js", self._script),
                 Route("/healthz", self._health),
                 Route("/readyz", self._ready),
                 Route("/models", self._list),
@@ -164,7 +165,10 @@ class Server:
                 await model.refresh()
 
     async def _page(self, request: Request) -> Response:
-        return FileResponse(PAGE)
+        return FileResponse(PAGE / "index.html")
+
+    async def _script(self, request: Request) -> Response:
+        return FileResponse(PAGE / "sound.js")
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
