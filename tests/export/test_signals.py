@@ -335,8 +335,8 @@ def test_a_folder_of_tensorflow_serving_is_warmed_up_with_signals(frame_model, t
     assert (written / "assets.extra" / "tf_serving_warmup_requests").exists()
 
 
-def test_a_web_page_takes_text_alone(frame_model, tmp_path):
-    with pytest.raises(InputError, match="The page takes text, and this model takes features"):
+def test_a_web_page_takes_no_frames(frame_model, tmp_path):
+    with pytest.raises(InputError, match="takes text or sound, and this model takes features"):
         export_web(frame_model, tmp_path / "page")
 
 
