@@ -263,6 +263,8 @@ def test_the_card_tells_the_inputs(case):
     model, _, folder = case
     card = (folder / "tflite" / "MODEL_CARD.md").read_text("utf-8")
     assert f"`{model.preprocessor.key}`" in card and "$" not in card
+    is_sound = model.preprocessor.kind == "waveform"
+    assert ("pipeline_tag: automatic-speech-recognition\n" in card) == is_sound
     source = json.loads((folder / "tflite" / "signatures.json").read_text("utf-8"))["source"]
     assert source["kind"] == model.preprocessor.kind
 
