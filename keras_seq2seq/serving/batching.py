@@ -192,12 +192,16 @@ class Batcher:
 
     async def _run(self, batch: list[_Piece]) -> None:
         requests = [piece.request for piece in batch]
-        inputs = requests[0].inputs
-        if len(batch) > 1:
-            inputs = {name: join([one.inputs[name] for one in requests]) for name in inputs}
+
+        def together() -> Arrays:
+            inputs = requests[0].inputs
+            if len(requests) > 1:
+                inputs = {name: join([one.inputs[name] for one in requests]) for name in inputs}
+            return self._predict(requests[0].signature, inputs)
+
         self._observe(sum(request.rows for request in requests))
         try:
-            outputs = await self.call(self._predict, requests[0].signature, inputs)
+            outputs = await self.call(together)
         except RequestError as error:
             if len(batch) > 1:
                 # Which of them it was is not known: each alone.
