@@ -67,7 +67,7 @@ def test_no_tracker_and_samples_without_tensorboard(tmp_path):
     run = RunDirectory(tmp_path / "run")
     with tracked(TrainingConfig(tracker="none"), run, Pairs([], [])) as callbacks:
         assert callbacks == []
-    with pytest.raises(InputError, match="--tracker-samples applies to --tracker tensorboard"):
+    with pytest.raises(InputError, match="--tracker-samples does not apply to --tracker none"):
         TrainingConfig(tracker="none", tracker_samples=2)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.declarations import Settings, setting
 
 
@@ -32,13 +31,7 @@ class RunSettings(Settings):
         0,
         "Validation sources whose output and attention TensorBoard shows after every epoch.",
         bounds="[0, 1000]",
+        needs={"tracker": ("tensorboard",)},
     )
     token_name: str = setting("token", "What a target token is called in results.")
     sequence_name: str = setting("sequence", "What a target is called in results.")
-
-    def check_together(self) -> None:
-        if self.tracker_samples and self.tracker != "tensorboard":
-            raise InputError(
-                "--tracker-samples applies to --tracker tensorboard. Received: --tracker "
-                f"{self.tracker}."
-            )
