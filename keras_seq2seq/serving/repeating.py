@@ -1,6 +1,5 @@
 """Which requests are sent again, and when."""
 
-import itertools
 import random
 import time
 from collections.abc import Callable
@@ -39,7 +38,8 @@ def repeat(call: Callable[[], Result], retries: int, deadline: float) -> Result:
     Raises:
         InputError: What the last call raises.
     """
-    for attempt in itertools.count():
+    attempt = 0
+    while True:
         try:
             return call()
         except Unanswered as error:
@@ -49,3 +49,4 @@ def repeat(call: Callable[[], Result], retries: int, deadline: float) -> Result:
             if attempt >= retries or time.monotonic() + wait >= deadline:
                 raise
             time.sleep(wait)
+            attempt += 1
