@@ -74,10 +74,10 @@ def test_no_tracker_and_samples_without_tensorboard(tmp_path):
 
 @pytest.mark.parametrize("tracker", ["mlflow", "wandb"])
 def test_a_tracker_that_is_installed_takes_the_epochs(tracker, tmp_path, monkeypatch):
-    module = pytest.importorskip(tracker)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    module = pytest.importorskip(tracker)
     (tmp_path / "run").mkdir()
     run = RunDirectory(tmp_path / "run")
     with tracked(TrainingConfig(tracker=tracker), run, Pairs([], [])) as (callback,):
