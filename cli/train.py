@@ -122,10 +122,12 @@ def train(
         _print_config(config, left_out)
         return
     load_tensorflow()
+    from keras_seq2seq.training.run.trackers import check_tracker
     from keras_seq2seq.training.run_directory import RunDirectory
 
     if config.fine_tuning.base and not _has_begun(run_dir):
         open_run(Path(config.fine_tuning.base))
+    check_tracker(config.run.tracker)
     run = None if run_dir is None else RunDirectory(run_dir)
     with _notes_on_standard_error(print_config):
         if module is not None:

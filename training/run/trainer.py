@@ -40,6 +40,7 @@ from .sizing import as_measured, seconds_of_measuring, sized
 from .starting import describe_base, hold_parts
 from .steps import batches, compiled
 from .time_budget import SECONDS, TimeBudget
+from .trackers import check_tracker, tracked
 
 
 def train(
@@ -67,6 +68,7 @@ def train(
             the loss is not a number.
     """
     check_backend(config)
+    check_tracker(config.run.tracker)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
     with run.held():
@@ -224,21 +226,19 @@ class _Training:
             *self.own.callbacks(self.config, self.run.path),
             *stopping,
             *([budget] if budget else []),
-            keras.callbacks.TensorBoard(self.run.logs, update_freq="epoch"),
-            progress,
-            self.state,
         ]
         try:
-            self.model.fit(
-                self.data.dataset,
-                steps_per_epoch=self.data.steps,
-                epochs=self.config.optimization.epochs,
-                initial_epoch=self.initial_epoch,
-                validation_data=self.held_out,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
-            )
+            with tracked(self.config, self.run, self.prepared.validation) as trackers:
+                self.model.fit(
+                    self.data.dataset,
+                    steps_per_epoch=self.data.steps,
+                    epochs=self.config.optimization.epochs,
+                    initial_epoch=self.initial_epoch,
+                    validation_data=self.held_out,
+                    callbacks=[*callbacks, *trackers, progress, self.state],
+                    shuffle=False,
+                    verbose=0,
+                )
         finally:
             progress.on_train_end()
 
