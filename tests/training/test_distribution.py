@@ -202,13 +202,13 @@ def test_two_processes_learn_as_one_and_one_goes_on_with_their_run(tmp_path):
         started(file, tmp_path / "one", 3, variables={"XLA_FLAGS": TWO_DEVICES}),
     )
     one = RunDirectory(tmp_path / "one")
+    assert len(two.history) == len(one.history) == 3
     for name in ("loss", "val_loss"):
-        np.testing.assert_allclose(
-            [epoch[name] for epoch in two.history],
-            [epoch[name] for epoch in one.history],
-            atol=2e-5,
-        )
-    assert len(one.history) == 3
+        both = [[epoch[name] for epoch in run.history] for run in (two, one)]
+        # Keras counts rows of weight 0 when it takes the mean over the batches of an epoch.
+        np.testing.assert_allclose(*both, rtol=2e-3)
+        # With the same weights one process measures the same.
+        np.testing.assert_allclose(both[0][2], both[1][2], rtol=1e-5)
     assert json.loads(two.config_file.read_text())["settings"]["run"]["distribute"] is False
 
 
@@ -229,8 +229,8 @@ from keras_seq2seq.training.settings import TrainingConfig
 from tests.conftest import spelled_pairs
 pairs = spelled_pairs(9)
 def losses(**settings):
-    config = TrainingConfig(architecture="transformer", hidden_dim=8, num_heads=2,
-                            batch_size=9, num_buckets=1, dropout=0.0, warmup_steps=0, **settings)
+    config = TrainingConfig(architecture="transformer", hidden_dim=8, num_heads=2, dropout=0.0,
+                            batch_size=9, num_buckets=1, warmup_steps=0, **settings)
     processes = distribution.join(config)
     keras.utils.set_random_seed(1)
     preprocessor = build_preprocessor(config, pairs)
