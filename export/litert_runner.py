@@ -62,6 +62,7 @@ class LiteRTRunner:
                 self.description[side],
                 _lines(read(f"{side}_vocabulary.txt")),
                 [float(line) for line in _lines(read(f"{side}_scores.txt"))],
+                _lines(read(f"{side}_merges.txt")),
             )
 
         if self.kind == "text":

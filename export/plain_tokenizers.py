@@ -31,6 +31,7 @@ class PlainTokenizer:
         description: Of `signatures.json`: how to split, special ids.
         vocabulary: Token strings, the index is the id; the first four are special.
         scores: Of a SentencePiece vocabulary, a float a token; NaN for one that is no piece.
+        merges: Of byte-pair encoding, two pieces with a space between, the first wanted most.
 
     Raises:
         ValueError: If the tokenizer is none that this file knows.
@@ -41,6 +42,7 @@ class PlainTokenizer:
         description: dict[str, Any],
         vocabulary: Sequence[str],
         scores: Sequence[float] = (),
+        merges: Sequence[str] = (),
     ):
         self.description = description
         self.vocabulary = list(vocabulary)
@@ -63,6 +65,11 @@ class PlainTokenizer:
         if self._scores:
             worst = description.get("worst_score", min(self._scores.values()))
             self._unknown_score = np.float32(worst) - np.float32(_UNKNOWN_PENALTY)
+        self._ranks = {tuple(merge.split(" ")): rank for rank, merge in enumerate(merges)}
+        if "pattern" in description:
+            self._pattern = re.compile(description["pattern"])
+        characters = description.get("characters", "")
+        self._byte_of = {character: byte for byte, character in enumerate(characters)}
         self._normalizer = _Normalizer(description.get("normalizer", {}))
 
     def split(self, text: str) -> list[str]:
@@ -84,6 +91,8 @@ class PlainTokenizer:
         ]
         tokens = [*first, *tokens[count:]]
         text = self.description.get("separator", "").join(tokens)
+        if self._byte_of:
+            return self._of_bytes(text)
         if "space" in self.description:
             return text.replace(self.description["space"], " ").removeprefix(" ")
         if "inside" in self.description:
@@ -166,6 +175,36 @@ class PlainTokenizer:
             end = begins[end]
         return pieces[::-1]
 
+    def _byte_level(self, text: str) -> list[str]:
+        if self.description["prefix_space"] and text[:1] not in ("", " "):
+            text = f" {text}"
+        characters = self.description["characters"]
+        return [
+            piece
+            for word in self._pattern.findall(text)
+            for piece in self._merged([characters[byte] for byte in word.encode()])
+        ]
+
+    def _of_bytes(self, text: str) -> str:
+        """What the characters stand for; those that stand for no byte as they are."""
+        content = (
+            bytes([self._byte_of[one]]) if one in self._byte_of else one.encode()
+            for one in text
+        )
+        return b"".join(content).decode("utf-8", "replace")
+
+    def _merged(self, pieces: list[str]) -> list[str]:
+        """Joins the neighbours that come first in the list of merges, the leftmost first."""
+        while len(pieces) > 1:
+            pairs = zip(pieces, pieces[1:], strict=False)
+            ranks = [self._ranks.get(pair, math.inf) for pair in pairs]
+            best = min(ranks)
+            if best == math.inf:
+                break
+            place = ranks.index(best)
+            pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+        return pieces
+
     def _merge(self, text: str) -> list[str]:
         """Joins the neighbours whose union has the best score, the leftmost first."""
         pieces = list(text)
@@ -184,6 +223,7 @@ _SPLITS = {
     "WordTokenizer": PlainTokenizer._words,
     "WordPieceTokenizer": PlainTokenizer._word_pieces,
     "SentencePieceTokenizer": PlainTokenizer._sentence_pieces,
+    "ByteLevelBPETokenizer": PlainTokenizer._byte_level,
     "SentencePieceFileTokenizer": PlainTokenizer._pieces_of_a_file,
 }
 

@@ -109,8 +109,7 @@ def _texts(preprocessor: Any, own: list[str]) -> tuple[list[str], list[tuple[str
 
 def plain_tokenizer(tokenizer: Any) -> PlainTokenizer:
     """The tokenizer in plain Python, as the runner of a folder has it."""
-    scores = tokenizer.scores if isinstance(tokenizer, SentencePieceTokenizer) else ()
-    return PlainTokenizer(tokenizer.description, tokenizer.get_vocabulary(), scores)
+    return PlainTokenizer(tokenizer.description, **tokenizer.lists)
 
 
 def _fitting(preprocessor: Any, texts: list[str]) -> list[str]:

@@ -20,7 +20,6 @@ from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .signatures import describe
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
@@ -87,9 +86,7 @@ def export_web(
         description = describe(model, settings, "float32", ["serving_default"])
         for name in ("source", "target"):
             tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
-            description[name]["vocabulary"] = tokenizer.get_vocabulary()
-            if isinstance(tokenizer, SentencePieceTokenizer):
-                description[name]["scores"] = tokenizer.scores
+            description[name] |= tokenizer.lists
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
         vectors = make_test_vectors(model, settings, content, sources)

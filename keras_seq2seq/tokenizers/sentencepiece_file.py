@@ -101,6 +101,10 @@ class SentencePieceFileTokenizer(TableTokenizer):
             if piece.type in (_NORMAL, _USER_DEFINED)
         }
 
+    @property
+    def lists(self) -> dict[str, list[Any]]:
+        return {**super().lists, "scores": list(self.scores)}
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
 

@@ -218,6 +218,12 @@ class TableTokenizer(Tokenizer, ABC):
         begin = {"begin": self.begin} if self.begin else {}
         return {"split": type(self).__name__, "lowercase": self.lowercase, **begin}
 
+    @property
+    def lists(self) -> dict[str, list[Any]]:
+        """What the description leaves out: strings or numbers, one a line of a file of that
+        name."""
+        return {"vocabulary": self.get_vocabulary()}
+
     def get_vocabulary(self) -> list[str]:
         return list(self.vocabulary)
 
