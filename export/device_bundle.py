@@ -103,6 +103,8 @@ def _card(
         "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
         "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt`",
+        "BPETokenizer": "BPE of the words between spaces, as `plain_tokenizers.py` does with "
+        "`source_merges.txt`",
         "ByteLevelBPETokenizer": "byte-level BPE, as `plain_tokenizers.py` does with "
         "`source_merges.txt` and `signatures.json`",
         "SentencePieceFileTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "

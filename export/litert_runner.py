@@ -89,7 +89,7 @@ class LiteRTRunner:
         source = self.description["source"]
         ids = self.source.encode(text)
         longest = self.description["max_source_length"]
-        least = len(self.source.begin) + 1
+        least = len(self.source.begin) + len(self.source.finish) + 1
         if not least <= len(ids) <= longest:
             raise ValueError(
                 f"A source must have from {least} to {longest} tokens. Received {len(ids)}: "

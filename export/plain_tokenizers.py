@@ -20,6 +20,8 @@ _YOUNG_CAPITALS = re.compile(
     "\U00010570-\U00010595\U00010d50-\U00010d65\U00016ea0-\U00016eb8])"
 )
 
+_BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
+
 # How much worse than the worst token of the vocabulary SentencePiece takes an unknown one for.
 _UNKNOWN_PENALTY = 10.0
 
@@ -50,7 +52,11 @@ class PlainTokenizer:
         self.ids = {token: i for i, token in enumerate(vocabulary) if i >= 4}
         # What every text begins with; not written.
         self.begin: list[str] = description.get("begin", [])
-        self.begin_ids = [self.vocabulary.index(token) for token in self.begin]
+        self.finish: list[str] = description.get("finish", [])
+        self.begin_ids, self.finish_ids = (
+            [self.vocabulary.index(token) for token in around]
+            for around in (self.begin, self.finish)
+        )
         name = description["split"]
         if name not in _SPLITS:
             raise ValueError(f"This runner cannot split text as {name!r} does.")
@@ -73,15 +79,18 @@ class PlainTokenizer:
         self._normalizer = _Normalizer(description.get("normalizer", {}))
 
     def split(self, text: str) -> list[str]:
-        """The tokens, those that every text begins with included, unknown ones as they are."""
-        text = _lower(text) if self.description["lowercase"] else text
-        return [*self.begin, *self._split(self, text)]
+        """The tokens, those that every text begins and finishes with included, unknown ones as
+        they are."""
+        return [*self.begin, *self._own_pieces(text), *self.finish]
 
     def encode(self, text: str) -> list[int]:
         """The ids of `split`."""
-        pieces = self.split(text)[len(self.begin) :]
         unknown = self.description["unknown"]
-        return [*self.begin_ids, *(self.ids.get(piece, unknown) for piece in pieces)]
+        ids = [self.ids.get(piece, unknown) for piece in self._own_pieces(text)]
+        return [*self.begin_ids, *ids, *self.finish_ids]
+
+    def _own_pieces(self, text: str) -> list[str]:
+        return self._split(self, _lower(text) if self.description["lowercase"] else text)
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of tokens."""
@@ -94,7 +103,9 @@ class PlainTokenizer:
         if self._byte_of:
             return self._of_bytes(text)
         if "space" in self.description:
-            return text.replace(self.description["space"], " ").removeprefix(" ")
+            return self._spaced(tokens).removeprefix(" ")
+        if "goes_on" in self.description:
+            return re.sub(rf"{self.description['goes_on']}( |\Z)", "", text)
         if "inside" in self.description:
             return re.sub(f" ?{self.description['inside']}", "", text)
         return text
@@ -144,7 +155,9 @@ class PlainTokenizer:
         was_unknown = False
         for piece in by(text):
             unknown = piece not in self._scores
-            if unknown and was_unknown:  # A run of unknown characters is one token.
+            if unknown and self.description.get("byte_fallback"):
+                pieces += [f"<0x{byte:02X}>" for byte in piece.encode()]
+            elif unknown and was_unknown:  # A run of unknown characters is one token.
                 pieces[-1] += piece
             else:
                 pieces.append(piece)
@@ -185,6 +198,28 @@ class PlainTokenizer:
             for piece in self._merged([characters[byte] for byte in word.encode()])
         ]
 
+    def _words_of_characters(self, text: str) -> list[str]:
+        pieces = []
+        for word in self._symbols(text):
+            end = self.description["word_end"]
+            *inner, last = self._merged([*word[:-1], word[-1] + end])
+            pieces += [f"{piece}{self.description['goes_on']}" for piece in inner]
+            pieces.append(last.removesuffix(end))
+        return pieces
+
+    def _spaced(self, tokens: Sequence[str]) -> str:
+        """Pieces of SentencePiece as text, those of a byte too."""
+        space = self.description["space"]
+        if not self.description.get("byte_fallback"):
+            return "".join(tokens).replace(space, " ")
+        content = (
+            bytes([int(token[3:5], 16)])
+            if _BYTE_PIECE.fullmatch(token)
+            else token.replace(space, " ").encode()
+            for token in tokens
+        )
+        return b"".join(content).decode("utf-8", "replace")
+
     def _of_bytes(self, text: str) -> str:
         """What the characters stand for; those that stand for no byte as they are."""
         content = (
@@ -223,6 +258,7 @@ _SPLITS = {
     "WordTokenizer": PlainTokenizer._words,
     "WordPieceTokenizer": PlainTokenizer._word_pieces,
     "SentencePieceTokenizer": PlainTokenizer._sentence_pieces,
+    "BPETokenizer": PlainTokenizer._words_of_characters,
     "ByteLevelBPETokenizer": PlainTokenizer._byte_level,
     "SentencePieceFileTokenizer": PlainTokenizer._pieces_of_a_file,
 }

@@ -17,7 +17,6 @@ import tensorflow as tf
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .plain_tokenizers import PlainTokenizer
 

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers.merges import Merges
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer
@@ -78,43 +77,23 @@ class ByteLevelBPETokenizer(TableTokenizer):
         super().__init__(vocabulary, lowercase, name, **kwargs)
         self.merges = list(merges)
         self.prefix_space = prefix_space
-        self._merges = Merges(split_merges(self.merges))
-        self.tables.append(self._merges.ranks)
+        self._merges = Merges(self.merges)
+        self.tables += self._merges.tables
 
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         strings = tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8")
         if self.prefix_space:
             strings = tf.strings.regex_replace(strings, "^([^ ])", r" \1")
         words = split_byte_level_words(strings)
-        # Words repeat: each is split once.
-        unique, place = tf.unique(words.flat_values, tf.int64)
-        pieces = tf.gather(self._pieces_of(unique), place)
-        return words.with_flat_values(pieces).merge_dims(1, 2)
-
-    def _pieces_of(self, words: tf.Tensor) -> tf.RaggedTensor:
-        """`(words,)` -> ragged `(words, None)` pieces."""
-        characters = byte_characters()
-        lengths = tf.strings.length(words)
-        longest = tf.reduce_max(tf.concat([lengths, [1]], 0))
-        padded = tf.cast(tf.io.decode_raw(words, tf.uint8, fixed_length=longest), tf.int32)
-        content = tf.RaggedTensor.from_tensor(padded, lengths)
-        word_of = content.value_rowids()
-        symbols = tf.gather(self._merges.ids_of(characters), content.flat_values)
-        begins = self._merges.apply(symbols, word_of)
-        letters = tf.gather(tf.constant(characters), content.flat_values)
-        pieces = tf.RaggedTensor.from_row_starts(letters, begins)
-        return tf.RaggedTensor.from_value_rowids(
-            tf.strings.reduce_join(pieces, axis=-1),
-            tf.gather(word_of, begins),
-            tf.size(words, tf.int64),
-        )
+        return self._merges.split(words, _bytes_of).merge_dims(1, 2)
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
-        characters = tf.strings.unicode_split(super().join(pieces), "UTF-8")
-        codes = tf.strings.unicode_decode(super().join(pieces), "UTF-8").flat_values
+        text = super().join(pieces)
+        characters = tf.strings.unicode_split(text, "UTF-8")
+        codes = tf.strings.unicode_decode(text, "UTF-8").flat_values
         # What stands for no byte is itself.
-        size = len(_BYTES_OF)
-        replaced = tf.gather(tf.constant(_BYTES_OF), tf.minimum(codes, size - 1))
+        size = len(_BYTE_OF)
+        replaced = tf.gather(tf.constant(_BYTE_OF), tf.minimum(codes, size - 1))
         known = (codes < size) & (replaced != b"")
         content = tf.where(known, replaced, characters.flat_values)
         joined = tf.strings.reduce_join(characters.with_flat_values(content), axis=-1)
@@ -142,21 +121,9 @@ class ByteLevelBPETokenizer(TableTokenizer):
 
 
 # By code point the byte that a character stands for, empty for none.
-_BYTES_OF = [b""] * (max(map(ord, byte_characters())) + 1)
+_BYTE_OF = [b""] * (max(map(ord, byte_characters())) + 1)
 for _byte, _character in enumerate(byte_characters()):
-    _BYTES_OF[ord(_character)] = bytes([_byte])
-
-
-def split_merges(lines: Sequence[str]) -> list[tuple[str, str]]:
-    """`["a b"]` -> `[("a", "b")]`; `InputError` for a line that is not two pieces."""
-    pairs = [tuple(line.split(" ")) for line in lines]
-    for number, pair in enumerate(pairs, 1):
-        if len(pair) != 2 or not all(pair):
-            raise InputError(
-                f"A merge must be two pieces with a space between. Received: merge {number}, "
-                f"{lines[number - 1][:40]!r}."
-            )
-    return pairs  # type: ignore[return-value]
+    _BYTE_OF[ord(_character)] = bytes([_byte])
 
 
 @cache
@@ -169,6 +136,17 @@ def _kinds() -> tuple[np.ndarray, np.ndarray]:
     kinds[list(map(ord, SPACES))] = _SPACE
     begins = np.flatnonzero(np.diff(kinds, prepend=-1))
     return begins.astype(np.int32), kinds[begins]
+
+
+def _bytes_of(words: tf.Tensor) -> tf.RaggedTensor:
+    """`(words,)` strings -> ragged `(words, None)`, the character of each byte."""
+    lengths = tf.strings.length(words)
+    longest = tf.reduce_max(tf.concat([lengths, [1]], 0))
+    padded = tf.io.decode_raw(words, tf.uint8, fixed_length=longest)
+    content = tf.RaggedTensor.from_tensor(tf.cast(padded, tf.int32), lengths)
+    return content.with_flat_values(
+        tf.gather(tf.constant(byte_characters()), content.flat_values)
+    )
 
 
 def _characters_of(kind: int) -> str:

@@ -1,8 +1,10 @@
 """Byte-pair encoding by a list of merges, in the graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+
+from keras_seq2seq.errors import InputError
 
 # What stands for a symbol that no merge names.
 _STRANGE = 0
@@ -13,12 +15,20 @@ class Merges:
     first in the list, of equal ones the leftmost, again and again.
 
     Args:
-        pairs: `(left, right)` strings, the most wanted first; of equal ones the last counts.
+        merges: Two pieces with a space between each, the most wanted first; of equal ones the
+            last counts.
+
+    Attributes:
+        tables: What an exporter must track.
+
+    Raises:
+        InputError: If a merge is not two pieces.
 
     Reference: [Sennrich et al., 2016](https://arxiv.org/abs/1508.07909).
     """
 
-    def __init__(self, pairs: Sequence[tuple[str, str]]):
+    def __init__(self, merges: Sequence[str]):
+        pairs = _pairs(merges)
         # By its text: two merges may give the same symbol.
         ids: dict[str, int] = {}
         for left, right in pairs:
@@ -33,22 +43,46 @@ class Merges:
         # One pair at least, which no neighbours are: a table cannot be empty.
         keys.setdefault(_STRANGE, self._last)
         self._joined = [ids[left + right] for left, right in pairs] or [_STRANGE]
-        self.ranks = tf.lookup.StaticHashTable(
+        self._ranks = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(list(keys), tf.int64), tf.constant(list(keys.values()), tf.int64)
             ),
             default_value=self._last,
         )
 
-    def ids_of(self, symbols: Sequence[str]) -> tf.Tensor:
-        """`(symbols,)` int64, what `apply` takes of each."""
-        return tf.constant([self._ids.get(one, _STRANGE) for one in symbols], tf.int64)
+        self._symbols = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant(["", *ids]), tf.constant([_STRANGE, *ids.values()], tf.int64)
+            ),
+            default_value=_STRANGE,
+        )
+        self.tables = [self._ranks, self._symbols]
 
-    def apply(self, symbols: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
+    def split(self, words: tf.RaggedTensor, characters_of: Callable) -> tf.RaggedTensor:
+        """Ragged `(batch, None)` words -> ragged `(batch, None, None)` pieces.
+
+        Args:
+            words: Strings.
+            characters_of: From `(words,)` strings to the symbols that each begins as, ragged
+                `(words, None)`; asked once for each different word.
+        """
+        unique, place = tf.unique(words.flat_values, tf.int64)
+        characters = characters_of(unique)
+        word_of = characters.value_rowids()
+        begins = self._apply(self._symbols.lookup(characters.flat_values), word_of)
+        pieces = tf.RaggedTensor.from_row_starts(characters.flat_values, begins)
+        split = tf.RaggedTensor.from_value_rowids(
+            tf.strings.reduce_join(pieces, axis=-1),
+            tf.gather(word_of, begins),
+            tf.size(unique, tf.int64),
+        )
+        return words.with_flat_values(tf.gather(split, place))
+
+    def _apply(self, symbols: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
         """Symbols of many words, one after the other -> the places where the pieces begin.
 
         Args:
-            symbols: `(symbols,)` int64, of `ids_of`.
+            symbols: `(symbols,)` int64.
             words: `(symbols,)` int64, ascending: the word that each belongs to.
 
         Returns:
@@ -62,7 +96,7 @@ class Merges:
             pairs = tf.where(words[:-1] == words[1:], pairs, _STRANGE)
             room = tf.size(symbols, tf.int64)
             # Rank first, then place: the least is the leftmost of the best.
-            order = self.ranks.lookup(pairs) * room + tf.range(room - 1)
+            order = self._ranks.lookup(pairs) * room + tf.range(room - 1)
             best = tf.math.unsorted_segment_min(order, words[:-1], number_of_words)
             best = tf.boolean_mask(best, best < self._last * room)
             left = best % room
@@ -83,3 +117,14 @@ class Merges:
             (many, many, many, tf.TensorShape([])),
         )
         return places
+
+
+def _pairs(merges: Sequence[str]) -> list[list[str]]:
+    pairs = [merge.split(" ") for merge in merges]
+    for number, pair in enumerate(pairs, 1):
+        if len(pair) != 2 or not all(pair):
+            raise InputError(
+                f"A merge must be two pieces with a space between. Received: merge {number}, "
+                f"{merges[number - 1][:40]!r}."
+            )
+    return pairs
