@@ -42,8 +42,8 @@ from .options import PATH, console, load_tensorflow, print_written
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
-    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), or checkpoint20.npz of
-    g2p_en.
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), checkpoint20.npz of
+    g2p_en, or what `export --format safetensors` wrote.
 
     Every other command works on the run: generate, evaluate, score, export.
 
@@ -78,8 +78,13 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
 
 
 def _read(path: Path, options: dict[str, Any]) -> Any:
-    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en
+    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en, from_safetensors
 
+    if (path / "model.safetensors").is_file():
+        if options:
+            name = next(iter(options)).replace("_", "-")
+            raise InputError(f"--{name} does not apply to {path.name}, which has its own.")
+        return from_safetensors(path)
     if path.suffix != ".npz":
         return from_ctranslate2(path, **options)
     length = options.pop("max_source_length", None)

@@ -42,10 +42,7 @@ def write_bundle(
         sources: Some of the model's data, for the test vectors.
     """
     folder.mkdir(parents=True)
-    texts = {}
-    for name, tokenizer in model.preprocessor.tokenizers.items():
-        for what, items in tokenizer.lists.items():
-            texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
+    texts = tokenizer_files(model)
     contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
     files = {
         name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
@@ -68,6 +65,15 @@ def write_bundle(
     example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
     card = _card(model, description, model_name, len(content), example)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
+
+
+def tokenizer_files(model: Seq2Seq) -> dict[str, str]:
+    """What the tokenizers need without TensorFlow, by the names of the files."""
+    return {
+        f"{side}_{what}.txt": "".join(f"{item}\n" for item in items)
+        for side, tokenizer in model.preprocessor.tokenizers.items()
+        for what, items in tokenizer.lists.items()
+    }
 
 
 def _card(

@@ -80,10 +80,7 @@ def export_web(
         description = describe(model, settings, "float32", ["serving_default"])
         for name in ("source", "target"):
             tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
-            # JSON has no NaN.
-            lists = tokenizer.lists
-            scores = [None if math.isnan(score) else score for score in lists.get("scores", ())]
-            description[name] |= lists | ({"scores": scores} if scores else {})
+            description[name] |= page_lists(tokenizer)
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
         vectors = make_test_vectors(model, settings, content, sources)
@@ -97,6 +94,14 @@ def export_web(
         (folder / "index.html").write_text(page, "utf-8")
 
     write_new(Path(path), write)
+
+
+def page_lists(tokenizer: Any) -> dict[str, list[Any]]:
+    """The lists of a tokenizer as the page reads them: JSON has no NaN."""
+    lists = tokenizer.lists
+    if "scores" in lists:
+        lists["scores"] = [None if math.isnan(score) else score for score in lists["scores"]]
+    return lists
 
 
 def _page(title: str, own_copy: bool) -> str:

@@ -68,8 +68,8 @@ class TableTokenizer(Tokenizer, ABC):
         around = [*self.begin, *self.finish]
         if missing := [token for token in around if token not in self._ids]:
             raise InputError(
-                "Tokens that a text begins or finishes with must be in the vocabulary. Missing: "
-                f"{missing}."
+                "Tokens that a text begins or finishes with must be in the vocabulary. "
+                f"Missing: {missing}."
             )
         self.begin_ids = [self._ids[token] for token in self.begin]
         self.finish_ids = [self._ids[token] for token in self.finish]

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.weight_folders import export_ctranslate2
 from keras_seq2seq.converters import from_ctranslate2, to_ctranslate2
+from keras_seq2seq.settings import GenerationSettings
 from tests.converters.test_ctranslate2 import KINDS, LONGEST, SOURCES, TARGETS, build, rewritten
 
 PYTHON = os.environ.get("KERAS_SEQ2SEQ_ORACLE_PYTHON", sys.executable)
@@ -129,3 +131,30 @@ def test_positions_that_are_not_in_the_file_are_those_that_ctranslate2_computes(
         model.token_log_probs(SOURCES, TARGETS), answers["log_probs"], strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["all tied", "waves, logits of their own"])
+def test_the_runner_of_an_exported_folder_gives_the_texts_of_the_model(tmp_path, kind):
+    model = build(**{**KINDS[kind], "begin": ((), ())})
+    for search in (GenerationSettings(), GenerationSettings(3, 2, min_length=2)):
+        path = tmp_path / search.description.replace(" ", "_")
+        export_ctranslate2(model, path, search)
+        done = subprocess.run(
+            [PYTHON, "ctranslate2_runner.py", *SOURCES],
+            cwd=path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        expected = model.search(SOURCES, search)
+        # At the greatest length CTranslate2 cuts a target, which ours ends.
+        count, longest = search.num_hypotheses, LONGEST["max_target_length"]
+        rows = [i for i in range(len(SOURCES)) if max(expected.lengths[i]) < longest]
+        assert rows or search.num_beams == 1
+        for row in rows:
+            found = lines[row * count : (row + 1) * count]
+            assert [text for _, _, text in found] == model.texts(expected)[row]
+            np.testing.assert_allclose(
+                [float(one) for _, one, _ in found], expected.log_probs[row], atol=2e-4
+            )
