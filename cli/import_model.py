@@ -116,6 +116,9 @@ def _config(model: Any) -> Any:
     names = {
         "CharacterTokenizer": "characters",
         "SymbolTokenizer": "symbols",
+        "WordTokenizer": "words",
+        "WordPieceTokenizer": "wordpiece",
+        "SentencePieceTokenizer": "sentencepiece",
         "SentencePieceFileTokenizer": "sentencepiece",
         "BPETokenizer": "bpe",
         "ByteLevelBPETokenizer": "bpe",
@@ -124,35 +127,44 @@ def _config(model: Any) -> Any:
         f"{side}_tokenizer": names[tokenizer.description["split"]]
         for side, tokenizer in preprocessor.tokenizers.items()
     }
-    shared = {
-        "num_layers": decoder.num_layers,
-        "encoder_layers": encoder.num_layers,
-        "dropout": decoder.dropout,
-        "tie_output": decoder.tie_output,
-        "max_source_length": preprocessor.max_source_length,
-        "max_target_length": preprocessor.max_target_length,
-    }
+    settings["source"] = preprocessor.kind
+    if preprocessor.kind == "waveform":
+        settings["sample_rate"] = preprocessor.sample_rate
+    settings |= _values(preprocessor, "max_source_length", "max_target_length")
+    settings |= _values(decoder, "num_layers", "dropout", "tie_output", "hidden_dim")
+    settings |= _values(encoder, encoder_layers="num_layers")
     if not hasattr(decoder, "num_heads"):
+        attention = getattr(decoder, "attention", None)
         return TrainingConfig(
             architecture="recurrent",
-            embedding_dim=decoder.embedding.embedding_dim,
-            hidden_dim=decoder.hidden_dim,
-            cell=decoder.cell,
-            bidirectional=False,
-            attention="none",
+            attention=_ATTENTION.get(type(attention).__name__)
+            or getattr(attention, "score", "none"),
+            **_values(encoder, "bidirectional"),
+            **_values(decoder, "cell"),
+            **_values(decoder.embedding, "embedding_dim"),
             **settings,
-            **shared,
         )
     is_shared = encoder.embedding is decoder.embedding
     return TrainingConfig(
         architecture="transformer",
-        hidden_dim=decoder.hidden_dim,
-        intermediate_dim=decoder.intermediate_dim,
-        num_heads=decoder.num_heads,
-        normalize_first=decoder.normalize_first,
-        positions=decoder.positions,
         share_embeddings=is_shared,
         joint_vocabulary=is_shared,
+        **_values(decoder, "intermediate_dim", "num_heads", "normalize_first", "positions"),
         **settings,
-        **shared,
     )
+
+
+# Class of an attention -> the setting; others say it themselves.
+_ATTENTION = {
+    "BahdanauAttention": "additive",
+    "LocationSensitiveAttention": "location",
+    "MonotonicAttention": "monotonic",
+}
+
+
+def _values(part: Any, *names: str, **renamed: str) -> dict[str, Any]:
+    """Attributes by the names of settings; those that a part has not are left out."""
+    wanted = dict(zip(names, names, strict=True)) | renamed
+    return {
+        name: getattr(part, there) for name, there in wanted.items() if hasattr(part, there)
+    }

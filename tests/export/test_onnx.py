@@ -1,10 +1,11 @@
 """ONNX: the search in NumPy over encoder and decoder step gives what the Keras model gives."""
 
-import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,12 +78,23 @@ def test_targets_begin_with_what_the_tokenizer_begins_with(folder):
     model, path = folder
     runner = OnnxRunner(path)
     tokenizer = model.preprocessor.target_tokenizer
-    tokenizer.begin, tokenizer.begin_ids = ["CC"], [tokenizer.token_to_id("CC")]
-    try:
-        runner.target.begin = ["CC"]
-        same(model, runner, ["cab", "f"], dataclasses.replace(BEAM, min_length=2))
-    finally:
-        tokenizer.begin, tokenizer.begin_ids = [], []
+    runner.description["search"]["prefix"] = tokenizer.tokenize("CC AA").numpy().tolist()
+    expected = model.search(["cab"], BEAM, prefixes=["CC AA"])
+    texts, outputs = runner.generate("cab")
+    assert texts == model.texts(expected)[0] and texts[0].startswith("CC AA")
+    np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[0], atol=1e-4)
+
+
+def test_the_example_of_the_page_runs(folder, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text("utf-8")
+    (block,) = re.findall(
+        r"```python\n(.*?)```", page.split("\n## ONNX")[1].split("\n## ")[0], re.S
+    )
+    (tmp_path / "exports" / "demo").mkdir(parents=True)
+    (tmp_path / "exports" / "demo" / "onnx").symlink_to(folder[1])
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "artefacts.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("['")
 
 
 def test_the_folder_is_a_program_without_this_package(folder):
