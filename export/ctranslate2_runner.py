@@ -53,7 +53,7 @@ class CTranslate2Runner(LiteRTRunner):
         )
         names = self.target.vocabulary
         ids = {name: index for index, name in enumerate(names)}
-        longest = options["max_length"] + 1
+        longest = options["max_length"]
         prefix = [self.target.begin] if self.target.begin else None
 
         def generate(encoder_token_ids: np.ndarray) -> dict[str, np.ndarray]:
