@@ -21,6 +21,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .ctranslate2_runner import CTranslate2Runner
 from .description import ADVICE, generation_of, kind_of, read_description
 from .litert_runner import LiteRTRunner
+from .native_notes import without_notes
 from .onnx_runner import OnnxRunner
 
 # One source, text or array -> its target texts and their log probabilities, the best first.
@@ -190,7 +191,7 @@ def open_runner(
 ) -> LiteRTRunner:
     """The runner of a folder; `InputError` if it is damaged."""
     try:
-        with _damaged(path):
+        with _damaged(path), without_notes():
             return runner(path, threads)
     except ImportError as error:
         raise InputError(f"Running {_NEEDED[runner]}.") from error
@@ -237,5 +238,5 @@ def _damaged(path: Path) -> Iterator[None]:
     except Exception as error:  # Of as many kinds as there are ways to be damaged.
         reason = getattr(error, "message", None) or str(error) or type(error).__name__
         raise InputError(
-            f"{path} cannot be run, it may be damaged: {reason[:300]}. {ADVICE}"
+            f"{path} cannot be run, it may be damaged: {reason[:300].rstrip('.')}. {ADVICE}"
         ) from error

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.models.saved_file import check_declared
+from keras_seq2seq.models.seq2seq import why_not_loaded
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -62,12 +64,14 @@ def from_safetensors(path: str | Path) -> Seq2Seq:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{folder / CONFIG_FILE} is not JSON: {error}.") from error
+    numbers = sum(array.size for array in arrays.values())
+    check_declared(folder, config, len(arrays), numbers)
     try:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except InputError:
         raise
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except Exception as error:  # Keras raises many kinds for a broken configuration.
+        reason = " ".join(why_not_loaded(error).split())
         raise InputError(f"{folder / CONFIG_FILE} makes no model: {reason}") from error
     if not isinstance(model, Seq2Seq):
         raise InputError(
