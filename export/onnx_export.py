@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from keras_seq2seq.settings import GenerationSettings, option_name
 
 from . import litert_runner, onnx_runner, plain_search, plain_tokenizers, vector_check
 from .device_bundle import tokenizer_files
-from .graph import write_graph
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -119,38 +117,69 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
         raise InputError(
             "Writing ONNX needs tf2onnx: `pip install keras-seq2seq[onnx]`."
         ) from error
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     specs = {
         "encode": signatures.model.encoder_spec(None),
         "decode_step": signatures.step_spec(),
     }
-    functions = {
-        name: tf.function(getattr(signatures, name), autograph=False).get_concrete_function(
-            **spec
-        )
-        for name, spec in specs.items()
-    }
     contents = {}
-    with tempfile.TemporaryDirectory() as folder:
-        # On the way through a SavedModel what a graph captured becomes a part of it.
-        write_graph(folder, functions)
-        loaded = tf.saved_model.load(folder)
-        for name, spec in specs.items():
-            call = loaded.signatures[name]
-            # An output may not have the name of an input.
-            prefix = {one: onnx_runner.NEXT for one in spec} if name == "decode_step" else {}
+    for name, spec in specs.items():
+        call = getattr(signatures, name)
+        names: list[str] = []
 
-            def run(*tensors: tf.Tensor, call=call, spec=spec, prefix=prefix) -> Any:
-                outputs = call(**dict(zip(spec, tensors, strict=True)))
-                return {f"{prefix.get(one, '')}{one}": outputs[one] for one in outputs}
+        def run(
+            *tensors: tf.Tensor, call: Any = call, spec: Any = spec, names: Any = names
+        ) -> list[tf.Tensor]:
+            outputs = call(**dict(zip(spec, tensors, strict=True)))
+            names[:] = outputs
+            return list(outputs.values())
 
-            function = tf.function(run, autograph=False, input_signature=[*spec.values()])
-            try:
-                proto, _ = tf2onnx.convert.from_function(
-                    function, input_signature=[*spec.values()], opset=OPSET
-                )
-            except Exception as error:  # Of as many kinds as there are operations.
-                reason = " ".join(str(error).split())[:300]
-                raise InputError(f"tf2onnx cannot convert {name}: {reason}") from error
-            contents[f"{name}.onnx"] = proto.SerializeToString()
+        function = tf.function(run, autograph=False, input_signature=[*spec.values()])
+        traced = function.get_concrete_function()
+        try:
+            proto, _ = tf2onnx.convert.from_function(
+                function, input_signature=[*spec.values()], opset=OPSET
+            )
+        except Exception as error:  # Of as many kinds as there are operations.
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"tf2onnx cannot convert {name}: {reason}") from error
+        inner = zip(traced.inputs[len(spec) :], traced.captured_inputs, strict=True)
+        _hold(proto, {tensor.name: value for tensor, value in inner})
+        # An output may not have the name of an input.
+        prefix = onnx_runner.NEXT if name == "decode_step" else ""
+        _name(proto, [f"{prefix}{one}" if one in spec else one for one in names])
+        _check(proto, name)
+        contents[f"{name}.onnx"] = proto.SerializeToString()
     return contents
+
+
+def _hold(proto: Any, captured: dict[str, Any]) -> None:
+    """Makes constants of the inputs that the graph captured."""
+    from onnx import numpy_helper
+
+    for one in list(proto.graph.input):
+        if one.name in captured:
+            array = captured[one.name].numpy()
+            proto.graph.initializer.append(numpy_helper.from_array(array, one.name))
+            proto.graph.input.remove(one)
+
+
+def _name(proto: Any, names: list[str]) -> None:
+    """Gives the outputs their names, in their order."""
+    from onnx import helper
+
+    for output, name in zip(proto.graph.output, names, strict=True):
+        proto.graph.node.append(helper.make_node("Identity", [output.name], [name]))
+        output.name = name
+
+
+def _check(proto: Any, name: str) -> None:
+    """`InputError` for operations that the converter left as they were."""
+    from onnx import defs
+
+    lacking = {node.op_type for node in proto.graph.node if not defs.has(node.op_type)}
+    if lacking:
+        raise InputError(
+            f"ONNX lacks operations of {name}: {', '.join(sorted(lacking))}. Export tflite or "
+            "saved_model."
+        )

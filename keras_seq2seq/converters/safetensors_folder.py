@@ -64,6 +64,8 @@ def from_safetensors(path: str | Path) -> Seq2Seq:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{folder / CONFIG_FILE} is not JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{folder / CONFIG_FILE} must hold an object.")
     numbers = sum(array.size for array in arrays.values())
     check_declared(folder, config, len(arrays), numbers)
     try:

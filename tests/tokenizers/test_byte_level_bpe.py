@@ -81,7 +81,7 @@ TEXT = st.one_of(
 
 @given(texts=st.lists(TEXT, min_size=5, max_size=12))
 @example(texts=["", " ", "  ", "\n", "'s", "a 's", "''s", "a'll\n's", "x\n 'll"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_all_three_split_and_join_alike(trio, texts):
     graph, tokenizer, plain, own = trio
     expected = [own.encode(text).tokens for text in texts]
@@ -97,7 +97,7 @@ def test_all_three_split_and_join_alike(trio, texts):
 
 
 @given(ids=st.lists(st.integers(5, 423), max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_bytes_that_are_no_text_are_joined_alike(trio, ids):
     graph, tokenizer, plain, own = trio
     tokens = [tokenizer.id_to_token(one) for one in ids]
