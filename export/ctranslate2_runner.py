@@ -69,15 +69,16 @@ class CTranslate2Runner(LiteRTRunner):
                 min_decoding_length=options["min_length"],
                 max_decoding_length=longest,
                 suppress_sequences=[[names[one]] for one in options["suppressed"]],
-                return_scores=True,
             )
+            # Its own scores are of what is left without the suppressed tokens.
+            scored = translator.score_batch([tokens] * len(found.hypotheses), found.hypotheses)
             token_ids = np.zeros((1, len(found.hypotheses), longest + 1), np.int32)
             for row, hypothesis in zip(token_ids[0], found.hypotheses, strict=True):
                 row[: len(hypothesis)] = [ids[one] for one in hypothesis]
                 row[len(hypothesis)] = self.description["target"]["end"]
             return {
                 "token_ids": token_ids,
-                "log_probs": np.array([found.scores], np.float32),
+                "log_probs": np.array([[sum(one.log_probs) for one in scored]], np.float32),
             }
 
         return generate

@@ -13,7 +13,8 @@ import tensorflow as tf
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.settings import GenerationSettings, option_name
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.declarations import settings_of
 
 from . import litert_runner, onnx_runner, plain_search, plain_tokenizers, vector_check
 from .device_bundle import tokenizer_files
@@ -56,10 +57,11 @@ def export_onnx(
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
+    options = settings_of(GenerationSettings)
     for name, value in _LACKING.items():
         if getattr(settings, name) != value:
             raise InputError(
-                f"The runner of the ONNX format has no {option_name(name)}; leave it out, or "
+                f"The runner of the ONNX format has no {options[name].option}; leave it out, or "
                 "export tflite or saved_model."
             )
     signatures = IdSignatures(model, settings)
@@ -124,17 +126,7 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
     }
     contents = {}
     for name, spec in specs.items():
-        call = getattr(signatures, name)
-        names: list[str] = []
-
-        def run(
-            *tensors: tf.Tensor, call: Any = call, spec: Any = spec, names: Any = names
-        ) -> list[tf.Tensor]:
-            outputs = call(**dict(zip(spec, tensors, strict=True)))
-            names[:] = outputs
-            return list(outputs.values())
-
-        function = tf.function(run, autograph=False, input_signature=[*spec.values()])
+        function, names = _listed(getattr(signatures, name), spec)
         traced = function.get_concrete_function()
         try:
             proto, _ = tf2onnx.convert.from_function(
@@ -151,6 +143,19 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
         _check(proto, name)
         contents[f"{name}.onnx"] = proto.SerializeToString()
     return contents
+
+
+def _listed(call: Any, spec: dict[str, tf.TensorSpec]) -> tuple[Any, list[str]]:
+    """A `tf.function` of the tensors in their order, with a list of outputs; and the list that
+    their names are in once it is traced."""
+    names: list[str] = []
+
+    def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        outputs = call(**dict(zip(spec, tensors, strict=True)))
+        names[:] = outputs
+        return list(outputs.values())
+
+    return tf.function(run, autograph=False, input_signature=[*spec.values()]), names
 
 
 def _hold(proto: Any, captured: dict[str, Any]) -> None:

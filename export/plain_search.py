@@ -3,7 +3,6 @@
 Needs numpy, nothing else: a copy of this file lies in an exported folder.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +38,7 @@ def search(step: Step, state: Arrays, options: dict[str, Any]) -> Arrays:
     num_beams, end = options["num_beams"], options["end"]
     limit = options["max_length"] + 1
     score = _score(options) if num_beams > 1 else lambda log_probs, length: log_probs
-    enough = math.ceil(options["patience"] * num_beams) if num_beams > 1 else 1
+    enough = options["patience"] * num_beams if num_beams > 1 else 1
     state = {name: np.repeat(entry, num_beams, 0) for name, entry in state.items()}
     token_ids = np.zeros((num_beams, limit), np.int32)
     token_log_probs = np.zeros((num_beams, limit), np.float32)

@@ -1,5 +1,6 @@
 """ONNX: the search in NumPy over encoder and decoder step gives what the Keras model gives."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -21,8 +22,9 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM
 
+GREEDY = GenerationSettings()
 SEARCHES = {
-    "greedy": GenerationSettings(),
+    "greedy": GREEDY,
     "beam": BEAM,
     "every rule": GenerationSettings(
         num_beams=4,
@@ -120,6 +122,23 @@ def test_parity_opens_it_and_weights_alone(text_model, once, tmp_path):
     assert all(row.passes and row.agreement == 1 for row in rows)
     with pytest.raises(InputError, match="cannot be served"):
         open_predictor(path)
+
+
+def test_parity_opens_a_folder_for_ctranslate2(transformer_model, tmp_path):
+    formats = ["ctranslate2"]
+    export_formats(transformer_model, tmp_path, formats, GREEDY, Console(quiet=True))
+    path = tmp_path / "ctranslate2"
+    if importlib.util.find_spec("ctranslate2") is None:
+        with pytest.raises(InputError, match="pip install ctranslate2"):
+            compare(transformer_model, [path], ["cab"])
+        return
+    _, row = compare(transformer_model, [path], ["cab", "fee", "d"])
+    assert (row.engine, row.threads, row.passes) == ("ctranslate2", 1, True)
+    # What it means otherwise is refused, and not left out.
+    shutil.rmtree(path)
+    export_formats(transformer_model, tmp_path, formats, BEAM, Console(quiet=True))
+    with pytest.raises(InputError, match="exported with: length_penalty"):
+        compare(transformer_model, [path], ["cab"])
 
 
 def test_what_the_runner_lacks_and_damage_are_one_line(text_model, folder, tmp_path):
