@@ -61,8 +61,8 @@ def export_onnx(
     for name, value in _LACKING.items():
         if getattr(settings, name) != value:
             raise InputError(
-                f"The runner of the ONNX format has no {options[name].option}; leave it out, or "
-                "export tflite or saved_model."
+                f"The runner of the ONNX format has no {options[name].option}; leave it out, "
+                "or export tflite or saved_model."
             )
     signatures = IdSignatures(model, settings)
     description = describe(model, settings, "float32", ["encode", "decode_step"])
