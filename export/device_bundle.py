@@ -120,6 +120,8 @@ def _card(
     how = split.get(description["source"]["split"], description["source"]["split"])
     if begin := description["source"].get("begin"):
         how += f"; in front of them stand {' '.join(f'`{token}`' for token in begin)}"
+    if finish := description["source"].get("finish"):
+        how += f"; behind them {' '.join(f'`{token}`' for token in finish)}"
     return CARD.substitute(
         shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),
