@@ -11,6 +11,7 @@ import click
 
 from keras_seq2seq.errors import InputError
 
+from .engines import engine_argument, open_engine
 from .options import (
     PATH,
     generation_options,
@@ -27,7 +28,7 @@ from .targets import Writer, progress, say_unknown
 
 
 @click.command(cls=Command)
-@run_argument
+@engine_argument
 @click.argument("texts", nargs=-1)
 @click.option("--file", "file", type=PATH, help="One source a line.")
 @click.option("--output", type=OUTPUT, help="File to write to, in place of standard output.")
@@ -42,7 +43,8 @@ from .targets import Writer, progress, say_unknown
 @click.option("--json", "as_json", is_flag=True, help="All of it, one JSON object a source.")
 @generation_options
 def generate(
-    run: Any,
+    source: Any,
+    engine: str | None,
     texts: tuple[str, ...],
     file: Path | None,
     output: Path | None,
@@ -55,7 +57,9 @@ def generate(
 ) -> None:
     """Generate a target for each of TEXTS, or each line of --file or standard input.
 
-    For a model of frames or sound these are paths of files.
+    For a model of frames or sound these are paths of files. RUN_OR_EXPORT is the directory of
+    a run, or the folder of an export of text, which generates with the settings it was made
+    with.
 
     With none of them, and a terminal, asks for one source after the other. One line a
     hypothesis comes out, in the order of the sources, as they are found: source, tab, (log
@@ -74,6 +78,7 @@ def generate(
       keras-seq2seq generate runs/demo hello --prefix "HH AH" --json --alignments
       keras-seq2seq generate runs/demo
       keras-seq2seq generate runs/speech recording.wav
+      keras-seq2seq generate exports/demo/saved_model --file words.txt --output targets.tsv
     """
     if texts and file:
         raise InputError("Give either texts or --file, not both.")
@@ -81,15 +86,13 @@ def generate(
         raise InputError("Give either --prefix or --prefixes, not both.")
     if resume and not output:
         raise InputError("--resume continues the file of --output; give it.")
-    settings = generation_settings(options)
     lines = _source_lines(texts, file)
     if lines is None and (prefix_file or output):
         name = "--prefixes" if prefix_file else "--output"
         raise InputError(f"{name} needs the sources, as arguments or in a file.")
     prefixes: Any = lines_of(prefix_file) if prefix_file else prefix
-    model = run.load_model()
-    model.check_settings(settings)  # Bad settings fail before anybody types.
-    writer = Writer(model, settings, scores, as_json)
+    # Bad settings fail before anybody types.
+    writer = Writer(open_engine(source, engine, options), scores, as_json)
     if lines is None:
         click.echo("Type a source and press Enter; an empty line ends.", err=True)
         while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras_nlp.tokenizers import Tokenizer
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
@@ -22,7 +21,7 @@ from keras_seq2seq.special_tokens import (
 from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabulary
 
 
-class TableTokenizer(Tokenizer, ABC):
+class TableTokenizer(keras.layers.Layer, ABC):
     """Base of the tokenizers whose vocabulary is a plain list of tokens.
 
     A subclass says how a string is split (`split`) and how tokens are joined (`separator`,
@@ -54,6 +53,10 @@ class TableTokenizer(Tokenizer, ABC):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        # Strings, one or many, as they are, as KerasHub's tokenizers take them.
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.built = True
         self.vocabulary = check_vocabulary(vocabulary)
         self.lowercase = lowercase
         self.begin = list(begin)
@@ -136,6 +139,9 @@ class TableTokenizer(Tokenizer, ABC):
         text begins with included."""
         pieces = self.split(lower(strings) if lowercase else strings)
         return _after(self.begin, pieces)
+
+    def call(self, inputs: Any) -> tf.Tensor | tf.RaggedTensor:
+        return self.tokenize(inputs)
 
     @abstractmethod
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
