@@ -82,7 +82,7 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
         if quantization == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            content = converter.convert()
+            content = _converted(converter)
         except ConverterError as error:
             raise InputError(_lacking(str(error))) from error
     if unfit := unfit_operations(content):
@@ -95,6 +95,17 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
             "(docs/devices.md)."
         )
     return compact(content)
+
+
+def _converted(converter: Any) -> bytes:
+    """What the converter's own C++ makes of a SavedModel, nothing more.
+
+    `convert()` also loads the SavedModel twice, for statistics and names of Python lines that
+    it then drops, and unpacks and packs the result in Python three times, to share equal
+    weights, which `compact` does, and to note its version.
+    """
+    converter._optimize_tflite_model = lambda content, *rest, **options: content
+    return converter._convert_from_saved_model(tf.compat.v1.GraphDef())
 
 
 def _lacking(message: str) -> str:

@@ -88,7 +88,7 @@ def test_a_file_that_is_there_is_not_made_again(job):
     assert job.waiting() == ["1.txt.tsv"]
     # What another worker made meanwhile stays.
     before = job.counts("b/3.txt.tsv")
-    assert job.answer(None, "b/3.txt.tsv", job.out / "missing") == before
+    assert job.answer(Upper(), "b/3.txt.tsv", job.out / "missing") == before
 
 
 def test_the_folder_of_another_job_is_refused(job, tmp_path):

@@ -110,7 +110,7 @@ class SearchGraphs(IdGeneration):
             arguments = [self.preprocessor.encoder_inputs([sources[i] for i in batch]), values]
             if prefixes is not None:
                 arguments.append(tf.constant([prefixes[i] for i in batch]))
-            found = self._decode_at_once(settings, batch, lengths, jit_compile, arguments)
+            found = self._decode_at_once(settings, lengths, jit_compile, arguments)
             if found is None:
                 with _ONE_AT_A_TIME:
                     found = function(*arguments)
@@ -121,7 +121,6 @@ class SearchGraphs(IdGeneration):
     def _decode_at_once(
         self,
         settings: GenerationSettings,
-        batch: np.ndarray,
         lengths: np.ndarray,
         jit_compile: bool,
         arguments: Sequence[Any],

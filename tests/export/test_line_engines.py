@@ -1,6 +1,10 @@
 """Lines answered by exports: `generate`, and `generate-files` with and without Beam."""
 
+import gzip
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -8,6 +12,10 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.cli.file_job import COUNTS
 from tests.searches import BEAM
+from training.run_directory import RunDirectory
+from training.settings import TrainingConfig
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +61,22 @@ def test_beam_gives_the_same(text_model, artefacts, tmp_path):
     for number in range(2):
         one, other = (tmp_path / name / f"{number}.txt.tsv" for name in ("plain", "beam"))
         assert one.read_bytes() == other.read_bytes() and one.read_bytes()
+
+
+def test_the_commands_of_the_page_run(text_model, artefacts, tmp_path, monkeypatch, pairs):
+    page = (ROOT / "docs" / "past_one_machine.md").read_text("utf-8")
+    (block,) = re.findall(r"<!-- tested -->\n```\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    run = RunDirectory(tmp_path / "runs" / "demo")
+    run.begin(TrainingConfig(), pairs, pairs)
+    text_model.save(run.model_file)
+    (tmp_path / "exports" / "demo").mkdir(parents=True)
+    (tmp_path / "exports" / "demo" / "saved_model").symlink_to(artefacts["saved_model"])
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.txt.gz").write_bytes(gzip.compress(b"cab\nfee\n"))
+    (tmp_path / "words.txt").write_text("cab\nfee\n")
+    for line in block.splitlines():
+        result = CliRunner().invoke(main, shlex.split(line)[1:], catch_exceptions=False)
+        assert result.exit_code == 0, (line, result.output)
+    whole = gzip.decompress((tmp_path / "out-beam" / "1.txt.jsonl.gz").read_bytes())
+    assert [json.loads(line)["source"] for line in whole.splitlines()] == ["cab", "fee"]
