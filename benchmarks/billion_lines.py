@@ -102,14 +102,36 @@ def sources_of(content: bytes) -> list[str]:
     return [line.split("\t")[0] for line in content.decode().splitlines()]
 
 
+def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
+    for what, row in found.items():
+        memory = row["memory"]
+        step = row["seconds"] / len(memory)
+        axes.plot([step * i for i in range(len(memory))], memory, label=what)
+    axes.set(xlabel="seconds", ylabel="resident MB", ylim=(0, None))
+    axes.legend()
+    figure.savefig(path)
+
+
 @click.command()
 @click.option("--lines", default=100_000, show_default=True)
 @click.option("--kills", default=10, show_default=True)
 @click.option("--engine", type=click.Choice(["keras", "xla"]), default="keras")
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), help="Resident memory, a picture.")
 @click.argument("beam", nargs=-1, type=click.UNPROCESSED)
 def main(
-    lines: int, kills: int, engine: str, json_file: Path | None, beam: tuple[str, ...]
+    lines: int,
+    kills: int,
+    engine: str,
+    json_file: Path | None,
+    plot: Path | None,
+    beam: tuple[str, ...],
 ) -> None:
     """Kill and repeat."""
     from benchmarks.generate_file import make_run
@@ -167,6 +189,8 @@ def main(
     Console(width=140).print(table)
     if json_file:
         json_file.write_text(json.dumps(found))
+    if plot:
+        draw(found, plot)
     if not all(row["in order, each once"] for row in found.values()):
         raise click.ClickException("Lines are missing, or there twice.")
 

@@ -11,6 +11,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
+from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
@@ -23,6 +24,7 @@ from .trained import warn_if_untrained
 QUANTIZATIONS = ("float32", "float16", "int8")
 
 
+@not_collecting()
 def convert(
     model: Seq2Seq, settings: GenerationSettings | None = None, quantization: str = "float32"
 ) -> bytes:
@@ -65,6 +67,7 @@ def convert(
     return convert_signatures(signatures.functions(), quantization)
 
 
+@not_collecting()
 def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
     """Converts functions, as `write_graph` takes them, by signature name.
 

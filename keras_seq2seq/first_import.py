@@ -5,7 +5,6 @@ scorer that brings SciPy: together as slow as TensorFlow itself. Here they come 
 that needs them is called, which works as ever.
 """
 
-import gc
 import importlib.util
 import pkgutil
 import sys
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+
+from keras_seq2seq.garbage import not_collecting
 
 
 class Deferred(ModuleType):
@@ -59,19 +60,7 @@ def import_keras_nlp() -> ModuleType:
         return importlib.import_module("keras_nlp")
 
 
-@contextmanager
-def _not_collecting() -> Iterator[None]:
-    """What an import makes stays: looking through it again and again finds no garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-with _not_collecting():
+with not_collecting():
     # Not around Keras, whose backend JAX may be.
     with deferring("jax"):
         import tensorflow  # noqa: F401
