@@ -22,6 +22,7 @@ from rich.table import Table
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+WORD = ["hello", "--max-length-ratio", "1"]  # As long as words are when a model is trained.
 EXPORT = """
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def main(rounds: int, exported: tuple[str, ...], other: Path | None) -> None:
         make_runs(Path(folder), list(exported))
         works = {
             "import keras_seq2seq.models": ["-c", "import keras_seq2seq.models"],
-            "generate RUN hello": ["-m", "keras_seq2seq", "generate", f"{folder}/run", "hello"],
+            "generate RUN hello": ["-m", "keras_seq2seq", "generate", f"{folder}/run", *WORD],
         }
         for name in exported:
             works[f"export {name}"] = ["-c", EXPORT, f"{folder}/{name}.keras"]

@@ -59,9 +59,8 @@ def load_tensorflow() -> None:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-    # What was imported stays, and a graph is many thousands of objects: to look through all of
-    # them for every 700 new ones takes a tenth of the time of making it.
-    gc.freeze()
+    # A graph is many thousands of objects: to look through all of them for every 700 new ones
+    # takes a tenth of the time of making it.
     gc.set_threshold(50_000)
 
 

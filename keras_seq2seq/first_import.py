@@ -5,15 +5,22 @@ scorer that brings SciPy: together as slow as TensorFlow itself. Here they come 
 that needs them is called, which works as ever.
 """
 
-import importlib.util
+import gc
+import json
+import os
 import pkgutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from keras_seq2seq.garbage import not_collecting
+
+MOST_OBJECTS = 200_000
 
 
 class Deferred(ModuleType):
@@ -43,7 +50,7 @@ def deferring(*names: str) -> Iterator[None]:
     """What is imported meanwhile gets these modules `Deferred`, if they are installed and were
     not imported before. Modules of a package come after it."""
     package = names[0].split(".")[0]
-    if package in sys.modules or importlib.util.find_spec(package) is None:
+    if package in sys.modules or find_spec(package) is None:
         yield
         return
     sys.modules.update({name: Deferred(name) for name in names})
@@ -57,12 +64,35 @@ def deferring(*names: str) -> Iterator[None]:
 def import_keras_nlp() -> ModuleType:
     """The package `keras_nlp`, which only few parts need."""
     with deferring("rouge_score", "rouge_score.rouge_scorer"):
-        return importlib.import_module("keras_nlp")
+        return import_module("keras_nlp")
 
 
-with not_collecting():
-    # Not around Keras, whose backend JAX may be.
-    with deferring("jax"):
-        import tensorflow  # noqa: F401
-    with deferring("matplotlib", "matplotlib.pyplot"):
-        import keras  # noqa: F401
+def _backend() -> str:
+    """Keras' backend, which it chooses when it is imported."""
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
+    folder = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    try:
+        return json.loads((Path(folder) / "keras.json").read_text("utf-8"))["backend"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return "tensorflow"
+
+
+def _import() -> None:
+    """TensorFlow and Keras, each of which imports the other."""
+    if "tensorflow" in sys.modules:
+        return
+    # With more objects than these somebody's work has begun, whose garbage is to be found.
+    is_new = len(gc.get_objects()) < MOST_OBJECTS
+    with not_collecting(), ExitStack() as stack:
+        stack.enter_context(deferring("matplotlib", "matplotlib.pyplot"))
+        if _backend() == "tensorflow":
+            stack.enter_context(deferring("jax"))
+        import_module("tensorflow")
+        import_module("keras")
+    if is_new:
+        # What is imported stays; the collector would look through all of it several times.
+        gc.freeze()
+
+
+_import()
