@@ -4,7 +4,9 @@
     python benchmarks/first_minute.py --other ../another_checkout --rounds 5
 
 Processor seconds (user and system) of processes that start from nothing, by turns with another
-checkout, which has its own `.venv`; the least of the rounds, since other work only adds.
+checkout, which has its own `.venv`; the least of the rounds, since other work only adds. An
+older checkout reads no newer models: give a folder of its own with --made, of `run/` and
+`WORKLOAD.keras`.
 """
 
 import os
@@ -67,19 +69,22 @@ def measure(checkout: Path, arguments: list[str]) -> tuple[float, float]:
 @click.command()
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--export", "exported", multiple=True, help="Workload to export, such as tiny.")
+@click.option("--made", type=click.Path(path_type=Path), help="Folder of models.")
 @click.option("--other", type=click.Path(path_type=Path), help="Another checkout.")
-def main(rounds: int, exported: tuple[str, ...], other: Path | None) -> None:
+def main(rounds: int, exported: tuple[str, ...], made: Path | None, other: Path | None) -> None:
     """Measure the first minute."""
     checkouts = [ROOT] if other is None else [other.resolve(), ROOT]
     best: dict[tuple[str, Path], tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        make_runs(Path(folder), list(exported))
+        models = made.resolve() if made else Path(folder)
+        if made is None:
+            make_runs(models, list(exported))
         works = {
             "import keras_seq2seq.models": ["-c", "import keras_seq2seq.models"],
-            "generate RUN hello": ["-m", "keras_seq2seq", "generate", f"{folder}/run", *WORD],
+            "generate RUN hello": ["-m", "keras_seq2seq", "generate", f"{models}/run", *WORD],
         }
         for name in exported:
-            works[f"export {name}"] = ["-c", EXPORT, f"{folder}/{name}.keras"]
+            works[f"export {name}"] = ["-c", EXPORT, f"{models}/{name}.keras"]
         for turn in range(rounds):
             for what, arguments in works.items():
                 for checkout in checkouts:

@@ -163,6 +163,7 @@ class ExportEngine:
     def _answer(self, lines: list[str]) -> list[Any]:
         import numpy as np
 
+        from keras_seq2seq.decoding import Hypotheses
         from keras_seq2seq.models.answers import Answer
 
         texts = np.array([shown(line).encode() for line in lines], object)
@@ -174,7 +175,8 @@ class ExportEngine:
                 continue
             log_probs = [float(one) for one in found["log_probs"][row] if one > -5e8]
             targets = [text.decode() for text in found["text"][row, : len(log_probs)]]
-            outputs = {"score": found["scores"][row], "length": found["length"][row]}
+            names = ("token_ids", "length", "log_probs", "scores", "token_log_probs")
+            outputs = Hypotheses(*(found[name][row] for name in names), None)
             answers.append(Answer(targets, log_probs, "", outputs))
         return answers
 
@@ -188,12 +190,12 @@ class ExportEngine:
 
     def describe(self, answer: Any, rank: int, line: str) -> dict[str, Any]:
         """What there is of a hypothesis besides its text."""
-        score = float(answer.hypotheses["score"][rank])
+        score = float(answer.hypotheses.scores[rank])
         return {"log_prob": answer.log_probs[rank], "score": score}
 
     def tokens(self, answer: Any) -> int:
         """Tokens of the best target, its end not counted."""
-        return int(answer.hypotheses["length"][0])
+        return int(answer.hypotheses.lengths[0])
 
 
 def open_engine(
