@@ -1,6 +1,7 @@
 """What answers lines: the model of a run, or an export, by what a folder holds."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
@@ -70,6 +72,13 @@ class ModelEngine:
     def count_unknown(self, lines: list[str]) -> dict[str, int]:
         """The source tokens that the vocabulary lacks, with how often each occurs."""
         return self.model.preprocessor.count_unknown(lines)
+
+    def has_no_target(self, line: str) -> bool:
+        """Whether a line cannot be asked of the model."""
+        from keras_seq2seq.data.text import why_no_source
+
+        problems = self.model.source_problems([line], self.settings)[1]
+        return bool(why_no_source(line) or problems)
 
     def pairs(self, answer: Any, rank: int, line: str) -> str:
         """Pairs of source and target positions, by the greatest attention."""
@@ -184,6 +193,10 @@ class ExportEngine:
         """None: its vocabulary is in its graph."""
         return {}
 
+    def has_no_target(self, line: str) -> bool:
+        """Whether a line has no answer."""
+        return bool(self._answer([line])[0].error)
+
     def pairs(self, answer: Any, rank: int, line: str) -> str:
         """Not of an export: its settings here have no alignments."""
         raise NotImplementedError
@@ -196,6 +209,19 @@ class ExportEngine:
     def tokens(self, answer: Any) -> int:
         """Tokens of the best target, its end not counted."""
         return int(answer.hypotheses.lengths[0])
+
+
+def digest_of(folder: Path) -> str:
+    """Of what generates: the model of a run, or every file of an export."""
+    model = folder / "model.keras"
+    paths = [model] if model.is_file() else [p for p in folder.glob("**/*") if p.is_file()]
+    total = hashlib.sha256()
+    with disk_errors(folder, "read"):
+        for path in sorted(paths):
+            with open(path, "rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return total.hexdigest()
 
 
 def open_engine(

@@ -28,7 +28,7 @@ from keras_seq2seq.files import (
     write_text,
 )
 
-from .engines import export_in, open_engine
+from .engines import digest_of, export_in, open_engine
 from .source_lines import lines_of
 from .targets import Writer
 
@@ -120,7 +120,7 @@ class FileJob:
         options = {**self.options, **{name: getattr(self, name) for name in names}}
         files = {name: _ends(path) for name, path in self.sources().items()}
         return {
-            "model": _digest(self.model),
+            "model": digest_of(self.model),
             "options": json.loads(json.dumps(options, default=str)),
             "input files": files,
             "version of keras_seq2seq": __version__,
@@ -233,19 +233,6 @@ def _opened(path: Path) -> Iterator[Any]:
             return
         with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
             yield packed
-
-
-def _digest(folder: Path) -> str:
-    """Of what generates: the model of a run, or every file of an export."""
-    model = folder / "model.keras"
-    paths = [model] if model.is_file() else [p for p in folder.glob("**/*") if p.is_file()]
-    total = hashlib.sha256()
-    with disk_errors(folder, "read"):
-        for path in sorted(paths):
-            with open(path, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return total.hexdigest()
 
 
 def _ends(path: Path) -> list[Any]:

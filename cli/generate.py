@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from keras_seq2seq.errors import InputError
 
-from .engines import engine_argument, open_engine
+from .engines import digest_of, engine_argument, open_engine
 from .options import (
     PATH,
     generation_options,
@@ -25,6 +26,7 @@ from .pairs import read_data
 from .runs import run_argument
 from .source_lines import cleaned, count_lines, lines_of, open_output
 from .targets import Writer, progress, say_unknown
+from .unfinished import check_same_options, unfinished
 
 
 @click.command(cls=Command)
@@ -92,19 +94,33 @@ def generate(
         raise InputError(f"{name} needs the sources, as arguments or in a file.")
     prefixes: Any = lines_of(prefix_file) if prefix_file else prefix
     # Bad settings fail before anybody types.
-    writer = Writer(open_engine(source, engine, options), scores, as_json)
+    opened = open_engine(source, engine, options)
+    writer = Writer(opened, scores, as_json)
     if lines is None:
         click.echo("Type a source and press Enter; an empty line ends.", err=True)
         while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
             writer.write(iter([line]), prefixes, 0, "")
         return
     done = 0
+    record: AbstractContextManager[None] = nullcontext()
     if output:
-        writer.file, done, lines = open_output(output, resume, lines, as_json)
+        began = {
+            "model": digest_of(source.path),
+            "prefix": prefix,
+            "scores": scores,
+            "json": as_json,
+            **opened.settings.to_dict(),
+        }
+        if resume:
+            check_same_options(output, began)
+        writer.file, done, writer.failed, lines = open_output(
+            output, resume, lines, as_json, opened.has_no_target
+        )
         if prefix_file:
             prefixes = islice(prefixes, done, None)
+        record = unfinished(output, began, lambda: not writer.failed)
     total = count_lines(file) if file else None
-    with progress(done, total, is_shown=bool(file)) as track:
+    with record, progress(done, total, is_shown=bool(file)) as track:
         writer.write(track(lines), prefixes, done, "source" if texts else "line")
     if prefix_file and next(prefixes, None) is not None:
         raise InputError(
@@ -147,10 +163,10 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
     model = run.load_model()
     _, problems = model.pair_problems(pairs.sources, pairs.targets)
     fits = [index for index in range(len(pairs)) if index not in problems]
-    sources = [pairs.sources[index] for index in fits]
+    sources, targets = ([side[i] for i in fits] for side in (pairs.sources, pairs.targets))
     with printed_warnings():
-        scored = model.token_log_probs(sources, [pairs.targets[index] for index in fits])
-    say_unknown(model, sources)
+        scored = model.token_log_probs(sources, targets)
+    say_unknown(model, sources, targets)
     parts = dict(zip(fits, scored, strict=True))
     for index, (source, target) in enumerate(zip(pairs.sources, pairs.targets, strict=True)):
         if index in problems:

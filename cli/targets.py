@@ -5,6 +5,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -125,7 +126,11 @@ class Writer:
 
 
 class _Unknown:
-    """Counts the source tokens that the model does not know."""
+    """Counts the tokens that the model does not know.
+
+    Args:
+        count: Callable: texts -> unknown token -> how often.
+    """
 
     def __init__(self, count: Callable[[list[str]], dict[str, int]]):
         self._count = count
@@ -147,22 +152,30 @@ class _Unknown:
         return self._found
 
 
-def _say_unknown(found: Counter[str]) -> None:
-    """Names the most frequent on standard error."""
+def _say_unknown(found: Counter[str], what: str = "the model") -> None:
+    """Names the most frequent on standard error; `what` of the model lacks them."""
     if found:
         most = found.most_common(MOST_UNKNOWN)
         names = ", ".join(f"{token!r} ({count})" for token, count in most)
         others = len(found) - len(most)
         more = f" and {others} others" if others else ""
-        click.echo(f"unknown to the model: {names}{more}", err=True)
+        click.echo(f"unknown to {what}: {names}{more}", err=True)
 
 
-def say_unknown(model: Any, lines: Iterable[str]) -> None:
-    """Names the tokens of the lines that the model does not know on standard error."""
-    unknown = _Unknown(model.preprocessor.count_unknown)
-    for line in lines:
-        unknown.add(line)
-    _say_unknown(unknown.found())
+def say_unknown(model: Any, sources: Iterable[str], targets: Iterable[str]) -> None:
+    """Names the tokens of pairs that the model does not know on standard error."""
+    from keras_seq2seq.data.preprocessor import count_unknown
+
+    text = model.preprocessor
+    in_targets = partial(count_unknown, text.target_tokenizer)
+    for count, lines, what in (
+        (text.count_unknown, sources, "the model"),
+        (in_targets, targets, "the target vocabulary"),
+    ):
+        unknown = _Unknown(count)
+        for line in lines:
+            unknown.add(line)
+        _say_unknown(unknown.found(), what)
 
 
 @contextmanager
