@@ -184,8 +184,14 @@ class ExportEngine:
                 continue
             log_probs = [float(one) for one in found["log_probs"][row] if one > -5e8]
             targets = [text.decode() for text in found["text"][row, : len(log_probs)]]
-            names = ("token_ids", "length", "log_probs", "scores", "token_log_probs")
-            outputs = Hypotheses(*(found[name][row] for name in names), None)
+            outputs = Hypotheses(
+                found["token_ids"][row],
+                found["length"][row],
+                found["log_probs"][row],
+                found["scores"][row],
+                found["token_log_probs"][row],
+                None,
+            )
             answers.append(Answer(targets, log_probs, "", outputs))
         return answers
 
