@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
+from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
+from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
@@ -76,16 +78,14 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         write_graph(folder, functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=list(functions)
-        )
+        converter = _Converter(folder, {tf.saved_model.SERVING}, list(functions))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantization != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if quantization == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            content = _converted(converter)
+            content = converter.convert()
         except ConverterError as error:
             raise InputError(_lacking(str(error))) from error
     if unfit := unfit_operations(content):
@@ -100,15 +100,18 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
     return compact(content)
 
 
-def _converted(converter: Any) -> bytes:
-    """What the converter's own C++ makes of a SavedModel, nothing more.
+class _Converter(TFLiteSavedModelConverterV2):
+    """TensorFlow's converter of a SavedModel without what it does beside: it loads the graph
+    twice as Python functions and reads and writes the whole file as Python objects, for notes
+    on how a file was made that `compact` or no runtime reads. That is half of its time."""
 
-    `convert()` also loads the SavedModel twice, for statistics and names of Python lines that
-    it then drops, and unpacks and packs the result in Python three times, to share equal
-    weights, which `compact` does, and to note its version.
-    """
-    converter._optimize_tflite_model = lambda content, *rest, **options: content
-    return converter._convert_from_saved_model(tf.compat.v1.GraphDef())
+    def convert(self) -> bytes:
+        (meta_graph,) = parse_saved_model(self.saved_model_dir).meta_graphs
+        return self._convert_from_saved_model(meta_graph.graph_def)
+
+    def _optimize_tflite_model(self, content: bytes, *rest: Any, **options: Any) -> bytes:
+        # Of equal weights `compact` keeps one.
+        return content
 
 
 def _lacking(message: str) -> str:
