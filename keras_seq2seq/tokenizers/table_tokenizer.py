@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
-from keras_nlp.tokenizers import Tokenizer
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
@@ -31,7 +30,7 @@ from keras_seq2seq.tokenizers.vocabulary import (
 LINES_AT_ONCE = 2**16
 
 
-class TableTokenizer(Tokenizer, ABC):
+class TableTokenizer(keras.layers.Layer, ABC):
     """Base of the tokenizers whose vocabulary is a plain list of tokens.
 
     A subclass says how a string is split (`split`) and how tokens are joined (`separator`,
@@ -70,6 +69,10 @@ class TableTokenizer(Tokenizer, ABC):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        # Strings, one or many, as they are, as KerasHub's tokenizers take them.
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.built = True
         self.vocabulary = check_vocabulary(vocabulary)
         self.lowercase = lowercase
         self.begin, self.finish = list(begin), list(finish)
@@ -183,6 +186,9 @@ class TableTokenizer(Tokenizer, ABC):
         text begins and finishes with included."""
         pieces = self.split(lower(strings) if lowercase else strings)
         return _between(self.begin, pieces, self.finish)
+
+    def call(self, inputs: Any) -> tf.Tensor | tf.RaggedTensor:
+        return self.tokenize(inputs)
 
     @abstractmethod
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
