@@ -16,8 +16,8 @@ from .options import PATH, console, load_tensorflow, print_written
 @click.option(
     "--source-tokenizer",
     type=PATH,
-    help="SentencePiece file of the sources, such as source.spm; else they are pieces with "
-    "spaces between.",
+    help="File that splits the sources: SentencePiece (source.spm), merges.txt, "
+    "tokenizer.json, or BPE codes; else they are pieces with spaces between.",
 )
 @click.option(
     "--target-tokenizer",
@@ -25,6 +25,11 @@ from .options import PATH, console, load_tensorflow, print_written
     help="That of the targets.  [default: of the sources, if there is one vocabulary]",
 )
 @click.option("--source-prefix", help="Tokens that every source begins with.")
+@click.option(
+    "--source-suffix",
+    help="Tokens that every source finishes with in place of the end token, such as "
+    "'</s> en_XX'.",
+)
 @click.option(
     "--target-prefix", help="Tokens that every target begins with, such as its language's."
 )
@@ -37,8 +42,8 @@ from .options import PATH, console, load_tensorflow, print_written
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
-    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), or checkpoint20.npz of
-    g2p_en.
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), checkpoint20.npz of
+    g2p_en, or what `export --format safetensors` wrote.
 
     Every other command works on the run: generate, evaluate, score, export.
 
@@ -57,11 +62,15 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
         model = _read(path, chosen)
         _write(model, path, run_dir)
     console.print(f"{model.count_params():,} parameters.", highlight=False)
+    from keras_seq2seq.converters.tokenizer_files import needed_file
+
     for side, tokenizer in model.preprocessor.tokenizers.items():
         if path.is_dir() and tokenizer.description["split"] == "SymbolTokenizer":
+            needed = needed_file(tokenizer.get_vocabulary())
             console.print(
-                f"This model's {side}s are pieces with spaces between; for plain text give its "
-                f"SentencePiece file as --{side}-tokenizer FILE.",
+                f"This model's {side}s are pieces with spaces between; for plain text give "
+                f"{needed or 'its SentencePiece file, merges.txt or BPE codes'} as "
+                f"--{side}-tokenizer FILE.",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -69,8 +78,13 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
 
 
 def _read(path: Path, options: dict[str, Any]) -> Any:
-    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en
+    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en, from_safetensors
 
+    if (path / "model.safetensors").is_file():
+        if options:
+            name = next(iter(options)).replace("_", "-")
+            raise InputError(f"--{name} does not apply to {path.name}, which has its own.")
+        return from_safetensors(path)
     if path.suffix != ".npz":
         return from_ctranslate2(path, **options)
     length = options.pop("max_source_length", None)
@@ -102,41 +116,55 @@ def _config(model: Any) -> Any:
     names = {
         "CharacterTokenizer": "characters",
         "SymbolTokenizer": "symbols",
+        "WordTokenizer": "words",
+        "WordPieceTokenizer": "wordpiece",
+        "SentencePieceTokenizer": "sentencepiece",
         "SentencePieceFileTokenizer": "sentencepiece",
+        "BPETokenizer": "bpe",
+        "ByteLevelBPETokenizer": "bpe",
     }
     settings = {
         f"{side}_tokenizer": names[tokenizer.description["split"]]
         for side, tokenizer in preprocessor.tokenizers.items()
     }
-    shared = {
-        "num_layers": decoder.num_layers,
-        "encoder_layers": encoder.num_layers,
-        "dropout": decoder.dropout,
-        "tie_output": decoder.tie_output,
-        "max_source_length": preprocessor.max_source_length,
-        "max_target_length": preprocessor.max_target_length,
-    }
+    settings["source"] = preprocessor.kind
+    if preprocessor.kind == "waveform":
+        settings["sample_rate"] = preprocessor.sample_rate
+    settings |= _values(preprocessor, "max_source_length", "max_target_length")
+    settings |= _values(decoder, "num_layers", "dropout", "tie_output", "hidden_dim")
+    settings |= _values(encoder, encoder_layers="num_layers")
     if not hasattr(decoder, "num_heads"):
+        attention = getattr(decoder, "attention", None)
         return TrainingConfig(
             architecture="recurrent",
-            embedding_dim=decoder.embedding.embedding_dim,
-            hidden_dim=decoder.hidden_dim,
-            cell=decoder.cell,
-            bidirectional=False,
-            attention="none",
+            attention=_ATTENTION.get(type(attention).__name__)
+            or getattr(attention, "score", "none"),
+            **_values(encoder, "bidirectional"),
+            **_values(decoder, "cell"),
+            **_values(decoder.embedding, "embedding_dim"),
             **settings,
-            **shared,
         )
     is_shared = encoder.embedding is decoder.embedding
     return TrainingConfig(
         architecture="transformer",
-        hidden_dim=decoder.hidden_dim,
-        intermediate_dim=decoder.intermediate_dim,
-        num_heads=decoder.num_heads,
-        normalize_first=decoder.normalize_first,
-        positions=decoder.positions,
         share_embeddings=is_shared,
         joint_vocabulary=is_shared,
+        **_values(decoder, "intermediate_dim", "num_heads", "normalize_first", "positions"),
         **settings,
-        **shared,
     )
+
+
+# Class of an attention -> the setting; others say it themselves.
+_ATTENTION = {
+    "BahdanauAttention": "additive",
+    "LocationSensitiveAttention": "location",
+    "MonotonicAttention": "monotonic",
+}
+
+
+def _values(part: Any, *names: str, **renamed: str) -> dict[str, Any]:
+    """Attributes by the names of settings; those that a part has not are left out."""
+    wanted = dict(zip(names, names, strict=True)) | renamed
+    return {
+        name: getattr(part, there) for name, there in wanted.items() if hasattr(part, there)
+    }

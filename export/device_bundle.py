@@ -13,7 +13,6 @@ from typing import Any
 from keras_seq2seq import __version__
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceFileTokenizer, SentencePieceTokenizer
 
 from . import litert_runner, plain_tokenizers, vector_check
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
@@ -43,13 +42,7 @@ def write_bundle(
         sources: Some of the model's data, for the test vectors.
     """
     folder.mkdir(parents=True)
-    texts = {}
-    for name, tokenizer in model.preprocessor.tokenizers.items():
-        lists = {"vocabulary": tokenizer.get_vocabulary()}
-        if isinstance(tokenizer, (SentencePieceTokenizer, SentencePieceFileTokenizer)):
-            lists["scores"] = tokenizer.scores
-        for what, items in lists.items():
-            texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
+    texts = tokenizer_files(model)
     contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
     files = {
         name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
@@ -72,6 +65,15 @@ def write_bundle(
     example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
     card = _card(model, description, model_name, len(content), example)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
+
+
+def tokenizer_files(model: Seq2Seq) -> dict[str, str]:
+    """What the tokenizers need without TensorFlow, by the names of the files."""
+    return {
+        f"{side}_{what}.txt": "".join(f"{item}\n" for item in items)
+        for side, tokenizer in model.preprocessor.tokenizers.items()
+        for what, items in tokenizer.lists.items()
+    }
 
 
 def _card(
@@ -107,6 +109,10 @@ def _card(
         "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
         "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt`",
+        "BPETokenizer": "BPE of the words between spaces, as `plain_tokenizers.py` does with "
+        "`source_merges.txt`",
+        "ByteLevelBPETokenizer": "byte-level BPE, as `plain_tokenizers.py` does with "
+        "`source_merges.txt` and `signatures.json`",
         "SentencePieceFileTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt` and `signatures.json`",
     }
@@ -114,6 +120,8 @@ def _card(
     how = split.get(description["source"]["split"], description["source"]["split"])
     if begin := description["source"].get("begin"):
         how += f"; in front of them stand {' '.join(f'`{token}`' for token in begin)}"
+    if finish := description["source"].get("finish"):
+        how += f"; behind them {' '.join(f'`{token}`' for token in finish)}"
     return CARD.substitute(
         shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),

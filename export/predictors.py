@@ -50,6 +50,10 @@ def open_predictor(path: Path) -> Any:
     settings = generation_of(read_description(path), path)
     if (path / "saved_model.pb").exists():
         return SavedModelPredictor(path, joins=not settings.sample)
+    if not (path / "model.tflite").exists():
+        raise InputError(
+            f"{path} cannot be served: a run, a SavedModel and a folder for a device can."
+        )
     return LiteRTPredictor(path)
 
 

@@ -17,7 +17,6 @@ import tensorflow as tf
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .native_notes import without_notes
 from .plain_tokenizers import PlainTokenizer
@@ -56,6 +55,10 @@ def make_test_vectors(
     else:
         taken = _signals(model.preprocessor)
     run = _runner(content)
+    if taken:
+        # The memory of an interpreter is right once it has grown (`litert_runner.Growing`).
+        longest = max(taken, key=lambda one: model.preprocessor.source_lengths([one])[0])
+        run(**_fed(run, model.preprocessor.encoder_inputs([longest])))
     vectors = [_vector(model, settings, run, source) for source in taken]
     vectors += [{"source": source, "refused": reason} for source, reason in refused]
     return {
@@ -110,8 +113,7 @@ def _texts(preprocessor: Any, own: list[str]) -> tuple[list[str], list[tuple[str
 
 def plain_tokenizer(tokenizer: Any) -> PlainTokenizer:
     """The tokenizer in plain Python, as the runner of a folder has it."""
-    scores = tokenizer.scores if isinstance(tokenizer, SentencePieceTokenizer) else ()
-    return PlainTokenizer(tokenizer.description, tokenizer.get_vocabulary(), scores)
+    return PlainTokenizer(tokenizer.description, **tokenizer.lists)
 
 
 def _fitting(preprocessor: Any, texts: list[str]) -> list[str]:

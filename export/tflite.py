@@ -13,6 +13,7 @@ from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
+from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
@@ -25,6 +26,7 @@ from .trained import warn_if_untrained
 QUANTIZATIONS = ("float32", "float16", "int8")
 
 
+@not_collecting()
 def convert(
     model: Seq2Seq, settings: GenerationSettings | None = None, quantization: str = "float32"
 ) -> bytes:
@@ -67,6 +69,7 @@ def convert(
     return convert_signatures(signatures.functions(), quantization)
 
 
+@not_collecting()
 def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
     """Converts functions, as `write_graph` takes them, by signature name.
 
@@ -105,6 +108,10 @@ class _Converter(TFLiteSavedModelConverterV2):
     def convert(self) -> bytes:
         (meta_graph,) = parse_saved_model(self.saved_model_dir).meta_graphs
         return self._convert_from_saved_model(meta_graph.graph_def)
+
+    def _optimize_tflite_model(self, content: bytes, *rest: Any, **options: Any) -> bytes:
+        # Of equal weights `compact` keeps one.
+        return content
 
 
 def _lacking(message: str) -> str:

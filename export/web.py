@@ -8,6 +8,7 @@ computed in the same call: no state, whose mask is bool, crosses the border.
 import base64
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,6 @@ from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .signatures import describe
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
@@ -68,13 +68,6 @@ def export_web(
     settings = settings or GenerationSettings()
     if model.preprocessor.kind == "features":
         raise InputError("The page takes text or sound, and this model takes features.")
-    for tokenizer in model.preprocessor.tokenizers.values():
-        split = tokenizer.description["split"]
-        if split == "SentencePieceFileTokenizer" or tokenizer.begin:
-            what = "a SentencePiece file" if tokenizer.description.get("space") else "prefixes"
-            raise InputError(
-                f"The page cannot tokenize with {what}; export tflite or saved_model."
-            )
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
@@ -87,9 +80,7 @@ def export_web(
         (folder / "model.tflite").write_bytes(content)
         description = describe(model, settings, "float32", ["serving_default"])
         for name, tokenizer in model.preprocessor.tokenizers.items():
-            description[name]["vocabulary"] = tokenizer.get_vocabulary()
-            if isinstance(tokenizer, SentencePieceTokenizer):
-                description[name]["scores"] = tokenizer.scores
+            description[name] |= page_lists(tokenizer)
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
         vectors = make_test_vectors(model, settings, content, sources)
@@ -103,6 +94,14 @@ def export_web(
         (folder / "index.html").write_text(page, "utf-8")
 
     write_new(Path(path), write)
+
+
+def page_lists(tokenizer: Any) -> dict[str, list[Any]]:
+    """The lists of a tokenizer as the page reads them: JSON has no NaN."""
+    lists = tokenizer.lists
+    if "scores" in lists:
+        lists["scores"] = [None if math.isnan(score) else score for score in lists["scores"]]
+    return lists
 
 
 def _page(title: str, own_copy: bool) -> str:

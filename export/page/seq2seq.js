@@ -16,14 +16,16 @@ export class Tokenizer {
     return this.source.split(text);
   }
 
-  tokenize(pieces) {
-    const { unknown, append } = this.description.source;
+  // The ids of a source, with the end token.
+  tokenize(text) {
+    const ids = this.source.encode(text);
     const longest = this.description.max_source_length;
-    if (pieces.length < 1 || pieces.length > longest) {
+    const least = this.source.begin.length + this.source.finish.length + 1;
+    if (ids.length < least || ids.length > longest) {
       throw new Error(
-        `A source must have from 1 to ${longest} tokens. Received ${pieces.length}.`);
+        `A source must have from ${least} to ${longest} tokens. Received ${ids.length}.`);
     }
-    return [...pieces.map((piece) => this.source.ids.get(piece) ?? unknown), append];
+    return [...ids, this.description.source.append];
   }
 
   // The tokens before the end.
@@ -51,15 +53,15 @@ class Model {
   // Text -> what the model is fed, padded, and names of what it reads.
   read(text) {
     const pieces = this.tokenizer.split(text);
-    const ids = this.tokenizer.tokenize(pieces);
+    const ids = this.tokenizer.tokenize(text);
     const length = this.description.max_source_length + 1;
     const padded = new Int32Array(length);
     padded.set(ids);
-    const known = this.tokenizer.source.ids;
+    const { unknown } = this.description.source;
     return {
       inputs: { encoder_token_ids: new Tensor(padded, [1, length]) },
       sourceTokens: [...pieces, "end"],
-      isUnknown: [...pieces.map((piece) => !known.has(piece)), false],
+      isUnknown: ids.map((id) => id === unknown),
     };
   }
 
@@ -123,7 +125,7 @@ class Model {
     if (!this.sampleRate) {
       let ids;
       try {
-        ids = this.tokenizer.tokenize(this.tokenizer.split(vector.source));
+        ids = this.tokenizer.tokenize(vector.source);
       } catch (error) {
         return vector.refused ? "" : `it is refused: ${error.message}`;
       }

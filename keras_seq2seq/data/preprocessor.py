@@ -101,7 +101,7 @@ class Preprocessor(ABC):
         return {"target": self.target_tokenizer}
 
     @property
-    def tokens_in_front(self) -> int:
+    def tokens_around(self) -> int:
         """Positions that every source begins with, whatever it is."""
         return 0
 
@@ -142,7 +142,7 @@ class Preprocessor(ABC):
         lengths = np.zeros(len(sources), np.int64)
         lengths[readable] = self.source_lengths([sources[i] for i in readable])
         for index in readable:
-            if lengths[index] <= self.tokens_in_front:
+            if lengths[index] <= self.tokens_around:
                 unit = "text" if self.kind == "text" else self.unit
                 problems[index] = f"is empty; remove it or give it {unit}."
             elif lengths[index] > self.max_source_length:
@@ -249,11 +249,12 @@ def count_unknown(tokenizer: Any, texts: Sequence[str]) -> dict[str, int]:
     """The tokens of texts that a vocabulary lacks, with how often each occurs."""
     if not len(texts):
         return {}
-    pieces = tokenizer.split_strings(tf.constant(list(texts)), tokenizer.lowercase)
     ids = tokenizer.tokenize(list(texts))
-    unknown = tf.boolean_mask(
-        pieces.flat_values, ids.flat_values == tokenizer.unknown_token_id
-    ).numpy()
+    is_unknown = ids.flat_values == tokenizer.unknown_token_id
+    if not tf.reduce_any(is_unknown):
+        return {}
+    pieces = tokenizer.split_strings(tf.constant(list(texts)), tokenizer.lowercase)
+    unknown = tf.boolean_mask(pieces.flat_values, is_unknown).numpy()
     values, counts = np.unique(unknown.astype(object), return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return {values[i].decode("utf-8", "replace"): int(counts[i]) for i in order}

@@ -90,7 +90,7 @@ class Bounds:
         self.low, self.high = map(float, self.interval[1:-1].split(","))
 
     def __contains__(self, number: Any) -> bool:
-        if not isinstance(number, numbers.Real):  # Of a record that was changed by hand.
+        if not isinstance(number, int | float):  # Of a record that was changed by hand.
             return False
         real: Any = number
         if real == math.inf:

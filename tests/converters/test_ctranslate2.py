@@ -455,8 +455,9 @@ def test_models_that_the_layout_lacks_are_refused(tmp_path):
 
 def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
     page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text("utf-8")
-    (block,) = re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(compile(block, "pretrained.md", "exec"), names)
+    exec(compile("\n".join(blocks), "pretrained.md", "exec"), names)
+    assert len(blocks) == 3 and capsys.readouterr().out.endswith("True\n")
     assert names["same"].generate("a small") == names["model"].generate("a small")
