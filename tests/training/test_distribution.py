@@ -121,7 +121,7 @@ def test_on_tensorflow_it_is_refused_and_without_it_nothing_is_joined():
     assert join(TrainingConfig()) == Processes()
     with pytest.raises(InputError, match="needs the JAX backend"):
         join(TrainingConfig(distribute=True))
-    with pytest.raises(InputError, match="--model-devices does not apply"):
+    with pytest.raises(InputError, match="--model-devices needs --distribute"):
         TrainingConfig(model_devices=2)
 
 
