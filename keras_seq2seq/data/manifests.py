@@ -21,7 +21,7 @@ from typing import Any
 from keras_seq2seq.data.disk import files_in, is_file, is_folder
 from keras_seq2seq.data.kaldi_folders import is_kaldi_folder, kaldi_rows
 from keras_seq2seq.data.readers import Pairs
-from keras_seq2seq.data.records import report_of, take_text
+from keras_seq2seq.data.rows import report_of, take_text
 from keras_seq2seq.data.signal_check import ROUNDING, SignalCheck
 from keras_seq2seq.data.signal_files import (
     ARRAY_SUFFIX,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_seq2seq.data.disk import files_in
 from keras_seq2seq.data.readers import Pairs
-from keras_seq2seq.data.records import SOURCE, TARGET, collect_pairs
+from keras_seq2seq.data.rows import SOURCE, TARGET, collect_pairs
 from keras_seq2seq.data.skipped import Skipped
 from keras_seq2seq.data.tables import Row
 from keras_seq2seq.errors import InputError
