@@ -163,5 +163,8 @@ def fingerprint(*parts: Pairs) -> str:
             digest.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
             if isinstance(source, Signal):
                 digest.update(source.array.tobytes())
+        for numbers in (pairs.weights, pairs.repeats):
+            if numbers is not None:
+                digest.update(numbers.tobytes())
         digest.update(b"\0")
     return digest.hexdigest()

@@ -29,7 +29,7 @@ def read_parallel(
     files = Path(source_path), Path(target_path)
     if on_disk:
         name = f"{source_path} and {target_path}"
-        return stored_pairs(name, files, lambda _: _rows(*files), Skipped(), key=["whole"])[0]
+        return stored_pairs(name, files, lambda _: _rows(*files), Skipped(), key=["whole"])
     rows = [row for _, _, row in _rows(*files)]
     sources, targets = [source for source, _ in rows], [target for _, target in rows]
     return Pairs(sources, targets, [*range(1, len(rows) + 1)])

@@ -86,23 +86,25 @@ def read_records(
     Raises:
         InputError: If the file cannot be read, lacks a column, or no entry can be used.
     """
-    path, columns = Path(path), (source, target, weight)
-
-    def rows(skipped: Skipped) -> Iterator[Row]:
-        return _rows_of(path, columns, skipped)
-
-    skipped = Skipped(strict)
+    path, columns, skipped = Path(path), (source, target, weight), Skipped(strict)
     if on_disk:
-        plain = columns == (None, None, None) and kind_of(path) not in _OTHER_FORMS
-        return stored_pairs(
-            str(path),
-            [path],
-            rows,
-            skipped,
-            key=columns,
-            tabs=plain and not is_lexicon(path) and path.suffix.lower() != ".gz",
-        )
-    return collect_pairs(str(path), rows(skipped), skipped)
+        return stored_records(path, columns, skipped), skipped.lines()
+    return collect_pairs(str(path), _rows_of(path, columns, skipped), skipped)
+
+
+def stored_records(path: Path, columns: Columns, skipped: Skipped) -> Pairs:
+    """The pairs of a file as `StoredTexts`; what is left out is counted in `skipped`.
+
+    Raises:
+        InputError: As of `read_records`.
+    """
+    plain = columns == (None, None, None) and kind_of(path) not in _OTHER_FORMS
+    tabs = plain and not is_lexicon(path) and path.suffix.lower() != ".gz"
+
+    def rows(own: Skipped) -> Iterator[Row]:
+        return _rows_of(path, columns, own)
+
+    return stored_pairs(str(path), [path], rows, skipped, key=columns, tabs=tabs)
 
 
 def _rows_of(path: Path, columns: Columns, skipped: Skipped) -> Iterator[Row]:
@@ -208,7 +210,7 @@ def _read_part(folder: Path, files: tuple[Path, ...], skipped: Skipped, on_disk:
         return ((where, number, row) for number, row in enumerate(lines, 1))
 
     if on_disk:
-        return stored_pairs(str(folder), files, rows, skipped)[0]
+        return stored_pairs(str(folder), files, rows, skipped)
     return collect_pairs(str(folder), rows(skipped), skipped)[0]
 
 

@@ -2,7 +2,8 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from keras_seq2seq.special_tokens import (
     UNKNOWN_TOKEN,
 )
 from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabulary
+
+# Of those that a vocabulary is made of.
+LINES_AT_ONCE = 2**16
 
 
 class TableTokenizer(Tokenizer, ABC):
@@ -103,7 +107,7 @@ class TableTokenizer(Tokenizer, ABC):
     @classmethod
     def from_lines(
         cls,
-        lines: Sequence[str],
+        lines: Iterable[str],
         *,
         min_count: int = 1,
         max_size: int | None = None,
@@ -117,15 +121,21 @@ class TableTokenizer(Tokenizer, ABC):
             max_size: int, optional. Upper bound of the vocabulary's size.
             **kwargs: Arguments of the constructor (`lowercase`, `name`).
         """
-        strings = tf.constant(list(lines), tf.string)
         without_words = cls([*SPECIAL_TOKENS], **kwargs)
-        pieces = without_words.split_strings(strings, without_words.lowercase)
-        tokens = (
-            [token.decode("utf-8", "replace") for token in line] for line in _rows(pieces)
-        )
+
+        def tokens() -> Iterator[list[str]]:
+            rest = iter(lines)
+            # A part at a time: the lines may be more than fit in memory.
+            while part := [*islice(rest, LINES_AT_ONCE)]:
+                strings = tf.constant(part, tf.string)
+                for line in _rows(
+                    without_words.split_strings(strings, without_words.lowercase)
+                ):
+                    yield [token.decode("utf-8", "replace") for token in line]
+
         vocabulary = build_vocabulary(
             # A carriage return inside a line cannot stand in a vocabulary file: unknown.
-            ([token for token in line if token != "\r"] for line in tokens),
+            ([token for token in line if token != "\r"] for line in tokens()),
             min_count=min_count,
             max_size=max_size,
         )

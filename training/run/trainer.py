@@ -206,6 +206,8 @@ class _Training:
             num_buckets=settings.num_buckets,
             seed=self.config.run.seed,
             initial_epoch=self.initial_epoch,
+            weights=self.prepared.train.weights,
+            repeats=self.prepared.train.repeats,
         )
         return data.twice() if settings.r_drop else data
 
@@ -345,8 +347,7 @@ def _head(pairs: Pairs, num_sources: int) -> Pairs:
     if not num_sources:
         return pairs
     kept = set(list(pairs.references())[:num_sources])
-    rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
-    return Pairs([source for source, _ in rows], [target for _, target in rows])
+    return pairs.take([row for row, source in enumerate(pairs.sources) if source in kept])
 
 
 def _time_budget(config: TrainingConfig, history: list[dict[str, float]]) -> TimeBudget | None:

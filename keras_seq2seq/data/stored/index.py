@@ -53,20 +53,17 @@ def stored_pairs(
     *,
     key: Sequence[Any] = (),
     tabs: bool = False,
-) -> tuple[Pairs, list[str]]:
+) -> Pairs:
     """The pairs of a corpus as `StoredTexts`.
 
     Args:
         name: What it is called in messages.
         files: The files that it is read from.
         rows: What reads it: where it counts what is left out -> rows.
-        skipped: Where what is left out is counted.
+        skipped: Where what is left out is counted, and said where the index is.
         key: What beside the files says which rows there are, such as names of columns.
         tabs: bool. Whether a row is a line `source<TAB>target` of the first file, which is
             not compressed. Defaults to `False`.
-
-    Returns:
-        `Pairs`, and the lines of the report.
 
     Raises:
         InputError: If a file cannot be read or no entry can be used, or the index cannot be
@@ -83,15 +80,15 @@ def stored_pairs(
             for row in rows(own):
                 if pair := text_pair(row, own):
                     writer.add(pair.source, pair.target, pair.weight if row[2][2:] else None)
+        report_of(name, writer, own)
         skipped.add_all(own.to_dict())
-        report_of(name, writer, skipped)
 
     if _size(before, files) < LARGE:
         writer = IndexWriter(None)
         fill(writer)
         arrays = writer.arrays()
         file = PairFile(original, Texts(writer.texts), arrays[OFFSETS], arrays[SIZES])
-        return _as_pairs(file, arrays), skipped.lines()
+        return _as_pairs(file, arrays)
     folder = _folder_of(files, key)
     found = _load(folder, before, skipped)
     if found is None:
@@ -115,7 +112,7 @@ def stored_pairs(
     texts = folder / TEXTS
     rewritten = Texts(texts if texts.exists() else b"")
     file = PairFile(original, rewritten, found[OFFSETS], found[SIZES], folder=folder)
-    return _as_pairs(file, found), skipped.lines()
+    return _as_pairs(file, found)
 
 
 def _as_pairs(file: PairFile, arrays: dict[str, np.ndarray]) -> Pairs:
