@@ -155,6 +155,19 @@ def _mismatch(value: Any, shape: Shape, name: str = "it") -> str | None:
     return None
 
 
+def epochs_of(metrics: dict[str, float]) -> float:
+    """How many epochs were trained when these metrics were measured: not whole ones where
+    `--evaluate-steps` says when."""
+    return metrics.get("epochs", metrics["epoch"])
+
+
+def place_of(metrics: dict[str, float]) -> str:
+    """When these metrics were measured: `"epoch 3"`, or `"step 300 (epoch 0.97)"`."""
+    if "step" not in metrics:
+        return f"epoch {metrics['epoch']:.0f}"
+    return f"step {metrics['step']:,.0f} (epoch {metrics['epochs']:.2f})"
+
+
 def fingerprint(*parts: Pairs) -> str:
     """SHA-256 of the pairs: tells whether a run goes on with the data it began with."""
     digest = hashlib.sha256()

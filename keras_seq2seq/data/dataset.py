@@ -146,7 +146,8 @@ def training_data(
         num_buckets: int. Length buckets at most. Defaults to 8.
         seed: int. Defaults to 0.
         initial_epoch: int. The epoch to begin with. Defaults to 0.
-        initial_step: int. Batches of that epoch to leave out. Defaults to 0.
+        initial_step: int. Batches to leave out from there on, of that epoch and others.
+            Defaults to 0.
         weights: `(pairs,)`, float, optional: what each pair weighs in the loss. Defaults to
             the same.
         repeats: `(pairs,)`, float, optional: how often each pair comes in an epoch, as of
@@ -168,6 +169,9 @@ def training_data(
     )
     times = None if repeats is None else Repeats(repeats, buckets.index)
     counts = buckets.counts if times is None else times.counts
+    steps = steps_of(counts, buckets.batch_sizes)
+    initial_epoch += initial_step // steps
+    initial_step %= steps
     row_type = tf.int32 if len(sources) < 2**31 else tf.int64
     shapes = tf.constant(
         np.stack([buckets.source_lengths, buckets.target_lengths], 1), tf.int32
@@ -202,7 +206,7 @@ def training_data(
         return inputs, labels, token_weights
 
     rows = tf.data.Dataset.counter(initial_epoch).flat_map(epoch_batches)
-    return TrainingData(_packed(rows, pack), steps_of(counts, buckets.batch_sizes), buckets)
+    return TrainingData(_packed(rows, pack), steps, buckets)
 
 
 def validation_data(

@@ -16,6 +16,7 @@ from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory
+from ..run_records import epochs_of
 from ..settings import TrainingConfig
 from ..settings.monitors import cost, mode_of
 from .averaging import average_models, epochs_to_average
@@ -40,6 +41,7 @@ from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import build_optimizer, plateau_callbacks, precision
 from .own_parts import OwnParts
+from .periods import Periods
 from .progress import ProgressBar
 from .time_budget import SECONDS, TimeBudget
 
@@ -173,7 +175,11 @@ class _Training:
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
         self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
         self.initial_epoch = len(self.state.history)
+        self.periods = Periods(
+            config.selection.evaluate_steps, config.optimization.epochs, self.state.history
+        )
         self.data = self._batches()
+        self.periods.steps_an_epoch = self.data.steps
         self._compile()
         say_what_began(
             config,
@@ -181,7 +187,7 @@ class _Training:
             len(prepared.train),
             len(prepared.validation),
             self.data.steps,
-            self.initial_epoch,
+            self.state.history,
             console,
         )
         validation = prepared.validation
@@ -205,7 +211,7 @@ class _Training:
             batch_tokens=settings.batch_tokens or None,
             num_buckets=settings.num_buckets,
             seed=self.config.run.seed,
-            initial_epoch=self.initial_epoch,
+            **self.periods.start,
             weights=self.prepared.train.weights,
             repeats=self.prepared.train.repeats,
         )
@@ -231,7 +237,7 @@ class _Training:
         # After the replay, which lowers the learning rate of a plateau by what it is now.
         self.state.restore(self.model)
         begin = time.perf_counter()
-        if self.initial_epoch < self.config.optimization.epochs and not stopped:
+        if self.initial_epoch < self.periods.last and not stopped:
             self._run_epochs(stopping, budget)
         return time.perf_counter() - begin
 
@@ -247,7 +253,8 @@ class _Training:
         self, stopping: list[keras.callbacks.Callback], budget: TimeBudget | None
     ) -> None:
         run, selection = self.config.run, self.config.selection
-        progress = ProgressBar(self.console, (run.token_name, run.sequence_name), budget)
+        labels = run.token_name, run.sequence_name
+        progress = ProgressBar(self.console, labels, budget, self.periods)
         error_rates = DecodedErrorRates(
             self.decoded,
             None,
@@ -260,6 +267,7 @@ class _Training:
             SeedEveryEpoch(run.seed),
             StopOnInvalidLoss(),
             *([error_rates] if backend_generates() else []),
+            self.periods,
             *self.own.callbacks(self.config, self.run.path),
             *stopping,
             *([budget] if budget else []),
@@ -270,8 +278,8 @@ class _Training:
         try:
             self.model.fit(
                 self.data.dataset,
-                steps_per_epoch=self.data.steps,
-                epochs=self.config.optimization.epochs,
+                steps_per_epoch=self.periods.length,
+                epochs=self.periods.last,
                 initial_epoch=self.initial_epoch,
                 validation_data=self.held_out,
                 callbacks=callbacks,
@@ -285,10 +293,12 @@ class _Training:
         """What `metrics.json` says of the run."""
         history, num_pairs = self.state.history, len(self.prepared.train)
         best = history[self.state.best_epoch]
-        epochs_run = len(history) - self.initial_epoch
+        begun = epochs_of(history[self.initial_epoch - 1]) if self.initial_epoch else 0
+        epochs_run = epochs_of(history[-1]) - begun
         return {
             "best_epoch": best["epoch"],
             "epochs": len(history),
+            **self.periods.summary(best),
             **validation_of(best),
             "parameters": self.model.count_params(),
             "training_pairs": num_pairs,

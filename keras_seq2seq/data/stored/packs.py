@@ -154,6 +154,8 @@ def read_pack(path: str | Path, *, whole: bool = False) -> Pairs:
         if record["version"] != _VERSION:
             raise InputError(f"{path}: a pack of another version. Pack the corpora again.")
         shards = [_read_shard(path, shard, whole) for shard in record["shards"]]
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: the pack cannot be read ({error}). Copy it from where it was, or pack "
