@@ -93,10 +93,10 @@ def read_splits(
     from keras_seq2seq.data import Splits, split_by_source
     from keras_seq2seq.data.different import different_sources
 
-    if not files:
+    if not files or (config.data.source != "text" and len(files) > 2):
         raise InputError(
-            "Expected one file or folder of pairs, two parallel files, several corpora, or "
-            "--recipe. Received 0 files."
+            "Expected one file or folder of pairs, or two parallel files, or corpora of texts, "
+            f"or --recipe. Received {len(files)} files."
         )
     if config.data.source == "text":
         splits = _text_splits(files, validation_file, test_file, strict, columns, weight)
