@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data.disk import read_bytes
-from keras_seq2seq.data.text import check_texts, decode_lines, iterate_lines, texts_of_lines
+from keras_seq2seq.data.text import (
+    NotText,
+    check_texts,
+    clean_text,
+    decode_lines,
+    iterate_lines,
+    texts_of_lines,
+)
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.wording import counted
 
@@ -175,3 +182,27 @@ def parallel_lines(
             f"{source_path} has {counted(counts[0], 'line')} and {target_path} has "
             f"{counts[1]}; parallel files must have the same number of lines."
         )
+
+
+def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
+    """Reads two files of which line i of one belongs to line i of the other. Tabs inside a
+    text become a space, and spaces at its ends go.
+
+    Raises:
+        InputError: As of `read_lines`, and if their numbers of lines differ, or a line is
+            empty.
+    """
+    rows: list[list[str]] = []
+    for number, lines in enumerate(parallel_lines(source_path, target_path), 1):
+        texts = []
+        for name, text in zip(("source", "target"), lines, strict=True):
+            try:
+                texts.append(clean_text(text))
+            except NotText as error:
+                raise InputError(
+                    f"{source_path} and {target_path}, line {number}: the {name} "
+                    f"{error.reason}; fill or remove it."
+                ) from error
+        rows.append(texts)
+    sides = ([row[side] for row in rows] for side in (0, 1))
+    return Pairs(*sides, [*range(1, len(rows) + 1)])

@@ -193,7 +193,8 @@ def read_folder(
         if found is None:
             parts[part] = None
             continue
-        parts[part] = _read_part(folder, found, skipped, on_disk)
+        name = str(folder)
+        parts[part] = _parallel_pairs(name, found, skipped, on_disk)
     if parts["train"] is None:
         raise InputError(
             f"{folder}: no train.{source} and train.{target}. Give the folder of these files, "
@@ -203,15 +204,44 @@ def read_folder(
     return splits, skipped.lines()
 
 
-def _read_part(folder: Path, files: tuple[Path, ...], skipped: Skipped, on_disk: bool) -> Pairs:
-    def rows(skipped: Skipped) -> Iterator[Row]:
-        where = f"{files[0]}, line"
+def read_parallel_records(
+    source_path: str | Path,
+    target_path: str | Path,
+    *,
+    strict: bool = False,
+    on_disk: bool = False,
+) -> tuple[Pairs, list[str]]:
+    """Reads two files of which line i of one belongs to line i of the other, `.gz` too.
+
+    Args:
+        source_path: The sources.
+        target_path: The targets.
+        strict, on_disk: bool. As of `read_records`.
+
+    Returns:
+        `Pairs`, and the lines of the report.
+
+    Raises:
+        InputError: If a file cannot be read, their numbers of lines differ, or no line can be
+            used.
+    """
+    skipped, files = Skipped(strict), (Path(source_path), Path(target_path))
+    name = f"{source_path} and {target_path}"
+    return _parallel_pairs(name, files, skipped, on_disk), skipped.lines()
+
+
+def _parallel_pairs(
+    name: str, files: tuple[Path, ...], skipped: Skipped, on_disk: bool
+) -> Pairs:
+    where = f"{files[0]} and {files[1]}, line"
+
+    def rows(_: Skipped) -> Iterator[Row]:
         lines = parallel_lines(*files, whole=False)
         return ((where, number, row) for number, row in enumerate(lines, 1))
 
     if on_disk:
-        return stored_pairs(str(folder), files, rows, skipped)
-    return collect_pairs(str(folder), rows(skipped), skipped)[0]
+        return stored_pairs(name, files, rows, skipped)
+    return collect_pairs(name, rows(skipped), skipped)[0]
 
 
 def overlap(train: Pairs, other: Pairs) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from keras_seq2seq.data import (
     read_corpora,
     read_folder,
     read_pack,
-    read_parallel,
+    read_parallel_records,
     read_records,
     read_tfrecords,
     split_by_source,
@@ -136,7 +136,8 @@ def test_every_form_has_the_same_pairs(tmp_path, pairs, on_disk):
         assert isinstance(stored.sources, StoredTexts)
         assert f"Indexed {len(expected)} pairs of {tmp_path / name}: " in said[-1]
     stored, _ = read_tfrecords(tmp_path / "d.tfrecord", on_disk=True)
-    parallel = read_parallel(tmp_path / "train.en", tmp_path / "train.de", on_disk=True)
+    files = tmp_path / "train.en", tmp_path / "train.de"
+    parallel, _ = read_parallel_records(*files, on_disk=True)
     splits, _ = read_folder(tmp_path, "en", "de", on_disk=True)
     assert rows_of(stored) == rows_of(parallel) == rows_of(splits.train) == rows
     assert rows_of(splits.validation) == [("one", "ONE")]

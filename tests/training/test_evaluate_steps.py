@@ -48,7 +48,9 @@ def test_a_run_validates_every_so_many_steps_and_resumes_in_the_middle_of_an_epo
     assert f"step 7/{total}" in output and f"step {total}/{total}" in output
     best = history[summary["best_epoch"] - 1]
     assert summary["best_step"] == best["step"] and summary["steps"] == total
-    assert f"Best step {best['step']:.0f} (epoch {best['epochs']:.2f}) of {total} steps" in output
+    assert (
+        f"Best step {best['step']:.0f} (epoch {best['epochs']:.2f}) of {total} steps" in output
+    )
     page = curves(history, summary, RunDirectory(tmp_path / "whole").settings.values)
     assert "data:image" in page or "<svg" in page
 
