@@ -92,17 +92,20 @@ def collect_pairs(name: str, rows: Iterable[Row], skipped: Skipped) -> tuple[Pai
     Raises:
         InputError: If there is none.
     """
-    pairs, weights, weighted = Pairs([], []), [], False
+    found: list[TextPair] = []
+    lines: list[int] = []
+    weighted = False
     for row in rows:
         if pair := text_pair(row, skipped):
-            pairs.sources.append(pair.source)
-            pairs.targets.append(pair.target)
-            pairs.lines.append(row[1])
-            weights.append(pair.weight)
+            found.append(pair)
+            lines.append(row[1])
             weighted |= len(row[2]) > 2
-    if weighted:
-        values = np.array(weights, np.float32)
-        pairs = Pairs(pairs.sources, pairs.targets, pairs.lines, values)
+    pairs = Pairs(
+        [pair.source for pair in found],
+        [pair.target for pair in found],
+        lines,
+        np.array([pair.weight for pair in found], np.float32) if weighted else None,
+    )
     return pairs, report_of(name, pairs, skipped)
 
 
