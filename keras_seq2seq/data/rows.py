@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,28 +21,22 @@ HEADERS = {(SOURCE, TARGET), ("src", "tgt"), ("input", "output"), ("word", "pron
 LONG = 100_000
 
 
-class TextPair(NamedTuple):
-    """A source, its target, and what the pair weighs in the loss."""
-
-    source: str
-    target: str
-    weight: float
-
-
-def text_pair(row: Row, skipped: Skipped) -> TextPair | None:
-    """The pair of a row `(where, number, (source, target))`, or of one with a weight behind;
-    `None`, and counted, where it is none."""
-    where, number, (source, target, *weights) = row
+def text_pair(row: Row, skipped: Skipped) -> tuple[str, str, float | None] | None:
+    """Source, target and weight of a row `(where, number, (source, target))`, whose weight is
+    `None`, or of one with a weight behind; `None`, and counted, where it is no pair."""
+    where, number, values = row
     place = f"{where} {number}"
-    one = take_text(SOURCE, source, place, skipped)
-    other = take_text(TARGET, target, place, skipped) if one is not None else None
-    if one is None or other is None:
+    source = take_text(SOURCE, values[0], place, skipped)
+    target = None if source is None else take_text(TARGET, values[1], place, skipped)
+    if source is None or target is None:
         return None
-    weight = _weight(weights[0]) if weights else 1.0
+    if len(values) == 2:
+        return source, target, None
+    weight = _weight(values[2])
     if weight is None:
-        skipped.add(place, "the weight is no number above 0", repr(weights[0])[:40])
+        skipped.add(place, "the weight is no number above 0", repr(values[2])[:40])
         return None
-    return TextPair(one, other, weight)
+    return source, target, weight
 
 
 def _weight(value: Any) -> float | None:
@@ -92,20 +86,19 @@ def collect_pairs(name: str, rows: Iterable[Row], skipped: Skipped) -> tuple[Pai
     Raises:
         InputError: If there is none.
     """
-    found: list[TextPair] = []
+    sources: list[str] = []
+    targets: list[str] = []
     lines: list[int] = []
-    weighted = False
+    weights: list[float] = []
     for row in rows:
         if pair := text_pair(row, skipped):
-            found.append(pair)
+            source, target, weight = pair
+            sources.append(source)
+            targets.append(target)
             lines.append(row[1])
-            weighted |= len(row[2]) > 2
-    pairs = Pairs(
-        [pair.source for pair in found],
-        [pair.target for pair in found],
-        lines,
-        np.array([pair.weight for pair in found], np.float32) if weighted else None,
-    )
+            if weight is not None:
+                weights.append(weight)
+    pairs = Pairs(sources, targets, lines, np.array(weights, np.float32) if weights else None)
     return pairs, report_of(name, pairs, skipped)
 
 

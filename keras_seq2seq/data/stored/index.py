@@ -79,7 +79,7 @@ def stored_pairs(
         if not (tabs and index_tabs(files[0], writer, own)):
             for row in rows(own):
                 if pair := text_pair(row, own):
-                    writer.add(pair.source, pair.target, pair.weight if row[2][2:] else None)
+                    writer.add(*pair)
         report_of(name, writer, own)
         skipped.add_all(own.to_dict())
 

@@ -79,7 +79,7 @@ def _index_piece(
             pair = text_pair(row, skipped) if row else None
             kept[line] = pair is not None
             if pair:
-                clean = f"{pair.source}\t{pair.target}".encode()
+                clean = f"{pair[0]}\t{pair[1]}".encode()
                 if clean != raw:
                     offsets[line], sizes[line] = writer.rewrite(clean), len(clean)
         offsets, sizes = offsets[kept], sizes[kept]
