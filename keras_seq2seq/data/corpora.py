@@ -106,7 +106,9 @@ def read_corpora(
     Raises:
         InputError: As of `read_records`.
     """
-    skipped, parts, times = Skipped(strict), [], []
+    skipped = Skipped(strict)
+    parts: list[Pairs] = []
+    times: list[float] = []
     for one in given:
         found = one if isinstance(one, Corpus) else corpus(one)
         for path in found.paths:

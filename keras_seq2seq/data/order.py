@@ -33,7 +33,10 @@ def batches_of(order: np.ndarray, buckets: np.ndarray, sizes: Sequence[int]) -> 
         sizes: `(buckets,)`, int: pairs a batch.
     """
     of_order = buckets[order]
-    rows, begins, ends, done = [], [], [], []
+    rows: list[np.ndarray] = []
+    begins: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
+    done: list[np.ndarray] = []
     offset = 0
     for bucket, size in enumerate(sizes):
         places = np.flatnonzero(of_order == bucket)
@@ -70,7 +73,7 @@ class Repeats:
         self._whole = np.floor(times).astype(np.int64)
         rest = times - self._whole
         # Pairs of one remainder and bucket, and how many of them come once more.
-        self._groups = []
+        self._groups: list[tuple[np.ndarray, int]] = []
         for share in np.unique(rest[rest > 0]):
             of_share = rest == share
             for bucket in np.unique(buckets[of_share]):

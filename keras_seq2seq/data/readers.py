@@ -55,7 +55,8 @@ class Pairs:
     def take(self, rows: Sequence[int] | np.ndarray) -> "Pairs":
         """The pairs of these numbers, in this order."""
         return Pairs(
-            *(_taken(side, rows) for side in (self.sources, self.targets)),
+            _taken(self.sources, rows),
+            _taken(self.targets, rows),
             _taken(self.lines, rows) if len(self.lines) else [],
             None if self.weights is None else self.weights[rows],
             None if self.repeats is None else self.repeats[rows],
@@ -204,5 +205,5 @@ def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
                     f"{error.reason}; fill or remove it."
                 ) from error
         rows.append(texts)
-    sides = ([row[side] for row in rows] for side in (0, 1))
-    return Pairs(*sides, [*range(1, len(rows) + 1)])
+    sources, targets = ([row[side] for row in rows] for side in (0, 1))
+    return Pairs(sources, targets, [*range(1, len(rows) + 1)])

@@ -194,7 +194,8 @@ def iterate_lines(path: str | Path, *, whole: bool = False) -> Iterator[str]:
     Raises:
         InputError: As of these, when the line is reached.
     """
-    number, rest, fed = 0, [], False
+    number, fed = 0, False
+    rest: list[bytes] = []
     for place, piece in enumerate(read_pieces(path)):
         if place == 0:
             check_encoding(str(path), piece)

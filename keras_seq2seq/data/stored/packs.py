@@ -189,7 +189,8 @@ def _read_shard(path: Path, shard: dict[str, Any], whole: bool) -> Pairs:
     stored = PairFile(
         Texts(file), Texts(b""), arrays[OFFSETS], arrays[SIZES], _sides, folder=folder
     )
-    return Pairs(*(StoredTexts([stored], side) for side in (0, 1)), [], arrays.get(WEIGHTS))
+    sources, targets = (StoredTexts([stored], side) for side in (0, 1))
+    return Pairs(sources, targets, [], arrays.get(WEIGHTS))
 
 
 def _sides(example: bytes) -> tuple[bytes, bytes]:
