@@ -17,6 +17,7 @@ from keras_seq2seq.training.recipes import check_data, load_recipe
 from keras_seq2seq.wording import counted
 
 from .data import inspect
+from .distill import distill
 from .export import DEFAULT_FORMATS, export, parity
 from .generate import attention, generate, score, tree
 from .import_model import import_model
@@ -105,6 +106,7 @@ for command in (
     pack,
     import_model,
     train,
+    distill,
     tune,
     request,
     serve,

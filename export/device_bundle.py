@@ -166,6 +166,7 @@ def _signal_words(preprocessor: Any) -> dict[str, Any]:
             "what": f"sound, one channel, {rate} samples a second, in [-1, 1]",
             "file": "sound.wav",
             "resampled": f"of {rate} Hz",
+            "task": "pipeline_tag: automatic-speech-recognition\n",
         }
     shape = preprocessor.feature_shape
     return {
@@ -177,4 +178,5 @@ def _signal_words(preprocessor: Any) -> dict[str, Any]:
         "what": f"frames of the shape {shape}, flattened",
         "file": "frames.npy",
         "resampled": f"of an array {('frames', *shape)}",
+        "task": "",
     }

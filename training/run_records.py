@@ -168,6 +168,12 @@ def place_of(metrics: dict[str, float]) -> str:
     return f"step {metrics['step']:,.0f} (epoch {metrics['epochs']:.2f})"
 
 
+def file_fingerprint(path: Path) -> str:
+    """SHA-256 of a file; `InputError` if it cannot be read."""
+    with disk_errors(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(*parts: Pairs) -> str:
     """SHA-256 of the pairs: tells whether a run goes on with the data it began with."""
     digest = hashlib.sha256()

@@ -1,10 +1,11 @@
 """Sources and targets to what the models take: with the preprocessors of each kind of source
 the only place that knows keys, shifting and masks."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -91,6 +92,12 @@ class Preprocessor(ABC):
         self.target_tokenizer = target_tokenizer
         self.max_source_length = int(max_source_length)
         self.max_target_length = int(max_target_length)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other tokenizers or greatest lengths, by the names of the arguments."""
+        same = copy.copy(self)
+        vars(same).update(changes)
+        return same
 
     # The source half.
 

@@ -29,6 +29,10 @@ from keras_seq2seq.models.parts import State
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.special_tokens import PAD_ID
 
+# A `tf.function` rewrites the Python that it calls: of a search, all of it, for seconds and
+# to no end, since its loop is one of TensorFlow.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 class IdGeneration(ModelSettings):
     """What a model with the attributes below gains: from encoder inputs to hypotheses."""
@@ -65,6 +69,7 @@ class IdGeneration(ModelSettings):
         """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
         return state.get(MEMORY_MASK)
 
+    @_as_written
     def decode(
         self,
         inputs: dict[str, Any],
@@ -110,6 +115,7 @@ class IdGeneration(ModelSettings):
         weights = [(weight, tf.convert_to_tensor(weight)) for weight in self.weights]
         return keras.StatelessScope(state_mapping=weights)
 
+    @_as_written
     def generate_ids(
         self,
         inputs: dict[str, Any],
@@ -142,6 +148,7 @@ class IdGeneration(ModelSettings):
         """Whether XLA can compile a search."""
         return True
 
+    @_as_written
     def generate_ids_compiled(
         self,
         inputs: dict[str, Any],

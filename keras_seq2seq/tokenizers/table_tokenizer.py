@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
@@ -20,7 +20,12 @@ from keras_seq2seq.special_tokens import (
     UNKNOWN_ID,
     UNKNOWN_TOKEN,
 )
-from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabulary
+from keras_seq2seq.tokenizers.vocabulary import (
+    build_vocabulary,
+    check_vocabulary,
+    count_tokens,
+    frequent_tokens,
+)
 
 # Of those that a vocabulary is made of.
 LINES_AT_ONCE = 2**16
@@ -48,6 +53,10 @@ class TableTokenizer(Tokenizer, ABC):
     """
 
     separator = ""
+
+    # Whether a text is split in the same way whatever the vocabulary holds, so that tokens
+    # can be added to it.
+    grows: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -121,25 +130,47 @@ class TableTokenizer(Tokenizer, ABC):
             max_size: int, optional. Upper bound of the vocabulary's size.
             **kwargs: Arguments of the constructor (`lowercase`, `name`).
         """
-        without_words = cls([*SPECIAL_TOKENS], **kwargs)
+        tokens = cls([*SPECIAL_TOKENS], **kwargs).tokens_of(lines)
+        return cls(build_vocabulary(tokens, min_count=min_count, max_size=max_size), **kwargs)
 
-        def tokens() -> Iterator[list[str]]:
-            rest = iter(lines)
-            # A part at a time: the lines may be more than fit in memory.
-            while part := [*islice(rest, LINES_AT_ONCE)]:
-                strings = tf.constant(part, tf.string)
-                for line in _rows(
-                    without_words.split_strings(strings, without_words.lowercase)
-                ):
-                    yield [token.decode("utf-8", "replace") for token in line]
+    def tokens_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The tokens of each line that can stand in a vocabulary."""
+        rest = iter(lines)
+        # A part at a time: the lines may be more than fit in memory.
+        while part := [*islice(rest, LINES_AT_ONCE)]:
+            strings = tf.constant(part, tf.string)
+            for line in _rows(self.split_strings(strings, self.lowercase)):
+                tokens = [token.decode("utf-8", "replace") for token in line]
+                # A carriage return inside a line cannot stand in a vocabulary file: unknown.
+                yield [token for token in tokens if token != "\r"]
 
-        vocabulary = build_vocabulary(
-            # A carriage return inside a line cannot stand in a vocabulary file: unknown.
-            ([token for token in line if token != "\r"] for line in tokens()),
-            min_count=min_count,
-            max_size=max_size,
-        )
-        return cls(vocabulary, **kwargs)
+    def extended(
+        self,
+        tokens: Iterable[Sequence[str]],
+        *,
+        min_count: int = 1,
+        max_size: int | None = None,
+    ) -> Self:
+        """The same tokenizer with the tokens that it lacks behind its own: ids stay.
+
+        Args:
+            tokens: Of each line, as `tokens_of` gives them; the most frequent come first.
+            min_count: int. Tokens seen less often stay unknown.
+            max_size: int, optional. Upper bound of the vocabulary's size.
+
+        Raises:
+            InputError: If a tokenizer of this kind cannot grow.
+        """
+        if not self.grows:
+            raise InputError(
+                f"The vocabulary of a {type(self).__name__} is made as a whole; tokens cannot "
+                "be added to it. Characters, symbols and words can."
+            )
+        frequent = frequent_tokens(count_tokens(tokens), min_count)
+        new = [token for token in frequent if token not in self._ids]
+        room = None if max_size is None else max(0, max_size - len(self.vocabulary))
+        vocabulary = [*self.vocabulary, *new[:room]]
+        return type(self).from_config({**self.get_config(), "vocabulary": vocabulary})
 
     def split_strings(self, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)` strings, one a token, those that every
@@ -265,6 +296,8 @@ class CharacterTokenizer(TableTokenizer):
     array([b'bac'], dtype=object)
     """
 
+    grows = True
+
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return tf.strings.unicode_split(strings, "UTF-8")
 
@@ -280,6 +313,7 @@ class SymbolTokenizer(TableTokenizer):
     array([b'S EY'], dtype=object)
     """
 
+    grows = True
     separator = " "
 
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:

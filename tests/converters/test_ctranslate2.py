@@ -382,6 +382,7 @@ def test_what_cannot_come_in_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_an_import_is_a_run_for_the_other_commands(plain, tmp_path):
     run = tmp_path / "run"
     limits = ["--max-source-length", "12", "--max-target-length", "10"]
