@@ -91,6 +91,7 @@ SMALL = {
     "num_buckets": 1,
     "validation_decoded": 8,
     "average": 0,
+    "average_of": "best",
 }
 CHANGES = {
     "multi30k": {
