@@ -21,7 +21,9 @@ class EpochOrder:
     ends: np.ndarray
 
 
-def batches_of(order: np.ndarray, buckets: np.ndarray, sizes: Sequence[int]) -> EpochOrder:
+def batches_of(
+    order: np.ndarray, buckets: np.ndarray, sizes: Sequence[int] | np.ndarray
+) -> EpochOrder:
     """Pairs in an order, as batches of one bucket each.
 
     A batch comes when the last of its pairs does; what is left of a bucket in the end is a

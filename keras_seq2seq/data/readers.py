@@ -170,10 +170,13 @@ def parallel_lines(
     paths = source_path, target_path
     sides = [iterate_lines(path, whole=whole) for path in paths]
     counts = [0, 0]
-    while None not in (row := [next(lines, None) for lines in sides]):
+    while True:
+        source, target = (next(lines, None) for lines in sides)
+        if source is None or target is None:
+            break
         counts = [count + 1 for count in counts]
-        yield row[0], row[1]
-    for side, line in enumerate(row):
+        yield source, target
+    for side, line in enumerate((source, target)):
         counts[side] += (line is not None) + sum(1 for _ in sides[side])
     for path, count in zip(paths, counts, strict=True):
         if whole and not count:

@@ -106,7 +106,7 @@ def _write_shard(
             writer.write(example)
             sizes.append(len(example))
     ends = np.cumsum(np.array(sizes, np.int64) + _BEFORE + _BEHIND)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         OFFSETS: ends - np.array(sizes, np.int64) - _BEHIND,
         SIZES: np.array(sizes, np.uint32),
         **({} if weights is None else {WEIGHTS: weights}),
