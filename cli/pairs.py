@@ -145,7 +145,7 @@ def _text_splits(
             raise InputError("A folder of parallel files has no columns: no --weight-column.")
         return _read_folder(files[0], strict, columns)
     train = read_texts(files, strict, columns, weight)
-    held_out = [
+    held_out: list[Any] = [
         None if file is None else read_data([file], "text", strict, columns)
         for file in (validation_file, test_file)
     ]

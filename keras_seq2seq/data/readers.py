@@ -40,8 +40,9 @@ class Pairs:
         InputError: If there is not one target a source.
     """
 
-    sources: Sequence[Any]
-    targets: Sequence[str]
+    # Lists, or other sequences of their items.
+    sources: Any
+    targets: Any
     lines: Sequence[int] = field(default_factory=list, compare=False, repr=False)
     weights: np.ndarray | None = field(default=None, compare=False, repr=False)
     repeats: np.ndarray | None = field(default=None, compare=False, repr=False)
