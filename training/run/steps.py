@@ -17,9 +17,11 @@ def batches(
     preprocessor: Preprocessor,
     train: Pairs,
     initial_epoch: int = 0,
+    initial_step: int = 0,
     processes: Processes = ALONE,
 ) -> TrainingData:
-    """The batches of a run, from an epoch (from 0) on; the rows of this process."""
+    """The batches of a run, from an epoch (from 0) and a step of it on; the rows of this
+    process."""
     settings = config.optimization
     data = training_data(
         preprocessor,
@@ -30,6 +32,9 @@ def batches(
         num_buckets=settings.num_buckets,
         seed=config.run.seed,
         initial_epoch=initial_epoch,
+        initial_step=initial_step,
+        weights=train.weights,
+        repeats=train.repeats,
     )
     return processes.shared(data, twice=bool(settings.r_drop))
 
