@@ -35,14 +35,14 @@ def batches_of(
         sizes: `(buckets,)`, int: pairs a batch.
     """
     of_order = buckets[order]
-    rows: list[np.ndarray] = []
+    rows = np.empty_like(order)
     begins: list[np.ndarray] = []
     ends: list[np.ndarray] = []
     done: list[np.ndarray] = []
     offset = 0
     for bucket, size in enumerate(sizes):
         places = np.flatnonzero(of_order == bucket)
-        rows.append(order[places])
+        rows[offset : offset + len(places)] = order[places]
         starts = np.arange(0, len(places), size)
         stops = np.minimum(starts + size, len(places))
         last = places[stops - 1]
@@ -54,7 +54,7 @@ def batches_of(
         offset += len(places)
     order_of_batches = np.argsort(np.concatenate(done), kind="stable")
     return EpochOrder(
-        np.concatenate(rows),
+        rows,
         np.concatenate(begins)[order_of_batches],
         np.concatenate(ends)[order_of_batches],
     )
