@@ -27,6 +27,7 @@ from keras_seq2seq.decoding.loop import (
     Strategy,
 )
 from keras_seq2seq.decoding.pieces import decode_by_pieces, num_threads
+from keras_seq2seq.decoding.prompt import Prompt, SuppressAt
 from keras_seq2seq.decoding.rules import (
     AllowedTargets,
     ForcedPrefix,
@@ -64,6 +65,7 @@ __all__ = [
     "MinP",
     "NoRepeatNGram",
     "Node",
+    "Prompt",
     "RepetitionPenalty",
     "Rule",
     "Sampling",
@@ -71,6 +73,7 @@ __all__ = [
     "SearchTree",
     "Snapshot",
     "Strategy",
+    "SuppressAt",
     "SuppressTokens",
     "Temperature",
     "TokenBias",
