@@ -33,12 +33,17 @@ from .options import PATH, console, load_tensorflow, print_written
     default=None,
     help="Whether the model reads the end token after a source.  [default: of the model]",
 )
+@click.option("--language", help="What is spoken, such as en.  [default: what it hears]")
+@click.option(
+    "--task", type=click.Choice(["transcribe", "translate"]), help="Of a model of sound."
+)
+@click.option("--timestamps", is_flag=True, default=None, help="Texts say when, as <|0.00|>.")
 @click.option("--max-source-length", type=click.IntRange(1), help="Source tokens at most.")
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
-    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), or checkpoint20.npz of
-    g2p_en.
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper), or
+    checkpoint20.npz of g2p_en.
 
     Every other command works on the run: generate, evaluate, score, export.
 
@@ -46,6 +51,7 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     Examples:
       keras-seq2seq import opus-mt-en-de-ct2 --run-dir runs/en-de \\
           --source-tokenizer source.spm --target-tokenizer target.spm
+      keras-seq2seq import whisper-base-ct2 --language de --run-dir runs/whisper
       keras-seq2seq import checkpoint20.npz --run-dir runs/g2p
     """
     # Before the work: what is there stays.
@@ -103,6 +109,7 @@ def _config(model: Any) -> Any:
         "CharacterTokenizer": "characters",
         "SymbolTokenizer": "symbols",
         "SentencePieceFileTokenizer": "sentencepiece",
+        "TranscriptTokenizer": "bpe",
     }
     settings = {
         f"{side}_tokenizer": names[tokenizer.description["split"]]
@@ -116,6 +123,9 @@ def _config(model: Any) -> Any:
         "max_source_length": preprocessor.max_source_length,
         "max_target_length": preprocessor.max_target_length,
     }
+    if preprocessor.kind == "waveform":
+        settings |= {"source": "waveform", "sample_rate": preprocessor.sample_rate}
+        settings["metric"] = "wer"
     if not hasattr(decoder, "num_heads"):
         return TrainingConfig(
             architecture="recurrent",
