@@ -16,8 +16,8 @@ from .options import PATH, console, load_tensorflow, print_written
 @click.option(
     "--source-tokenizer",
     type=PATH,
-    help="SentencePiece file of the sources, such as source.spm; else they are pieces with "
-    "spaces between.",
+    help="File that splits the sources: SentencePiece (source.spm), merges.txt, "
+    "tokenizer.json, or BPE codes; else they are pieces with spaces between.",
 )
 @click.option(
     "--target-tokenizer",
@@ -25,6 +25,11 @@ from .options import PATH, console, load_tensorflow, print_written
     help="That of the targets.  [default: of the sources, if there is one vocabulary]",
 )
 @click.option("--source-prefix", help="Tokens that every source begins with.")
+@click.option(
+    "--source-suffix",
+    help="Tokens that every source finishes with in place of the end token, such as "
+    "'</s> en_XX'.",
+)
 @click.option(
     "--target-prefix", help="Tokens that every target begins with, such as its language's."
 )
@@ -63,11 +68,15 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
         model = _read(path, chosen)
         _write(model, path, run_dir)
     console.print(f"{model.count_params():,} parameters.", highlight=False)
+    from keras_seq2seq.converters.tokenizer_files import needed_file
+
     for side, tokenizer in model.preprocessor.tokenizers.items():
         if path.is_dir() and tokenizer.description["split"] == "SymbolTokenizer":
+            needed = needed_file(tokenizer.get_vocabulary())
             console.print(
-                f"This model's {side}s are pieces with spaces between; for plain text give its "
-                f"SentencePiece file as --{side}-tokenizer FILE.",
+                f"This model's {side}s are pieces with spaces between; for plain text give "
+                f"{needed or 'its SentencePiece file, merges.txt or BPE codes'} as "
+                f"--{side}-tokenizer FILE.",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -109,6 +118,8 @@ def _config(model: Any) -> Any:
         "CharacterTokenizer": "characters",
         "SymbolTokenizer": "symbols",
         "SentencePieceFileTokenizer": "sentencepiece",
+        "BPETokenizer": "bpe",
+        "ByteLevelBPETokenizer": "bpe",
         "TranscriptTokenizer": "bpe",
     }
     settings = {

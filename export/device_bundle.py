@@ -13,7 +13,6 @@ from typing import Any
 from keras_seq2seq import __version__
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceFileTokenizer, SentencePieceTokenizer
 
 from . import litert_runner, plain_tokenizers, vector_check
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
@@ -45,10 +44,7 @@ def write_bundle(
     folder.mkdir(parents=True)
     texts = {}
     for name, tokenizer in model.preprocessor.tokenizers.items():
-        lists = {"vocabulary": tokenizer.get_vocabulary()}
-        if isinstance(tokenizer, (SentencePieceTokenizer, SentencePieceFileTokenizer)):
-            lists["scores"] = tokenizer.scores
-        for what, items in lists.items():
+        for what, items in tokenizer.lists.items():
             texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
     contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
     files = {
@@ -107,6 +103,10 @@ def _card(
         "WordPieceTokenizer": "WordPiece, as `plain_tokenizers.py` does",
         "SentencePieceTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt`",
+        "BPETokenizer": "BPE of the words between spaces, as `plain_tokenizers.py` does with "
+        "`source_merges.txt`",
+        "ByteLevelBPETokenizer": "byte-level BPE, as `plain_tokenizers.py` does with "
+        "`source_merges.txt` and `signatures.json`",
         "SentencePieceFileTokenizer": "SentencePiece, as `plain_tokenizers.py` does with "
         "`source_scores.txt` and `signatures.json`",
     }

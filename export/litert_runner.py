@@ -62,6 +62,7 @@ class LiteRTRunner:
                 self.description[side],
                 _lines(read(f"{side}_vocabulary.txt")),
                 [float(line) for line in _lines(read(f"{side}_scores.txt"))],
+                _lines(read(f"{side}_merges.txt")),
             )
 
         if self.kind == "text":
@@ -88,7 +89,7 @@ class LiteRTRunner:
         source = self.description["source"]
         ids = self.source.encode(text)
         longest = self.description["max_source_length"]
-        least = len(self.source.begin) + 1
+        least = len(self.source.begin) + len(self.source.finish) + 1
         if not least <= len(ids) <= longest:
             raise ValueError(
                 f"A source must have from {least} to {longest} tokens. Received {len(ids)}: "
@@ -176,9 +177,16 @@ class LiteRTRunner:
             if token_id == target["unknown"] and alignments is not None:
                 best = int(alignments[time, : len(source_tokens)].argmax())
                 pieces.append(source_tokens[best])
-            elif token_id not in (target["padding"], target["start"]):
+            elif self._is_written(token_id):
                 pieces.append(self.target.vocabulary[token_id])
         return self.target.join(pieces)
+
+    def _is_written(self, token_id: int) -> bool:
+        target = self.description["target"]
+        runs = target.get("unwritten", [])
+        return token_id not in (target["padding"], target["start"]) and not any(
+            first <= token_id < end for first, end in runs
+        )
 
     def generate(self, source: Any) -> tuple[list[str], dict[str, Any]]:
         """Target texts, the best first, and the raw outputs of `serving_default`.

@@ -20,6 +20,8 @@ _YOUNG_CAPITALS = re.compile(
     "\U00010570-\U00010595\U00010d50-\U00010d65\U00016ea0-\U00016eb8])"
 )
 
+_BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
+
 # How much worse than the worst token of the vocabulary SentencePiece takes an unknown one for.
 _UNKNOWN_PENALTY = 10.0
 
@@ -31,6 +33,7 @@ class PlainTokenizer:
         description: Of `signatures.json`: how to split, special ids.
         vocabulary: Token strings, the index is the id; the first four are special.
         scores: Of a SentencePiece vocabulary, a float a token; NaN for one that is no piece.
+        merges: Of byte-pair encoding, two pieces with a space between, the first wanted most.
 
     Raises:
         ValueError: If the tokenizer is none that this file knows.
@@ -41,6 +44,7 @@ class PlainTokenizer:
         description: dict[str, Any],
         vocabulary: Sequence[str],
         scores: Sequence[float] = (),
+        merges: Sequence[str] = (),
     ):
         self.description = description
         self.vocabulary = list(vocabulary)
@@ -48,7 +52,11 @@ class PlainTokenizer:
         self.ids = {token: i for i, token in enumerate(vocabulary) if i >= 4}
         # What every text begins with; not written.
         self.begin: list[str] = description.get("begin", [])
-        self.begin_ids = [self.vocabulary.index(token) for token in self.begin]
+        self.finish: list[str] = description.get("finish", [])
+        self.begin_ids, self.finish_ids = (
+            [self.vocabulary.index(token) for token in around]
+            for around in (self.begin, self.finish)
+        )
         name = description["split"]
         if name not in _SPLITS:
             raise ValueError(f"This runner cannot split text as {name!r} does.")
@@ -63,18 +71,26 @@ class PlainTokenizer:
         if self._scores:
             worst = description.get("worst_score", min(self._scores.values()))
             self._unknown_score = np.float32(worst) - np.float32(_UNKNOWN_PENALTY)
+        self._ranks = {tuple(merge.split(" ")): rank for rank, merge in enumerate(merges)}
+        if "pattern" in description:
+            self._pattern = re.compile(description["pattern"])
+        characters = description.get("characters", "")
+        self._byte_of = {character: byte for byte, character in enumerate(characters)}
         self._normalizer = _Normalizer(description.get("normalizer", {}))
 
     def split(self, text: str) -> list[str]:
-        """The tokens, those that every text begins with included, unknown ones as they are."""
-        text = _lower(text) if self.description["lowercase"] else text
-        return [*self.begin, *self._split(self, text)]
+        """The tokens, those that every text begins and finishes with included, unknown ones as
+        they are."""
+        return [*self.begin, *self._own_pieces(text), *self.finish]
 
     def encode(self, text: str) -> list[int]:
         """The ids of `split`."""
-        pieces = self.split(text)[len(self.begin) :]
         unknown = self.description["unknown"]
-        return [*self.begin_ids, *(self.ids.get(piece, unknown) for piece in pieces)]
+        ids = [self.ids.get(piece, unknown) for piece in self._own_pieces(text)]
+        return [*self.begin_ids, *ids, *self.finish_ids]
+
+    def _own_pieces(self, text: str) -> list[str]:
+        return self._split(self, _lower(text) if self.description["lowercase"] else text)
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of tokens."""
@@ -84,8 +100,13 @@ class PlainTokenizer:
         ]
         tokens = [*first, *tokens[count:]]
         text = self.description.get("separator", "").join(tokens)
+        if self._byte_of:
+            text = self._of_bytes(text)
+            return text.strip(" ") if self.description.get("strip") else text
         if "space" in self.description:
-            return text.replace(self.description["space"], " ").removeprefix(" ")
+            return self._spaced(tokens).removeprefix(" ")
+        if "goes_on" in self.description:
+            return re.sub(rf"{self.description['goes_on']}( |\Z)", "", text)
         if "inside" in self.description:
             return re.sub(f" ?{self.description['inside']}", "", text)
         return text
@@ -135,7 +156,9 @@ class PlainTokenizer:
         was_unknown = False
         for piece in by(text):
             unknown = piece not in self._scores
-            if unknown and was_unknown:  # A run of unknown characters is one token.
+            if unknown and self.description.get("byte_fallback"):
+                pieces += [f"<0x{byte:02X}>" for byte in piece.encode()]
+            elif unknown and was_unknown:  # A run of unknown characters is one token.
                 pieces[-1] += piece
             else:
                 pieces.append(piece)
@@ -166,6 +189,58 @@ class PlainTokenizer:
             end = begins[end]
         return pieces[::-1]
 
+    def _byte_level(self, text: str) -> list[str]:
+        if self.description["prefix_space"] and text[:1] not in ("", " "):
+            text = f" {text}"
+        characters = self.description["characters"]
+        return [
+            piece
+            for word in self._pattern.findall(text)
+            for piece in self._merged([characters[byte] for byte in word.encode()])
+        ]
+
+    def _words_of_characters(self, text: str) -> list[str]:
+        pieces = []
+        for word in self._symbols(text):
+            end = self.description["word_end"]
+            *inner, last = self._merged([*word[:-1], word[-1] + end])
+            pieces += [f"{piece}{self.description['goes_on']}" for piece in inner]
+            pieces.append(last.removesuffix(end))
+        return pieces
+
+    def _spaced(self, tokens: Sequence[str]) -> str:
+        """Pieces of SentencePiece as text, those of a byte too."""
+        space = self.description["space"]
+        if not self.description.get("byte_fallback"):
+            return "".join(tokens).replace(space, " ")
+        content = (
+            bytes([int(token[3:5], 16)])
+            if _BYTE_PIECE.fullmatch(token)
+            else token.replace(space, " ").encode()
+            for token in tokens
+        )
+        return b"".join(content).decode("utf-8", "replace")
+
+    def _of_bytes(self, text: str) -> str:
+        """What the characters stand for; those that stand for no byte as they are."""
+        content = (
+            bytes([self._byte_of[one]]) if one in self._byte_of else one.encode()
+            for one in text
+        )
+        return b"".join(content).decode("utf-8", "replace")
+
+    def _merged(self, pieces: list[str]) -> list[str]:
+        """Joins the neighbours that come first in the list of merges, the leftmost first."""
+        while len(pieces) > 1:
+            pairs = zip(pieces, pieces[1:], strict=False)
+            ranks = [self._ranks.get(pair, math.inf) for pair in pairs]
+            best = min(ranks)
+            if best == math.inf:
+                break
+            place = ranks.index(best)
+            pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+        return pieces
+
     def _merge(self, text: str) -> list[str]:
         """Joins the neighbours whose union has the best score, the leftmost first."""
         pieces = list(text)
@@ -184,6 +259,9 @@ _SPLITS = {
     "WordTokenizer": PlainTokenizer._words,
     "WordPieceTokenizer": PlainTokenizer._word_pieces,
     "SentencePieceTokenizer": PlainTokenizer._sentence_pieces,
+    "BPETokenizer": PlainTokenizer._words_of_characters,
+    "ByteLevelBPETokenizer": PlainTokenizer._byte_level,
+    "TranscriptTokenizer": PlainTokenizer._byte_level,
     "SentencePieceFileTokenizer": PlainTokenizer._pieces_of_a_file,
 }
 

@@ -281,7 +281,7 @@ class TextSignatures(IdSignatures):
             lengths > longest,
             tf.strings.join([too_long[0], tf.strings.as_string(lengths), too_long[1]]),
             tf.where(
-                lengths <= preprocessor.tokens_in_front, "the source is empty; give it text", ""
+                lengths <= preprocessor.tokens_around, "the source is empty; give it text", ""
             ),
         )
         row = ids.value_rowids()

@@ -17,7 +17,6 @@ import tensorflow as tf
 from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .plain_tokenizers import PlainTokenizer
 
@@ -109,8 +108,7 @@ def _texts(preprocessor: Any, own: list[str]) -> tuple[list[str], list[tuple[str
 
 def plain_tokenizer(tokenizer: Any) -> PlainTokenizer:
     """The tokenizer in plain Python, as the runner of a folder has it."""
-    scores = tokenizer.scores if isinstance(tokenizer, SentencePieceTokenizer) else ()
-    return PlainTokenizer(tokenizer.description, tokenizer.get_vocabulary(), scores)
+    return PlainTokenizer(tokenizer.description, **tokenizer.lists)
 
 
 def _fitting(preprocessor: Any, texts: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ computed in the same call: no state, whose mask is bool, crosses the border.
 import base64
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,6 @@ from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.tokenizers import SentencePieceTokenizer
 
 from .signatures import describe
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
@@ -67,13 +67,6 @@ def export_web(
         raise InputError(
             f"The page takes text, and this model takes {model.preprocessor.kind}."
         )
-    for tokenizer in model.preprocessor.tokenizers.values():
-        split = tokenizer.description["split"]
-        if split == "SentencePieceFileTokenizer" or tokenizer.begin:
-            what = "a SentencePiece file" if tokenizer.description.get("space") else "prefixes"
-            raise InputError(
-                f"The page cannot tokenize with {what}; export tflite or saved_model."
-            )
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
@@ -87,9 +80,10 @@ def export_web(
         description = describe(model, settings, "float32", ["serving_default"])
         for name in ("source", "target"):
             tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
-            description[name]["vocabulary"] = tokenizer.get_vocabulary()
-            if isinstance(tokenizer, SentencePieceTokenizer):
-                description[name]["scores"] = tokenizer.scores
+            # JSON has no NaN.
+            lists = tokenizer.lists
+            scores = [None if math.isnan(score) else score for score in lists.get("scores", ())]
+            description[name] |= lists | ({"scores": scores} if scores else {})
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
         vectors = make_test_vectors(model, settings, content, sources)

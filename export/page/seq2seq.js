@@ -15,22 +15,25 @@ export class Tokenizer {
     return this.source.split(text);
   }
 
-  tokenize(pieces) {
-    const { unknown, append } = this.description.source;
+  // The ids of a source, with the end token.
+  tokenize(text) {
+    const ids = this.source.encode(text);
     const longest = this.description.max_source_length;
-    if (pieces.length < 1 || pieces.length > longest) {
+    const least = this.source.begin.length + this.source.finish.length + 1;
+    if (ids.length < least || ids.length > longest) {
       throw new Error(
-        `A source must have from 1 to ${longest} tokens. Received ${pieces.length}.`);
+        `A source must have from ${least} to ${longest} tokens. Received ${ids.length}.`);
     }
-    return [...pieces.map((piece) => this.source.ids.get(piece) ?? unknown), append];
+    return [...ids, this.description.source.append];
   }
 
   // The tokens before the end.
   detokenize(ids) {
-    const { end, padding, start, vocabulary } = this.description.target;
+    const { end, padding, start, vocabulary, unwritten = [] } = this.description.target;
+    const isMark = (id) => unwritten.some(([first, behind]) => first <= id && id < behind);
     const stop = ids.indexOf(end);
     return (stop < 0 ? ids : ids.slice(0, stop))
-      .filter((id) => id !== padding && id !== start)
+      .filter((id) => id !== padding && id !== start && !isMark(id))
       .map((id) => vocabulary[id]);
   }
 }
@@ -46,7 +49,7 @@ class Model {
   //     alignment: [[weight]]}
   async generate(text) {
     const pieces = this.tokenizer.split(text);
-    const ids = this.tokenizer.tokenize(pieces);
+    const ids = this.tokenizer.tokenize(text);
     const length = this.description.max_source_length + 1;
     const padded = new Int32Array(length);
     padded.set(ids);
@@ -73,11 +76,11 @@ class Model {
         logProb: values.log_probs[row],
       });
     }
-    const known = this.tokenizer.source.ids;
+    const { unknown } = this.description.source;
     const result = {
       hypotheses,
       sourceTokens: [...pieces, "end"],
-      isUnknown: [...pieces.map((piece) => !known.has(piece)), false],
+      isUnknown: ids.map((id) => id === unknown),
       targetTokens: [],
     };
     if (values.alignment && hypotheses.length) {
@@ -92,7 +95,7 @@ class Model {
   async difference(vector, tolerance) {
     let ids;
     try {
-      ids = this.tokenizer.tokenize(this.tokenizer.split(vector.source));
+      ids = this.tokenizer.tokenize(vector.source);
     } catch (error) {
       return vector.refused ? "" : `it is refused: ${error.message}`;
     }

@@ -17,17 +17,12 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
     read_vocabularies,
 )
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
+from keras_seq2seq.converters.tokenizer_files import tokenizer_of
 from keras_seq2seq.converters.whisper import SPECIFICATION as WHISPER
 from keras_seq2seq.converters.whisper import build_whisper
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
-from keras_seq2seq.tokenizers import (
-    SentencePieceFileTokenizer,
-    SymbolTokenizer,
-    TableTokenizer,
-)
-from keras_seq2seq.tokenizers.sentencepiece_file import read_sentencepiece
 
 # Tokens of a text at most, where nothing is said.
 _LONGEST = 256
@@ -39,6 +34,7 @@ def from_ctranslate2(
     source_tokenizer: str | Path | None = None,
     target_tokenizer: str | Path | None = None,
     source_prefix: str | None = None,
+    source_suffix: str | None = None,
     target_prefix: str | None = None,
     source_end: bool | None = None,
     language: str | None = None,
@@ -56,13 +52,16 @@ def from_ctranslate2(
     Args:
         path: Folder with `model.bin`, `config.json` and the vocabularies; of a Whisper with
             `tokenizer.json` too.
-        source_tokenizer: The model's SentencePiece file of the source, such as `source.spm`.
-            Without it sources are pieces with spaces between. This and what follows up to
-            `source_end` is of models of text.
+        source_tokenizer: The file that splits the model's sources: SentencePiece, such as
+            `source.spm`; `merges.txt` or `tokenizer.json` of a byte-level BPE; codes of
+            subword-nmt or fastBPE. Without it sources are pieces with spaces between. This and
+            what follows up to `source_end` is of models of text.
         target_tokenizer: That of the target. Defaults to that of the source if there is one
             vocabulary.
         source_prefix: Tokens that every source begins with, with spaces between, such as that
             of its language. Defaults to what the model's configuration says.
+        source_suffix: Tokens that every source finishes with, in place of the end token:
+            `</s> en_XX` of mBART-25. Defaults to none.
         target_prefix: Tokens that every target begins with, likewise. Where the model's
             configuration names no token to begin with, the first is that.
         source_end: bool. Whether the model reads the end token after a source. Defaults to
@@ -89,6 +88,7 @@ def from_ctranslate2(
         "source_tokenizer": source_tokenizer,
         "target_tokenizer": target_tokenizer,
         "source_prefix": source_prefix,
+        "source_suffix": source_suffix,
         "target_prefix": target_prefix,
         "source_end": source_end,
         "max_source_length": max_source_length,
@@ -125,8 +125,15 @@ def from_ctranslate2(
                 f"{folder}: the {side} vocabulary has {len(tokens)} tokens, the model "
                 f"{len(file[name])}."
             )
+    source_prefix, source_suffix = source_prefix or "", source_suffix or ""
+    if source_suffix:
+        if source_end:
+            raise InputError(
+                "The end token after a source is among those of --source-suffix, or is not "
+                "there; leave --source-end out."
+            )
+        source_end = False
     specials, target_prefix = _specials(config, reading.starts_with_zeros, target_prefix or "")
-    source_prefix = source_prefix or ""
     source = Vocabulary(source_tokens, specials, "source")
     target = source
     if target_tokens is not source_tokens:
@@ -140,8 +147,19 @@ def from_ctranslate2(
         reading.longest("decoder", (max_target_length or _LONGEST) + 1) - 1,
     )
     preprocessor = TextPreprocessor(
-        _tokenizer(source, source_tokenizer, source_prefix, "source_vocabulary"),
-        _tokenizer(target, target_tokenizer, target_prefix, "target_vocabulary"),
+        tokenizer_of(
+            source_tokenizer,
+            source.tokens,
+            name="source_vocabulary",
+            begin=source.named(source_prefix),
+            finish=source.named(source_suffix),
+        ),
+        tokenizer_of(
+            target_tokenizer,
+            target.tokens,
+            name="target_vocabulary",
+            begin=target.named(target_prefix),
+        ),
         *longest,
     )
     if source_end is None:
@@ -185,12 +203,3 @@ def _specials(
     )
     return specials, target_prefix
 
-
-def _tokenizer(
-    vocabulary: Vocabulary, file: str | Path | None, prefix: str, name: str
-) -> TableTokenizer:
-    begin = vocabulary.named(prefix)
-    if file is None:
-        return SymbolTokenizer(vocabulary.tokens, name=name, begin=begin)
-    model = read_sentencepiece(file)
-    return SentencePieceFileTokenizer(vocabulary.tokens, model, name=name, begin=begin)

@@ -1,5 +1,6 @@
 """Whisper as CTranslate2's converters write it: sound to text."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
     read_tokens,
 )
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
+from keras_seq2seq.converters.tokenizer_files import read_json_merges
 from keras_seq2seq.data.signal_preprocessors import WaveformPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import WindowLogMel
@@ -188,16 +190,13 @@ def _named(config: dict[str, Any], key: str, vocabulary: Vocabulary) -> list[str
 
 def _merges(folder: Path, tokens: list[str]) -> list[str]:
     """The pairs that become one piece, of `tokenizer.json`."""
-    content = read_json(folder / "tokenizer.json")
-    try:
-        pieces, merges = content["model"]["vocab"], content["model"]["merges"]
-        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in merges]
-        fits = all(tokens[place] == piece for piece, place in pieces.items())
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"{folder / 'tokenizer.json'} is no byte-level BPE.") from error
-    if not fits:
+    path = folder / "tokenizer.json"
+    content = read_json(path)
+    merges, _ = read_json_merges(json.dumps(content), path)
+    pieces = content["model"].get("vocab")
+    places = dict(zip(tokens, range(len(tokens)), strict=True))
+    if not isinstance(pieces, dict) or any(places.get(p) != i for p, i in pieces.items()):
         raise InputError(
-            f"{folder / 'tokenizer.json'} is of another model: its pieces are not those of the "
-            "vocabulary."
+            f"{path} is of another model: its pieces are not those of the vocabulary."
         )
     return merges

@@ -94,7 +94,7 @@ class Preprocessor(ABC):
         return {"target": self.target_tokenizer}
 
     @property
-    def tokens_in_front(self) -> int:
+    def tokens_around(self) -> int:
         """Positions that every source begins with, whatever it is."""
         return 0
 
@@ -135,7 +135,7 @@ class Preprocessor(ABC):
         lengths = np.zeros(len(sources), np.int64)
         lengths[readable] = self.source_lengths([sources[i] for i in readable])
         for index in readable:
-            if lengths[index] <= self.tokens_in_front:
+            if lengths[index] <= self.tokens_around:
                 unit = "text" if self.kind == "text" else self.unit
                 problems[index] = f"is empty; remove it or give it {unit}."
             elif lengths[index] > self.max_source_length:

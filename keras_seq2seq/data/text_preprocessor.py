@@ -117,9 +117,10 @@ class TextPreprocessor(Preprocessor):
         return {"source": self.source_tokenizer, "target": self.target_tokenizer}
 
     @property
-    def tokens_in_front(self) -> int:
+    def tokens_around(self) -> int:
         # A tokenizer of another package has none.
-        return len(getattr(self.source_tokenizer, "begin_ids", ()))
+        tokenizer = self.source_tokenizer
+        return sum(len(getattr(tokenizer, name, ())) for name in ("begin_ids", "finish_ids"))
 
     def tokenize_source(self, sources: Any) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)`, int32, with the end token."""

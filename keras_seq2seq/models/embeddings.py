@@ -63,7 +63,7 @@ class TokenEmbedding(SourceEmbedding):
     Args:
         vocabulary_size: int. Number of tokens, special ones included.
         embedding_dim: int. Size of a vector.
-        reads_end: bool. Whether the end token of a source is read; else it is masked as
+        reads_end: bool. Whether the last end token of a source is read; else it is masked as
             padding is. Defaults to `True`.
 
     Input: `encoder_token_ids` `(batch, source_length)`, int32.
@@ -104,7 +104,12 @@ class TokenEmbedding(SourceEmbedding):
         token_ids = inputs[ENCODER_TOKEN_IDS]
         mask = keras.ops.not_equal(token_ids, PAD_ID)
         if not self.reads_end:
-            mask = keras.ops.logical_and(mask, keras.ops.not_equal(token_ids, END_ID))
+            # The last: a source may hold another, before what it finishes with.
+            behind = keras.ops.pad(token_ids[:, 1:], [[0, 0], [0, 1]], constant_values=PAD_ID)
+            read = keras.ops.logical_or(
+                keras.ops.not_equal(token_ids, END_ID), keras.ops.not_equal(behind, PAD_ID)
+            )
+            mask = keras.ops.logical_and(mask, read)
         return self.embed(token_ids), mask
 
     def token_ids(self, inputs: dict[str, Tensor]) -> Tensor:

@@ -3,7 +3,6 @@
 import base64
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,7 +23,9 @@ class SentencePieceFileTokenizer(TableTokenizer):
     """Subwords of a SentencePiece model, its normalization included; ids are those of the
     vocabulary, whatever the model's own are.
 
-    A piece that the vocabulary lacks is unknown. Needs the operations of tensorflow-text
+    A piece that the vocabulary lacks is unknown. A model that falls back to bytes splits a
+    character that it lacks into pieces such as `<0xE2>`; bytes that are no UTF-8 in the end
+    are U+FFFD. Needs the operations of tensorflow-text
     where it runs; TensorFlow Serving has them.
 
     Args:
@@ -33,7 +34,7 @@ class SentencePieceFileTokenizer(TableTokenizer):
         lowercase, name, begin: As of `TableTokenizer`.
 
     Raises:
-        InputError: If it is no SentencePiece model, or one that falls back to bytes.
+        InputError: If it is no SentencePiece model.
     """
 
     def __init__(
@@ -50,13 +51,29 @@ class SentencePieceFileTokenizer(TableTokenizer):
         self._pieces = load_pieces(self.model, tf.string)
         # The operation's own resource, which an exporter must track as well.
         self.tables.append(self._pieces._model_resource)
+        self.byte_fallback = self._proto.trainer_spec.byte_fallback
+        if self.byte_fallback:
+            self._byte_of = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(
+                    tf.constant([f"<0x{byte:02X}>" for byte in range(256)]),
+                    tf.constant([bytes([byte]) for byte in range(256)]),
+                ),
+                default_value="",
+            )
+            self.tables.append(self._byte_of)
 
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return self._pieces.tokenize(tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8"))
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
-        spaced = tf.strings.regex_replace(super().join(pieces), SPACE, " ")
-        return tf.strings.regex_replace(spaced, "^ ", "")
+        tokens = pieces.flat_values
+        spaced = tf.strings.regex_replace(tokens, SPACE, " ")
+        if self.byte_fallback:
+            byte = self._byte_of.lookup(tokens)
+            spaced = tf.where(byte == "", spaced, byte)
+        text = super().join(pieces.with_flat_values(spaced))
+        text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8")
+        return tf.strings.regex_replace(text, "^ ", "")
 
     @property
     def description(self) -> dict[str, Any]:
@@ -73,6 +90,7 @@ class SentencePieceFileTokenizer(TableTokenizer):
                 "collapse": normalizer.remove_extra_whitespaces,
                 "prefix": normalizer.add_dummy_prefix,
             },
+            "byte_fallback": self.byte_fallback,
             "more_pieces": {piece: scores[piece] for piece in scores if piece not in known},
             "worst_score": min(
                 (piece.score for piece in self._proto.pieces if piece.type == _NORMAL),
@@ -101,6 +119,10 @@ class SentencePieceFileTokenizer(TableTokenizer):
             if piece.type in (_NORMAL, _USER_DEFINED)
         }
 
+    @property
+    def lists(self) -> dict[str, list[Any]]:
+        return {**super().lists, "scores": list(self.scores)}
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
 
@@ -116,20 +138,4 @@ def read_proto(model: bytes, name: str) -> Any:
         raise InputError(f"{name} cannot be read as a SentencePiece model.") from error
     if not proto.pieces:
         raise InputError(f"{name} is no SentencePiece model: it has no pieces.")
-    if proto.trainer_spec.byte_fallback:
-        raise InputError(f"{name} falls back to bytes (byte_fallback), which is not supported.")
     return proto
-
-
-def read_sentencepiece(path: str | Path) -> bytes:
-    """The bytes of a SentencePiece model.
-
-    Raises:
-        InputError: If there is no such file, or it is no such model.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give the SentencePiece model, such as *.spm.")
-    model = path.read_bytes()
-    read_proto(model, str(path))
-    return model

@@ -123,6 +123,10 @@ class SentencePieceTokenizer(TableTokenizer):
     def description(self) -> dict[str, Any]:
         return {**super().description, "algorithm": self.algorithm, "space": SPACE}
 
+    @property
+    def lists(self) -> dict[str, list[Any]]:
+        return {**super().lists, "scores": list(self.scores)}
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

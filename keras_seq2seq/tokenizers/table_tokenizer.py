@@ -37,10 +37,12 @@ class TableTokenizer(Tokenizer, ABC):
         name: string, optional. Names the vocabulary file too.
         begin: Tokens of the vocabulary that every text begins with, such as that of its
             language. They are ids like others, and are not written. Defaults to none.
+        finish: Tokens of the vocabulary that every source finishes with, likewise; not for
+            targets. Defaults to none.
 
     Raises:
-        InputError: If the vocabulary lacks the special tokens or one of `begin`, repeats a
-            token or holds a token with a line break.
+        InputError: If the vocabulary lacks the special tokens, one of `begin` or of `finish`,
+            repeats a token or holds a token with a line break.
     """
 
     separator = ""
@@ -51,22 +53,26 @@ class TableTokenizer(Tokenizer, ABC):
         lowercase: bool = False,
         name: str | None = None,
         begin: Sequence[str] = (),
+        finish: Sequence[str] = (),
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
         self.vocabulary = check_vocabulary(vocabulary)
         self.lowercase = lowercase
-        self.begin = list(begin)
+        self.begin, self.finish = list(begin), list(finish)
         self.pad_token_id = PAD_ID
         self.unknown_token_id = UNKNOWN_ID
         self.start_token_id = START_ID
         self.end_token_id = END_ID
         self._ids = {token: index for index, token in enumerate(self.vocabulary)}
-        if missing := [token for token in self.begin if token not in self._ids]:
+        around = [*self.begin, *self.finish]
+        if missing := [token for token in around if token not in self._ids]:
             raise InputError(
-                f"Tokens that a text begins with must be in the vocabulary. Missing: {missing}."
+                "Tokens that a text begins or finishes with must be in the vocabulary. Missing: "
+                f"{missing}."
             )
         self.begin_ids = [self._ids[token] for token in self.begin]
+        self.finish_ids = [self._ids[token] for token in self.finish]
         self._build_tables()
 
     @property
@@ -149,9 +155,9 @@ class TableTokenizer(Tokenizer, ABC):
 
     def split_strings(self, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)` strings, one a token, those that every
-        text begins with included."""
+        text begins and finishes with included."""
         pieces = self.split(lower(strings) if lowercase else strings)
-        return _after(self.begin, pieces)
+        return _between(self.begin, pieces, self.finish)
 
     @abstractmethod
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
@@ -179,7 +185,7 @@ class TableTokenizer(Tokenizer, ABC):
         # Text that is spelled like a special token must not act as one.
         is_special = ids < len(SPECIAL_TOKENS)
         ids = pieces.with_flat_values(tf.where(is_special, UNKNOWN_ID, ids))
-        return _after(self.begin_ids, ids)
+        return _between(self.begin_ids, ids, self.finish_ids)
 
     def detokenize(self, inputs: Any, replacements: Any = None) -> tf.Tensor:
         """Ids to strings, in the graph; the text ends before the first end token.
@@ -235,8 +241,19 @@ class TableTokenizer(Tokenizer, ABC):
 
         `split` names the tokenizer; what else there is depends on it.
         """
-        begin = {"begin": self.begin} if self.begin else {}
-        return {"split": type(self).__name__, "lowercase": self.lowercase, **begin}
+        return {"split": type(self).__name__, "lowercase": self.lowercase, **self._around}
+
+    @property
+    def _around(self) -> dict[str, list[str]]:
+        # Not of a subclass that knows none.
+        both = {"begin": list(self.begin), "finish": list(self.finish)}
+        return {name: tokens for name, tokens in both.items() if tokens}
+
+    @property
+    def lists(self) -> dict[str, list[Any]]:
+        """What the description leaves out: strings or numbers, one a line of a file of that
+        name."""
+        return {"vocabulary": self.get_vocabulary()}
 
     def get_vocabulary(self) -> list[str]:
         return list(self.vocabulary)
@@ -257,8 +274,7 @@ class TableTokenizer(Tokenizer, ABC):
             "vocabulary": list(self.vocabulary),
             "lowercase": self.lowercase,
             "name": self.name,
-            # Not of a subclass that knows none.
-            **({"begin": list(self.begin)} if self.begin else {}),
+            **self._around,
         }
 
 
@@ -301,12 +317,17 @@ def lower(strings: tf.Tensor) -> tf.Tensor:
     return tf.strings.lower(strings, encoding="utf-8")
 
 
-def _after(begin: Sequence[Any], rows: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Ragged rows, each with the same values in front."""
-    if not begin:
+def _between(
+    begin: Sequence[Any], rows: tf.RaggedTensor, finish: Sequence[Any]
+) -> tf.RaggedTensor:
+    """Ragged rows, each with the same values in front and behind."""
+    if not begin and not finish:
         return rows
-    first = tf.tile(tf.constant([list(begin)], rows.dtype), [rows.nrows(), 1])
-    return tf.concat([first, rows], axis=1)
+    first, last = (
+        tf.tile(tf.constant([list(values)], rows.dtype), [rows.nrows(), 1])
+        for values in (begin, finish)
+    )
+    return tf.concat([first, rows, last], axis=1)
 
 
 def _rows(pieces: tf.RaggedTensor) -> Any:

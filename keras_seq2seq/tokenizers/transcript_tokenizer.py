@@ -1,4 +1,4 @@
-"""Tokens of transcripts: pieces of bytes for text, and marks for what is no text."""
+"""Tokens of transcripts: byte-level pieces for text, and marks for what is no text."""
 
 import re
 from collections.abc import Sequence
@@ -9,34 +9,23 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer
+from keras_seq2seq.tokenizers.byte_level_bpe import ByteLevelBPETokenizer
 
-MARK = re.compile(r"<\|[^|]*\|>")
-TIME = re.compile(r"<\|(\d+\.\d\d)\|>")
-
-
-def byte_letters() -> list[str]:
-    """The letter that stands for each byte in a byte-level vocabulary: itself where it is
-    printable in Latin-1, else the next letter from U+0100 on."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(byte) if byte in printable else "" for byte in range(256)]
-    others = (chr(code) for code in range(256, 512))
-    return [letter or next(others) for letter in letters]
-
-
-LETTERS = byte_letters()
+_MARK = re.compile(r"<\|[^|]*\|>")
+_TIME = re.compile(r"<\|\d+\.\d\d\|>")
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class TranscriptTokenizer(TableTokenizer):
-    """The tokens of Whisper: byte-level pieces, and marks `<|...|>` of language, task and time.
+class TranscriptTokenizer(ByteLevelBPETokenizer):
+    """The tokens of Whisper: pieces of `ByteLevelBPETokenizer`, and marks `<|...|>` of language,
+    task and time.
 
-    Marks are not written, but those of time where they are asked for. A text begins with a
-    space, which is not written either.
+    Marks are not written, but those of time where they are asked for. A text is tokenized with
+    a space in front; spaces at its ends are not written.
 
     Args:
-        vocabulary: As of `TableTokenizer`; each byte of a piece is a letter (`LETTERS`).
-        merges: Pairs of pieces `"a b"` that become one, the first first.
+        vocabulary: As of `TableTokenizer`.
+        merges: As of `ByteLevelBPETokenizer`.
         name: string, optional.
         begin: Marks that every target begins with: language, task, whether there are times.
         languages: Marks of languages; where there are any, a generated target begins with the
@@ -46,7 +35,10 @@ class TranscriptTokenizer(TableTokenizer):
         writes_times: bool. Whether targets have marks of time. Defaults to `False`.
 
     Raises:
-        InputError: As `TableTokenizer`, of all these tokens.
+        InputError: As `ByteLevelBPETokenizer`; or if the vocabulary lacks one of these tokens.
+
+    Reference:
+        [Radford et al., 2022](https://arxiv.org/abs/2212.04356), section 2.3.
     """
 
     def __init__(
@@ -61,28 +53,29 @@ class TranscriptTokenizer(TableTokenizer):
         writes_times: bool = False,
         **kwargs: Any,
     ):
-        self.merges = list(merges)
+        super().__init__(
+            vocabulary, merges, **{**kwargs, "prefix_space": True}, name=name, begin=begin
+        )
         self.languages = list(languages)
         self.never = list(never)
         self.never_first = list(never_first)
         self.writes_times = writes_times
-        super().__init__(vocabulary, name=name, begin=begin, **kwargs)
         for token in (*self.languages, *self.never, *self.never_first):
             if token not in self._ids:
                 raise InputError(f"The vocabulary lacks the token {token!r}.")
-        marks = [bool(MARK.fullmatch(token)) for token in self.vocabulary]
-        times = [bool(TIME.fullmatch(token)) for token in self.vocabulary]
-        self._is_mark = np.array(marks)
-        # Ids of the marks of time, in steps of 0.02 s from 0 on.
-        self.time_ids = np.flatnonzero(times)
+        is_time = np.array([bool(_TIME.fullmatch(token)) for token in self.vocabulary])
+        self._is_mark = np.array([bool(_MARK.fullmatch(token)) for token in self.vocabulary])
+        # Of the marks of time, the first first.
+        self.time_ids = np.flatnonzero(is_time).tolist()
         if writes_times:
-            self._is_mark &= ~np.array(times)
+            self._is_mark &= ~is_time
 
     @property
     def begin_choices(self) -> list[list[int]]:
-        if not self.languages:
-            return super().begin_choices
-        return [[self._ids[token] for token in self.languages], *super().begin_choices[1:]]
+        choices = super().begin_choices
+        if self.languages:
+            choices[0] = [self._ids[token] for token in self.languages]
+        return choices
 
     @property
     def never_ids(self) -> list[int]:
@@ -96,31 +89,26 @@ class TranscriptTokenizer(TableTokenizer):
         return super().is_written(ids) & ~tf.gather(tf.constant(self._is_mark), ids)
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
-        codes = tf.strings.unicode_decode(tf.strings.reduce_join(pieces, axis=-1), "UTF-8")
-        table = np.zeros(max(map(ord, LETTERS)) + 1, np.int64)
-        table[[ord(letter) for letter in LETTERS]] = np.arange(256)
-        bytes_of = tf.gather(tf.constant(table), codes.flat_values)
-        every = tf.constant([bytes([byte]) for byte in range(256)])
-        texts = codes.with_flat_values(tf.gather(every, bytes_of))
-        return tf.strings.strip(tf.strings.reduce_join(texts, axis=-1))
-
-    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
-        raise NotImplementedError
+        return tf.strings.regex_replace(super().join(pieces), "^ +| +$", "")
 
     @property
     def description(self) -> dict[str, Any]:
-        marks = [token for token, mark in zip(self.vocabulary, self._is_mark) if mark]
-        return {**super().description, "bytes": "".join(LETTERS), "unwritten": marks}
+        # Runs of ids: the first, and what follows the last.
+        edges = np.flatnonzero(np.diff(self._is_mark.astype(int), prepend=0, append=0))
+        return {
+            **super().description,
+            "unwritten": edges.reshape(-1, 2).tolist(),
+            "strip": True,
+        }
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config.pop("lowercase")
+        del config["prefix_space"]
         return {
             **config,
-            "merges": self.merges,
-            "begin": self.begin,
-            "languages": self.languages,
-            "never": self.never,
-            "never_first": self.never_first,
+            "begin": list(self.begin),
+            "languages": list(self.languages),
+            "never": list(self.never),
+            "never_first": list(self.never_first),
             "writes_times": self.writes_times,
         }

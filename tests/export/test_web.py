@@ -181,7 +181,7 @@ def test_the_page_tokenizes_as_the_graph_does(tmp_path):
         for (const { description, texts, ids } of JSON.parse(readFileSync("cases.json"))) {
           const tokenizer = new Tokenizer(description);
           texts.forEach((text, i) => {
-            const received = tokenizer.tokenize(tokenizer.split(text));
+            const received = tokenizer.tokenize(text);
             if (JSON.stringify(received) !== JSON.stringify(ids[i])) {
               throw new Error(`${JSON.stringify(text.slice(0, 80))}: ${received} ${ids[i]}`);
             }

@@ -33,6 +33,8 @@ MODELS = {
     "bpe": {"model_type": "bpe"},
     "as it is": {"normalization_rule_name": "identity", "remove_extra_whitespaces": False},
     "no space in front": {"add_dummy_prefix": False},
+    "bytes": {"vocab_size": 330, "byte_fallback": True},
+    "bytes of bpe": {"vocab_size": 330, "byte_fallback": True, "model_type": "bpe"},
     "a symbol": {"user_defined_symbols": ["<sep>"]},
 }
 
@@ -73,6 +75,24 @@ def test_all_three_split_alike(trio, text):
     ]
 
 
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_tokens_are_joined_alike(trio, data):
+    tokenizer, plain, _ = trio
+    ids = data.draw(st.lists(st.integers(5, tokenizer.vocabulary_size() - 1), max_size=12))
+    (text,) = tokenizer.detokenize([[4, *ids, 3]]).numpy()
+    assert text.decode() == plain.join(["__en__", *map(tokenizer.id_to_token, ids)])
+
+
+def test_bytes_are_joined_to_the_text_that_they_were_split_of(trio):
+    tokenizer, plain, own = trio
+    text = "the 中文 fox 😀"
+    pieces = own.encode(text, out_type=str)
+    if not tokenizer.byte_fallback:
+        return
+    assert "<0xE4>" in pieces and plain.join(["__en__", *pieces]) == own.decode(pieces) == text
+
+
 def test_texts_are_joined_without_what_they_begin_with(trio):
     tokenizer, plain, _ = trio
     tokens = ["__en__", "▁", "f", "o"]
@@ -97,7 +117,5 @@ def test_other_files_are_one_message():
         SentencePieceFileTokenizer(vocabulary, b"\xff\xffnot a model")
     with pytest.raises(InputError, match="has no pieces"):
         SentencePieceFileTokenizer(vocabulary, b"")
-    with pytest.raises(InputError, match="falls back to bytes"):
-        SentencePieceFileTokenizer(vocabulary, train(vocab_size=400, byte_fallback=True))
     with pytest.raises(InputError, match="must be in the vocabulary"):
         SentencePieceFileTokenizer(vocabulary, train(), begin=["__en__"])
