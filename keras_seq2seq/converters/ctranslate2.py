@@ -202,4 +202,3 @@ def _specials(
         config["unk_token"], config["eos_token"], None if starts_with_zeros else start
     )
     return specials, target_prefix
-

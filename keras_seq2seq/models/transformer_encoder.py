@@ -29,9 +29,7 @@ class _EncoderBlock:
             of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name, of.style
         )
 
-    def __call__(
-        self, sequence: Tensor, mask: Tensor | None, bias: Tensor | None
-    ) -> Tensor:
+    def __call__(self, sequence: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
         read, attention = self._residual.enter(sequence), self._attention
         output, _ = attention(read, attention.key(read), attention.value(read), mask, bias)
         return self._feed_forward(self._residual.leave(sequence, output))

@@ -9,8 +9,8 @@ from keras_seq2seq.tokenizers.table_tokenizer import (
     SymbolTokenizer,
     TableTokenizer,
 )
-from keras_seq2seq.tokenizers.vocabulary import build_vocabulary
 from keras_seq2seq.tokenizers.transcript_tokenizer import TranscriptTokenizer
+from keras_seq2seq.tokenizers.vocabulary import build_vocabulary
 from keras_seq2seq.tokenizers.word_tokenizer import WordTokenizer
 from keras_seq2seq.tokenizers.wordpiece_tokenizer import WordPieceTokenizer
 
