@@ -37,6 +37,7 @@ from .runs import run_argument
 from .serve import serve
 from .targets import Writer
 from .train import train
+from .transcribe import transcribe
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -105,6 +106,7 @@ for command in (
     request,
     serve,
     generate,
+    transcribe,
     score,
     attention,
     tree,

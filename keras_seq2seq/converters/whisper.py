@@ -36,7 +36,8 @@ from keras_seq2seq.tokenizers import TranscriptTokenizer
 SPECIFICATION = "WhisperSpec"
 TASKS = ("transcribe", "translate")
 
-SAMPLE_RATE, WINDOW_SECONDS = 16000, 30
+# Samples a second, and from frame to frame; frames that become a position of the encoder.
+_RATE, _STRIDE, _FRAMES = 16000, 160, 2
 # Tokens of text at most, as its authors have it: half of the decoder's positions.
 _TEXT_TOKENS = 224
 # The size of the vocabulary that knows English alone.
@@ -78,15 +79,21 @@ class WhisperReading(Reading):
         name = f"{side}/position_encodings/encodings"
         return Positions("learned", {}, self._need(name))
 
+    @property
+    def window(self) -> int:
+        """Samples of what the encoder has positions for."""
+        table = self.positions["encoder"].table
+        return 0 if table is None else len(table) * _FRAMES * _STRIDE
+
     def build(
         self, preprocessor: WaveformPreprocessor, reads_end: bool, dropout: float
     ) -> Seq2Seq:
         width, num_mels, size = self.file[f"{_CONVOLUTIONS[0]}/weight"].shape
         frames = WaveformEmbedding(
-            WindowLogMel(num_mels, SAMPLE_RATE, WINDOW_SECONDS, name="encoder_log_mel"), 0
+            WindowLogMel(num_mels, _RATE, self.window / _RATE, name="encoder_log_mel"), 0
         )
-        source = ConvolutionEmbedding(frames, width, size, (1, 2), 2, activation="gelu")
-        length = source.output_length(preprocessor.max_source_length)
+        source = ConvolutionEmbedding(frames, width, size, (1, _FRAMES), 2, "gelu")
+        length = source.output_length(self.window)
         target = TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), width)
         return Seq2Seq(
             TransformerEncoder(source, **self._settings("encoder", length, dropout)),
@@ -136,8 +143,8 @@ def build_whisper(
     longest = max_target_length or _TEXT_TOKENS + len(tokenizer.begin)
     preprocessor = WaveformPreprocessor(
         tokenizer,
-        SAMPLE_RATE,
-        SAMPLE_RATE * WINDOW_SECONDS,
+        _RATE,
+        reading.window,
         reading.longest("decoder", longest + 1) - 1,
     )
     model = reading.build(preprocessor, True, dropout)

@@ -42,6 +42,7 @@ from keras_seq2seq.decoding.rules import (
     token_biases,
 )
 from keras_seq2seq.decoding.score import score_tokens
+from keras_seq2seq.decoding.times import MarkTimes
 from keras_seq2seq.decoding.tree import Node, SearchTree
 from keras_seq2seq.decoding.values import Values, structure_of, value_specs
 
@@ -60,6 +61,7 @@ __all__ = [
     "JointCTC",
     "LengthPenalty",
     "LengthRule",
+    "MarkTimes",
     "MaxLength",
     "MinLength",
     "MinP",

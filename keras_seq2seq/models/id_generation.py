@@ -12,6 +12,7 @@ from keras_seq2seq.decoding import (
     ForcedPrefix,
     Hypotheses,
     JointCTC,
+    MarkTimes,
     MaxLength,
     Prompt,
     Rule,
@@ -273,6 +274,10 @@ class IdGeneration(ModelSettings):
         choices = getattr(target, "begin_choices", [])
         if first := getattr(target, "never_first_ids", []):
             rules = [SuppressAt(len(choices), first), *rules]
+        if getattr(target, "writes_times", False):
+            # The greatest length comes last: it ends a target wherever it is.
+            times = MarkTimes(target.time_ids[0], self.end_id, len(choices))
+            rules = [*rules[:-1], times, rules[-1]]
         if prefix_ids is not None:
             lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
             rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
