@@ -146,6 +146,7 @@ def build_whisper(
         _RATE,
         reading.window,
         reading.longest("decoder", longest + 1) - 1,
+        window=reading.window,
     )
     model = reading.build(preprocessor, True, dropout)
     assign_weights(reading, model, None, vocabulary)

@@ -32,18 +32,25 @@ def mel_filters(
 
 
 def band_energies(power: Any, filters: np.ndarray) -> Any:
-    """`power @ filters` as products of small matrices: groups of neighbouring bands with the
-    frequencies that they hold."""
-    num_bands, first, energies = filters.shape[1], 0, []
+    """`power @ filters` as products of the small matrices of `filter_blocks`."""
+    energies = [
+        ops.matmul(power[..., low:high], block) for low, high, block in filter_blocks(filters)
+    ]
+    return ops.concatenate(energies, axis=-1)
+
+
+def filter_blocks(filters: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """The filters in groups of neighbouring bands: `(first bin, end, (bins, bands))`."""
+    blocks: list[tuple[int, int, np.ndarray]] = []
+    num_bands, first = filters.shape[1], 0
     for band in range(1, num_bands + 1):
         low, high = _span(filters[:, first : band + 1])
         # With one more band it would be too large, or there is none.
         if band == num_bands or (high - low) * (band + 1 - first) >= QUANTIZED_FROM:
             low, high = _span(filters[:, first:band])
-            block = filters[low:high, first:band]
-            energies.append(ops.matmul(power[..., low:high], block))
+            blocks.append((low, high, filters[low:high, first:band]))
             first = band
-    return ops.concatenate(energies, axis=-1)
+    return blocks
 
 
 def _span(filters: np.ndarray) -> tuple[int, int]:
