@@ -38,6 +38,7 @@ from .serve import serve
 from .targets import Writer
 from .train import train
 from .transcribe import transcribe
+from .tune import tune
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -103,6 +104,7 @@ for command in (
     inspect,
     import_model,
     train,
+    tune,
     request,
     serve,
     generate,
@@ -163,6 +165,13 @@ def evaluate(
     """
     from keras_seq2seq.training.evaluation import evaluate_run, parts_table, results_table
 
+    if not files and (source_column or target_column or strict):
+        raise InputError(
+            "--source-column, --target-column and --strict are about FILES; give some, or "
+            "leave them out."
+        )
+    if data is not None and recipe is None:
+        raise InputError("--data is that of a recipe; give --recipe, or pairs as FILES.")
     with printed_warnings():
         run.check_writable()
     module = load_recipe(recipe) if recipe is not None else None

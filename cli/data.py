@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from keras_seq2seq.errors import InputError
@@ -69,7 +68,7 @@ def inspect(
 
 def _inspect_run(folder: Path, json_file: Path | None) -> None:
     """Prints the settings of a run: option, file, recipe, data or default."""
-    from keras_seq2seq.training.settings.files import recorded
+    from keras_seq2seq.training.settings.files import measurement, recorded
 
     config = recorded(folder / "config.json")
     rows = [
@@ -79,8 +78,11 @@ def _inspect_run(folder: Path, json_file: Path | None) -> None:
     ]
     table = Table("section", "setting", "value", "from")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row.values()))
+        table.add_row(*(str(cell) for cell in row.values()))
     console.print(table)
+    if found := measurement(folder / "config.json"):
+        rates = ", ".join(f"{1 / s:.3g} with {units} units" for units, s in found.items())
+        console.print(f"measured: steps a second {rates}", highlight=False, soft_wrap=True)
     if json_file is not None:
         write_output(json_file, _as_json(rows))
 
@@ -113,7 +115,7 @@ def _summary(result: dict[str, Any], names: list[str]) -> Table:
         add(f"different {side} characters", [f"{len(alphabet)}" for alphabet in alphabets])
         new = [set(alphabet) - set(alphabets[0]) for alphabet in alphabets]
         if any(new):
-            shown = [escape(" ".join(map(repr, sorted(some)[:8]))) for some in new]
+            shown = [" ".join(map(repr, sorted(some)[:8])) for some in new]
             add(f"{side} characters not in {names[0]}", shown)
     if len(names) > 1:
         overlap = result["overlap"]

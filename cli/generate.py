@@ -3,6 +3,8 @@
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from .pairs import read_data
 from .runs import run_argument
 from .source_lines import cleaned, count_lines, lines_of, open_output
 from .targets import Writer, progress, say_unknown
+from .unfinished import check_same_options, unfinished
 
 
 @click.command(cls=Command)
@@ -81,6 +84,8 @@ def generate(
         raise InputError("Give either --prefix or --prefixes, not both.")
     if resume and not output:
         raise InputError("--resume continues the file of --output; give it.")
+    from keras_seq2seq.training.evaluation.files import model_sha256
+
     settings = generation_settings(options)
     lines = _source_lines(texts, file)
     if lines is None and (prefix_file or output):
@@ -96,12 +101,25 @@ def generate(
             writer.write(iter([line]), prefixes, 0, "")
         return
     done = 0
+    record: AbstractContextManager[None] = nullcontext()
     if output:
-        writer.file, done, lines = open_output(output, resume, lines, as_json)
+        began = {
+            "model": model_sha256(run),
+            "prefix": prefix,
+            "scores": scores,
+            "json": as_json,
+            **settings.to_dict(),
+        }
+        if resume:
+            check_same_options(output, began)
+        writer.file, done, writer.failed, lines = open_output(
+            output, resume, lines, as_json, partial(_has_no_target, model, settings)
+        )
         if prefix_file:
             prefixes = islice(prefixes, done, None)
+        record = unfinished(output, began, lambda: not writer.failed)
     total = count_lines(file) if file else None
-    with progress(done, total, is_shown=bool(file)) as track:
+    with record, progress(done, total, is_shown=bool(file)) as track:
         writer.write(track(lines), prefixes, done, "source" if texts else "line")
     if prefix_file and next(prefixes, None) is not None:
         raise InputError(
@@ -113,6 +131,13 @@ def generate(
         print_written(output)
     if writer.failed:
         sys.exit(1)
+
+
+def _has_no_target(model: Any, settings: Any, source: str) -> bool:
+    """Whether a source cannot be asked of a model."""
+    from keras_seq2seq.data.text import why_no_source
+
+    return bool(why_no_source(source) or model.source_problems([source], settings)[1])
 
 
 def _source_lines(texts: tuple[str, ...], file: Path | None) -> Iterator[str] | None:
@@ -144,10 +169,10 @@ def score(run: Any, files: tuple[Path, ...], tokens: bool) -> None:
     model = run.load_model()
     _, problems = model.pair_problems(pairs.sources, pairs.targets)
     fits = [index for index in range(len(pairs)) if index not in problems]
-    sources = [pairs.sources[index] for index in fits]
+    sources, targets = ([side[i] for i in fits] for side in (pairs.sources, pairs.targets))
     with printed_warnings():
-        scored = model.token_log_probs(sources, [pairs.targets[index] for index in fits])
-    say_unknown(model, sources)
+        scored = model.token_log_probs(sources, targets)
+    say_unknown(model, sources, targets)
     parts = dict(zip(fits, scored, strict=True))
     for index, (source, target) in enumerate(zip(pairs.sources, pairs.targets, strict=True)):
         if index in problems:

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.settings.declarations import Setting, settings_of
+from keras_seq2seq.settings.declarations import Setting, settings_of, without_unused
 from keras_seq2seq.settings.files import read_generation
 from keras_seq2seq.training.settings import training_settings
 
-console = Console()
+# What is printed holds names and paths of the user's own, which are no markup.
+console = Console(markup=False)
 PATH = click.Path(path_type=Path)
 
 
@@ -90,7 +91,15 @@ def generation_settings(options: dict[str, Any], **defaults: Any) -> GenerationS
     """The settings of an option, else of the file `config`, else of `defaults`."""
     path = options.pop("config")
     layer = {} if path is None else read_generation(path)
-    return GenerationSettings(**{**defaults, **layer, **given(options)})
+    chosen = given(options)
+    values = {**defaults, **layer, **chosen}
+    # What an option leaves without a use in the file.
+    used = without_unused(GenerationSettings, values)
+    idle = [name for name in values if name not in used and name not in chosen]
+    if chosen and idle:
+        click.echo(f"warning: without a use, left out: {', '.join(idle)}.", err=True)
+        values = {name: value for name, value in values.items() if name not in idle}
+    return GenerationSettings(**values)
 
 
 class _Value(click.ParamType):

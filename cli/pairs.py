@@ -42,7 +42,12 @@ def read_data(
 ) -> Any:
     """The `Pairs` of one list, or of two files, by the kind of the sources; prints what is
     left out. `others` are lists of signal files in the same folder."""
-    from keras_seq2seq.data import read_manifest, read_parallel, read_records, read_tfrecords
+    from keras_seq2seq.data import (
+        read_manifest,
+        read_parallel_records,
+        read_records,
+        read_tfrecords,
+    )
 
     if len(files) not in (1, 2):
         one = "one file of pairs or two parallel files"
@@ -52,8 +57,8 @@ def read_data(
     if kind == "text" and len(files) == 2:
         if columns != (None, None):
             raise InputError("Two parallel files have no columns; leave the options out.")
-        return read_parallel(*files)
-    if kind == "text":
+        pairs, report = read_parallel_records(*files, strict=strict)
+    elif kind == "text":
         read = read_tfrecords if ".tfrecord" in files[0].name else read_records
         pairs, report = read(files[0], *columns, strict=strict)
     else:

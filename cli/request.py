@@ -59,7 +59,8 @@ def request(
     """Ask TensorFlow Serving at URL for the targets of TEXTS, or of standard input's lines.
 
     One line a hypothesis comes out: source, tab, (log probability, tab,) target. A source
-    that the model cannot take is named on standard error; the exit status is 1 then. What no
+    that the model cannot take comes out with an empty target and is named on standard error;
+    the exit status is 1 then. What no
     option changes is as it was exported.
 
     \b
@@ -88,6 +89,8 @@ def request(
         if answer.error:
             failed = True
             click.echo(f"{name[:40]!r}: {answer.error}", err=True)
+            # A line comes out for every source, as of `generate`.
+            click.echo("\t".join([name, *[""] * (1 + scores)]))
         for text, log_prob in zip(answer.texts, answer.log_probs, strict=True):
             click.echo("\t".join([name, *([f"{log_prob:.4f}"] if scores else []), text]))
     if failed:

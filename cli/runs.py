@@ -72,15 +72,20 @@ def open_run(path: Path) -> Any:
 
     run = RunDirectory(path)
     run.require_model()
+    check_imported(path, run.modules)
+    return run
+
+
+def check_imported(path: Path, modules: Sequence[str]) -> None:
+    """Raises `InputError` unless the modules that a run was trained with are imported."""
     given = [module.__name__ for module in imported_modules()]
-    missing = [name for name in run.modules if name not in given]
+    missing = [name for name in modules if name not in given]
     if missing:
         options = " ".join(f"--import {name}" for name in missing)
         raise InputError(
             f"{path} was trained with parts of its user's own, and nothing is imported because "
             f"a run says so. Give {options} to use it."
         )
-    return run
 
 
 def run_argument(command: Callable) -> Callable:

@@ -1,6 +1,7 @@
 """The command `serve`: a server of one machine, without Docker."""
 
 import asyncio
+import math
 import signal
 import socket
 import ssl
@@ -31,8 +32,18 @@ ENGINES = ("saved_model", "litert", "keras")
 _FILES = {"saved_model": "saved_model.pb", "litert": "model.tflite", "keras": "model.keras"}
 
 
+class _Seconds(click.FloatRange):
+    """A finite number: of NaN and infinity a time-out makes none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
 def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> Callable:
-    low = click.IntRange(1) if kind is click.INT else click.FloatRange(0)
+    low = click.IntRange(1) if kind is click.INT else _Seconds(0)
     return click.option(option, default=default, show_default=True, type=low, help=help)
 
 

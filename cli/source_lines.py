@@ -4,7 +4,7 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby, repeat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -73,12 +73,24 @@ def count_lines(path: Path) -> int | None:
 
 
 def open_output(
-    path: Path, resume: bool, sources: Iterable[str], as_json: bool
-) -> tuple[Any, int, Iterator[str]]:
-    """The file to write to, how many sources are answered in it, and the others.
+    path: Path,
+    resume: bool,
+    sources: Iterable[str],
+    as_json: bool,
+    is_failed: Callable[[str], bool],
+) -> tuple[Any, int, bool, Iterator[str]]:
+    """The file to write to, how many sources are answered in it, whether one of them has no
+    target, and the others.
 
     An output that stopped is cut behind the last source that is surely whole; of equal
     sources in a run, all are answered again.
+
+    Args:
+        path: The file.
+        resume: Whether it may exist.
+        sources: All of them.
+        as_json: Whether an answer is a JSON object.
+        is_failed: Whether a source whose answer is empty has no target.
 
     Raises:
         InputError: If the file exists and is not to be continued, if it is of other sources,
@@ -92,14 +104,16 @@ def open_output(
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
     file.seek(0)
-    done, left = _continue(path, file, groupby(sources), as_json)
-    return file, done, left
+    return file, *_continue(path, file, groupby(sources), as_json, is_failed)
 
 
-def _continue(path: Path, file: Any, groups: Any, as_json: bool) -> tuple[int, Iterator[str]]:
-    """Cuts the file; how many sources are answered in it, and the others."""
+def _continue(
+    path: Path, file: Any, groups: Any, as_json: bool, is_failed: Callable[[str], bool]
+) -> tuple[int, bool, Iterator[str]]:
+    """Cuts the file; how many sources are answered in it, whether one has no target, and the
+    others."""
     done, line = 0, file.readline()
-    begin = 0
+    begin, failed = 0, False
     for source, run in groups:
         count = sum(1 for _ in run)
         if line.endswith(b"\n") and not _is_of(line, source, as_json):
@@ -107,7 +121,7 @@ def _continue(path: Path, file: Any, groups: Any, as_json: bool) -> tuple[int, I
                 f"{path}: what follows {done} answers is not of source {done + 1}, "
                 f"{shown(source)[:40]!r}. Continue an output with the same sources and options."
             )
-        before = begin
+        before, is_empty = begin, line.endswith(b"\n") and _is_empty(line, source, as_json)
         while line.endswith(b"\n") and _is_of(line, source, as_json):
             begin += len(line)
             line = file.readline()
@@ -115,11 +129,19 @@ def _continue(path: Path, file: Any, groups: Any, as_json: bool) -> tuple[int, I
             # The last one written: whether it is whole, nothing says.
             file.truncate(before)
             rest = chain.from_iterable(group for _, group in groups)
-            return done, chain(repeat(source, count), rest)
+            return done, failed, chain(repeat(source, count), rest)
         done += count
+        failed = failed or (is_empty and is_failed(source))
     if not line:
-        return done, iter(())
+        return done, failed, iter(())
     raise InputError(f"{path} has more answers than there are sources, which are {done}.")
+
+
+def _is_empty(line: bytes, source: str, as_json: bool) -> bool:
+    """Whether an answer has no target."""
+    if as_json:
+        return "error" in json.loads(line)
+    return not line.removeprefix(shown(source).encode()).strip()
 
 
 def _is_of(line: bytes, source: str, as_json: bool) -> bool:

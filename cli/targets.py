@@ -5,6 +5,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -69,7 +70,7 @@ class Writer:
                 waiting.append(line)
                 yield line
 
-        unknown = _Unknown(self.model)
+        unknown = _Unknown(self.model.preprocessor.count_unknown)
         self.answered = done
         for answer in self.model.answers(read(), self.settings, prefixes=prefixes):
             line = waiting.popleft()
@@ -144,10 +145,15 @@ class Writer:
 
 
 class _Unknown:
-    """Counts the source tokens that the model does not know."""
+    """Counts the tokens that the model does not know.
 
-    def __init__(self, model: Any):
-        self._count = model.preprocessor.count_unknown
+    Args:
+        count: Callable: texts -> unknown token -> how often.
+        what: string. What of the model lacks them.
+    """
+
+    def __init__(self, count: Callable[[list[str]], dict[str, int]], what: str = "the model"):
+        self._count, self._what = count, what
         self._lines: list[str] = []
         self._found: Counter[str] = Counter()
 
@@ -168,15 +174,22 @@ class _Unknown:
             names = ", ".join(f"{token!r} ({count})" for token, count in most)
             others = len(self._found) - len(most)
             more = f" and {others} others" if others else ""
-            click.echo(f"unknown to the model: {names}{more}", err=True)
+            click.echo(f"unknown to {self._what}: {names}{more}", err=True)
 
 
-def say_unknown(model: Any, lines: Iterable[str]) -> None:
-    """Names the tokens of the lines that the model does not know on standard error."""
-    unknown = _Unknown(model)
-    for line in lines:
-        unknown.add(line)
-    unknown.say()
+def say_unknown(model: Any, sources: Iterable[str], targets: Iterable[str]) -> None:
+    """Names the tokens of pairs that the model does not know on standard error."""
+    from keras_seq2seq.data.preprocessor import count_unknown
+
+    text = model.preprocessor
+    in_targets = partial(count_unknown, text.target_tokenizer)
+    for unknown, lines in (
+        (_Unknown(text.count_unknown), sources),
+        (_Unknown(in_targets, "the target vocabulary"), targets),
+    ):
+        for line in lines:
+            unknown.add(line)
+        unknown.say()
 
 
 @contextmanager

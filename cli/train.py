@@ -21,7 +21,7 @@ from .options import (
     training_options,
 )
 from .pairs import data_options, read_splits
-from .runs import import_option, imported_modules
+from .runs import check_imported, import_option, imported_modules
 
 
 @click.command()
@@ -109,7 +109,7 @@ def train(
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None
-    layers = _layers(given(settings), preset, config_file, module)
+    layers = setting_layers(given(settings), preset, config_file, module)
     config, left_out = resolve(layers)
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
@@ -125,8 +125,8 @@ def train(
         else:
             columns = source_column, target_column
             splits = read_splits(files, validation_file, test_file, config, strict, columns)
-            suggested = _suggested(config, splits.train, run)
-            config, left_out = resolve([*layers, ("data", suggested)])
+            config, left_out = resolve([*layers, *suggested_layers(config, splits.train, run)])
+            config = _as_measured(config, run)
     if print_config or run is None:
         _print_config(config, left_out)
         return
@@ -134,7 +134,7 @@ def train(
     _train(config, splits, run)
 
 
-def _layers(
+def setting_layers(
     options: dict[str, Any], preset: str | None, config_file: Path | None, recipe: Any
 ) -> list[tuple[str, dict[str, Any]]]:
     """The sources of settings but the data, the strongest first."""
@@ -142,8 +142,9 @@ def _layers(
     if preset is not None:
         layers.append(("preset", _preset_settings(preset)))
     if config_file is not None:
-        from keras_seq2seq.training.settings.files import read_settings
+        from keras_seq2seq.training.settings.files import modules_of, read_settings
 
+        check_imported(config_file, modules_of(config_file))
         layers.append(("file", read_settings(config_file)))
     if recipe is not None:
         layers.append(("recipe", recipe.CONFIG.given))
@@ -159,13 +160,17 @@ def _preset_settings(name: str) -> dict[str, Any]:
     return {"architecture": PRESETS[name].architecture, **PRESETS[name].settings}
 
 
-def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
-    """What the data suggests, or suggested when a run that exists began; says which."""
+def suggested_layers(config: TrainingConfig, pairs: Any, run: Any) -> list[tuple[str, Any]]:
+    """What the data suggests, or suggested when a run that exists began, as layers of
+    settings; says which."""
+    from keras_seq2seq.training.settings.measured import UNMEASURED
     from keras_seq2seq.training.settings.suggestions import Suggestions
 
     suggestions = Suggestions(config, pairs)
     settings, reasons = suggestions.settings, suggestions.reasons
-    if run is not None and run.config_file.exists():
+    if run is None or not run.config_file.exists():
+        reasons = [*reasons, *suggestions.later]
+    else:
         began = run.settings
         own = {name for name in settings if began.origins.get(name) == "data"}
         own |= set(settings) & (set(began.values) - set(began.changed))
@@ -178,7 +183,16 @@ def _suggested(config: TrainingConfig, pairs: Any, run: Any) -> dict[str, Any]:
             _say(f"  {reason}")
     elif reasons:
         _say(f"Chosen from the data: {'; '.join(reasons)}.")
-    return settings
+    return [("data", settings), (UNMEASURED, suggestions.unmeasured)]
+
+
+def _as_measured(config: TrainingConfig, run: Any) -> TrainingConfig:
+    """With what a run that exists has measured."""
+    if run is None or not run.config_file.exists():
+        return config
+    from keras_seq2seq.training.run.sizing import as_measured
+
+    return as_measured(config, run)
 
 
 def _train(config: TrainingConfig, splits: Any, run: Any) -> None:
@@ -208,9 +222,13 @@ def _print_config(config: TrainingConfig, left_out: dict[str, Any]) -> None:
 
 
 def _say_left_out(config: TrainingConfig, left_out: dict[str, Any]) -> None:
-    if left_out:
-        listed = ", ".join(f"{name} {value}" for name, value in left_out.items())
-        _say(f"Not of --architecture {config.model.architecture}, left out: {listed}.")
+    idle = config.values.keys() & left_out.keys()
+    for names, why in (
+        (left_out.keys() - idle, f"Not of --architecture {config.model.architecture}"),
+        (idle, "Without a use beside stronger settings"),
+    ):
+        if listed := ", ".join(f"{n} {v}" for n, v in left_out.items() if n in names):
+            _say(f"{why}, left out: {listed}.")
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,7 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .description import ADVICE, generation_of, read_description
 from .litert_runner import LiteRTRunner
+from .native_notes import without_notes
 
 # One source, text or array -> its target texts and their log probabilities, the best first.
 Generate = Callable[[Any], tuple[list[str], np.ndarray]]
@@ -166,7 +167,7 @@ def load_saved_model(path: Path) -> Any:
 def open_runner(path: Path, threads: int = 1) -> LiteRTRunner:
     """The runner of a device's folder; `InputError` if it is damaged."""
     try:
-        with _damaged(path):
+        with _damaged(path), without_notes():
             return LiteRTRunner(path, threads)
     except ImportError as error:
         raise InputError(
@@ -215,5 +216,5 @@ def _damaged(path: Path) -> Iterator[None]:
     except Exception as error:  # Of as many kinds as there are ways to be damaged.
         reason = getattr(error, "message", None) or str(error) or type(error).__name__
         raise InputError(
-            f"{path} cannot be run, it may be damaged: {reason[:300]}. {ADVICE}"
+            f"{path} cannot be run, it may be damaged: {reason[:300].rstrip('.')}. {ADVICE}"
         ) from error

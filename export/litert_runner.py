@@ -28,6 +28,8 @@ except ImportError:  # In an exported folder.
     from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
     from vector_check import differences  # type: ignore[import-not-found, no-redef]
 
+MOST_THREADS = 1024
+
 
 class LiteRTRunner:
     """Strings, sound or frames in, strings out, from the folder that `export_tflite` writes.
@@ -39,7 +41,7 @@ class LiteRTRunner:
 
     Args:
         path: The folder, or its `model.tflite` alone, which has all that is needed.
-        num_threads: int. Defaults to 1, often the fastest for a small model.
+        num_threads: int, at most 1024. Defaults to 1, often the fastest for a small model.
 
     Raises:
         FileNotFoundError: If the folder lacks `model.tflite` or `signatures.json`.
@@ -48,6 +50,11 @@ class LiteRTRunner:
     """
 
     def __init__(self, path: str | Path, num_threads: int = 1):
+        if not 1 <= num_threads <= MOST_THREADS:
+            raise ValueError(
+                f"`num_threads` must be at least 1 and at most {MOST_THREADS}. Received: "
+                f"{num_threads}."
+            )
         from ai_edge_litert.interpreter import Interpreter
 
         path = Path(path)

@@ -19,6 +19,7 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.wording import counted
 
 from .engines import Engine, keras_engine, open_artefact, peak_megabytes
+from .litert_runner import MOST_THREADS
 
 SCORE_TOLERANCE = 1e-4
 
@@ -93,8 +94,11 @@ def compare(
     """
     if not sources:
         raise InputError("Parity needs at least one source.")
-    if not threads or min(threads) < 1:
-        raise InputError(f"A number of threads must be at least 1. Received: {list(threads)}.")
+    if not threads or min(threads) < 1 or max(threads) > MOST_THREADS:
+        raise InputError(
+            f"A number of threads must be at least 1 and at most {MOST_THREADS}. Received: "
+            f"{list(threads)}."
+        )
     model.preprocessor.check_sources(sources)
     if model.preprocessor.kind != "text":
         sources = [model.preprocessor.read(source) for source in sources]

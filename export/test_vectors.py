@@ -18,6 +18,7 @@ from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
+from .native_notes import without_notes
 from .plain_tokenizers import PlainTokenizer
 
 FILE_NAME = "test_vectors.json"
@@ -151,11 +152,11 @@ def _signals(preprocessor: Any) -> list[np.ndarray]:
 
 
 def _runner(content: bytes) -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_notes():
         # TensorFlow's own interpreter is there wherever a file can be written.
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(model_content=content)
-    return interpreter.get_signature_runner("serving_default")
+        return interpreter.get_signature_runner("serving_default")
 
 
 def _vector(

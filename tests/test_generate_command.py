@@ -165,3 +165,39 @@ def test_a_model_that_diverged_says_so(run_dir, pairs, tmp_path):
         result = invoke(command, run.path, run.validation_file)
         assert "NaN" in result.stderr, result.output
         assert result.exit_code == (1 if command == "score" else 0)
+
+
+def test_an_output_with_failed_lines_is_no_success_when_continued(run_dir, tmp_path):
+    path, output = tmp_path / "words.txt", tmp_path / "targets.tsv"
+    path.write_text("cab\n\nfee\n")
+    for options in ([], ["--json"], ["--scores"]):
+        command = ["generate", run_dir, "--file", path, "--output", output, *options]
+        assert invoke(*command).exit_code == 1
+        whole = output.read_bytes()
+        assert invoke(*command, "--resume").exit_code == 1 and output.read_bytes() == whole
+        other = invoke(*command, "--beam-size", 2, "--resume")
+        assert other.exit_code == 2 and "--num-beams was 1 and is now 2" in other.stderr
+        output.unlink()
+
+
+def test_an_output_is_continued_with_the_options_that_began_it(run_dir, words, tmp_path):
+    output = tmp_path / "targets.tsv"
+    began = ["generate", run_dir, "--file", words, "--output", output, "--beam-size", 2]
+    short = tmp_path / "short.txt"
+    short.write_text("AA\n" * 3)
+    # Too few prefixes end it before its end.
+    assert invoke(*began, "--prefixes", short).exit_code == 2
+    before = output.read_bytes()
+    result = invoke(*began[:-1], 3, "--scores", "--resume")
+    assert result.exit_code == 2 and output.read_bytes() == before
+    assert "--scores was False and is now True; --num-beams was 2 and is now 3" in result.stderr
+    assert invoke(*began, "--resume").exit_code == 0
+    assert not (tmp_path / "targets.tsv.options.json").exists()
+
+
+def test_score_names_unknown_tokens_of_both_sides(run_dir, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("czb\tCC QQ BB\n")
+    stderr = invoke("score", run_dir, path).stderr
+    assert "unknown to the model: 'z' (1)" in stderr
+    assert "unknown to the target vocabulary: 'QQ' (1)" in stderr

@@ -60,7 +60,7 @@ from .run_records import (
     read_records,
 )
 from .settings import TrainingConfig
-from .settings.files import recorded
+from .settings.files import modules_of, recorded
 from .settings.growth import may_change
 
 
@@ -283,7 +283,7 @@ class RunDirectory:
     @property
     def modules(self) -> list[str]:
         """Names of the modules of the user's own that the run was trained with."""
-        return list(self.config.get("modules", [])) if self.config_file.exists() else []
+        return modules_of(self.config_file) if self.config_file.exists() else []
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 from keras_seq2seq.data.lexicons import read_lexicon
 from keras_seq2seq.data.manifests import read_manifest
 from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel, read_texts
-from keras_seq2seq.data.records import overlap, read_dataset, read_folder, read_records
+from keras_seq2seq.data.records import (
+    overlap,
+    read_dataset,
+    read_folder,
+    read_parallel_records,
+    read_records,
+)
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.data.splits import Splits, split_by_source
 from keras_seq2seq.data.tfrecords import read_tfrecords
@@ -55,6 +61,7 @@ __all__ = [
     "read_manifest",
     "read_pairs",
     "read_parallel",
+    "read_parallel_records",
     "read_records",
     "read_texts",
     "read_tfrecords",

@@ -168,16 +168,7 @@ def read_folder(
         if not found:
             parts[part] = None
             continue
-        one, other = map(read_text_lines, found[0])
-        if len(one) != len(other):
-            raise InputError(
-                f"{found[0][0]} has {counted(len(one), 'line')} and {found[0][1]} has "
-                f"{len(other)}; "
-                "parallel files must have the same number of lines."
-            )
-        where = f"{found[0][0]}, line"
-        rows = ((where, n, row) for n, row in enumerate(zip(one, other, strict=True), 1))
-        parts[part], _ = collect_pairs(str(folder), rows, skipped)
+        parts[part], _ = collect_pairs(str(folder), parallel_rows(*found[0]), skipped)
     if parts["train"] is None:
         raise InputError(
             f"{folder}: no train.{source} and train.{target}. Give the folder of these files, "
@@ -185,6 +176,40 @@ def read_folder(
         )
     splits = Splits(parts["train"], parts["validation"] or Pairs([], []), parts["test"])
     return splits, skipped.lines()
+
+
+def read_parallel_records(
+    source_path: str | Path, target_path: str | Path, *, strict: bool = False
+) -> tuple[Pairs, list[str]]:
+    """Reads two files of which line i of one belongs to line i of the other, `.gz` too.
+
+    Args:
+        source_path: The sources.
+        target_path: The targets.
+        strict: bool. As of `read_records`.
+
+    Returns:
+        `Pairs`, and the lines of the report.
+
+    Raises:
+        InputError: If a file cannot be read, their numbers of lines differ, or no line can be
+            used.
+    """
+    skipped = Skipped(strict)
+    name = f"{source_path} and {target_path}"
+    return collect_pairs(name, parallel_rows(source_path, target_path), skipped)
+
+
+def parallel_rows(source_path: str | Path, target_path: str | Path) -> Iterator[Row]:
+    """The lines of two files; `InputError` if there are not as many of one as of the other."""
+    sources, targets = map(read_text_lines, (source_path, target_path))
+    if len(sources) != len(targets):
+        raise InputError(
+            f"{source_path} has {counted(len(sources), 'line')} and {target_path} has "
+            f"{len(targets)}; parallel files must have the same number of lines."
+        )
+    for number, row in enumerate(zip(sources, targets, strict=True), 1):
+        yield f"{source_path} and {target_path}, line", number, row
 
 
 def overlap(train: Pairs, other: Pairs) -> tuple[int, int]:

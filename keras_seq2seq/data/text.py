@@ -129,6 +129,8 @@ def why_no_text(value: Any) -> str:
     if not isinstance(value, str):
         decode = " Decode it first." if isinstance(value, bytes) else ""
         return f"must be a string. Received: {type(value).__name__} {value!r:.40}.{decode}"
+    if "\0" in value:
+        return "holds a NUL character, which is no text."
     if not value.isascii() and (half := _HALF_PAIRS.search(value)):
         return f"holds {half[0]!r}, half of a surrogate pair, which is no character."
     return ""

@@ -1,6 +1,7 @@
 """What `encode` is given, checked before any tensor work."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -99,9 +100,10 @@ def list_of_texts(name: str, texts: Any) -> list[str]:
 
 
 def _listed(name: str, values: Any) -> list[Any]:
-    try:
-        return list(values)
-    except TypeError:
-        raise InputError(
-            f"`{name}` must be a list. Received: {type(values).__name__} {values!r:.60}."
-        ) from None
+    # Of a dictionary a list has the keys alone, and a set has no order for the answers.
+    if not isinstance(values, (Mapping, Set)):
+        with suppress(TypeError):
+            return list(values)
+    raise InputError(
+        f"`{name}` must be a list. Received: {type(values).__name__} {values!r:.60}."
+    )

@@ -28,16 +28,21 @@ _ACCEPTED: dict[Any, type] = {
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
+# Another setting -> its values that have a use for this one: some, or an interval.
+Needs = Mapping[str, "tuple[Any, ...] | Bounds"]
+
+
 def setting(
     default: Any,
     help: str,
     *,
     choices: tuple[str, ...] | None = None,
     bounds: str | None = None,
-    needs: Mapping[str, tuple[str, ...]] | None = None,
+    needs: Needs | None = None,
     option: str | None = None,
     item: Callable[[str], Any] | None = None,
     lines: bool = False,
+    tuned: tuple[Any, ...] = (),
 ) -> Any:
     """A dataclass field that declares a setting; name and type are those of the field.
 
@@ -47,11 +52,12 @@ def setting(
         choices: The values it may have, if they are few.
         bounds: The interval of a number, such as `"[0, 1)"`, `"[1, inf)"` or
             `"(0, 10] or inf"`.
-        needs: Where it applies: another setting of the same class, and the values of it that
-            have a use for this one. Elsewhere only the default is accepted.
+        needs: Where it applies: another setting of the same class, and the values of it, or
+            `Bounds`, that have a use for this one. Elsewhere only the default is accepted.
         option: Name of the option, if not that of the field.
         item: Of a tuple, makes an item from the text given. Defaults to `str`.
         lines: Whether the option names a file with an item a line.
+        tuned: The values that a search over settings tries; none if it leaves it as it is.
     """
     metadata = {
         "help": help,
@@ -61,6 +67,7 @@ def setting(
         "option": option,
         "item": item or str,
         "lines": lines,
+        "tuned": tuned,
     }
     return field(default=default, metadata=metadata)
 
@@ -82,7 +89,9 @@ class Bounds:
         self.infinite = rest == "inf"
         self.low, self.high = map(float, self.interval[1:-1].split(","))
 
-    def __contains__(self, number: float) -> bool:
+    def __contains__(self, number: Any) -> bool:
+        if not isinstance(number, numbers.Real):  # Of a record that was changed by hand.
+            return False
         if number == math.inf:
             return self.infinite
         above = number > self.low if self.interval[0] == "(" else number >= self.low
@@ -113,10 +122,11 @@ class Setting:
     help: str
     choices: tuple[str, ...] | None = None
     bounds: Bounds | None = None
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs: Needs = field(default_factory=dict)
     option: str = ""
     item: Callable[[str], Any] = str
     lines: bool = False
+    tuned: tuple[Any, ...] = ()
 
     @property
     def plain_type(self) -> Any:
@@ -159,12 +169,20 @@ class Setting:
     def check_needs(self, settings: Any) -> None:
         """Raises `InputError` where other settings leave this one without a use."""
         value = getattr(settings, self.name)
-        for other, values in self.needs.items():
-            if value != self.default and (found := getattr(settings, other)) not in values:
-                raise InputError(
-                    f"{self.option} does not apply to {option_name(other)} {found}. Received: "
-                    f"{value}."
-                )
+        if value == self.default or (other := self.unmet(vars(settings))) is None:
+            return
+        found = getattr(settings, other)
+        where = (
+            f"needs {option_name(other)}"
+            if found is False
+            else f"does not apply to {settings_of(type(settings))[other].option} {found}"
+        )
+        raise InputError(f"{self.option} {where}. Received: {value}.")
+
+    def unmet(self, values: Mapping[str, Any]) -> str | None:
+        """The setting whose value among these leaves this one without a use, if one does."""
+        found = (other for other, uses in self.needs.items() if values[other] not in uses)
+        return next(found, None)
 
     def _refusal(self, expected: str, value: Any) -> InputError:
         return InputError(f"{self.option} {expected}. Received: {shown(value)}.")
@@ -188,6 +206,15 @@ def _settings_of(declared: Any) -> dict[str, Setting]:
         )
         for item in dataclasses.fields(declared)
     }
+
+
+def without_unused(declared: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a record, which an earlier version wrote, without those that others leave
+    without a use: it accepted them."""
+    settings = settings_of(declared)
+    whole = {name: values.get(name, one.default) for name, one in settings.items()}
+    unused = {name for name, one in settings.items() if one.unmet(whole)}
+    return {name: value for name, value in values.items() if name not in unused}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings.declarations import Settings, option_name, setting
+from keras_seq2seq.settings.declarations import (
+    Bounds,
+    Settings,
+    option_name,
+    setting,
+    without_unused,
+)
 from keras_seq2seq.settings.other_names import refuses_other_names
 
 # How sacrebleu can split texts for BLEU; the last four need something to be installed, or a
@@ -25,6 +31,8 @@ BLEU_TOKENIZERS = (
 # More than any model here was ever asked for; beyond, a machine runs out of memory.
 MOST_BEAMS = 65536
 LONGEST = 1_000_000
+SAMPLING = {"sample": (True,)}
+BEAMS = {"num_beams": Bounds("[2, inf)")}
 
 
 def word_bias(text: str) -> tuple[str, float]:
@@ -113,11 +121,13 @@ class GenerationSettings(Settings):
         0.5,
         "Diverse beam search: off a token for each earlier group's choice of it.",
         bounds="[0, inf)",
+        needs={"num_beam_groups": Bounds("[2, inf)")},
     )
     patience: float = setting(
         1.0,
         "Stop a beam search after patience x beam size ended hypotheses; inf: never early.",
         bounds="(0, 10000] or inf",
+        needs=BEAMS,
     )
     max_length: int | None = setting(
         None, "Target tokens at most, without the end token.", bounds=f"[1, {LONGEST}]"
@@ -140,18 +150,28 @@ class GenerationSettings(Settings):
         0,
         "Seed of sampling; the same seed gives the same targets.",
         bounds=f"[0, {2**31 - 1}]",
+        needs=SAMPLING,
     )
     temperature: float = setting(
-        1.0, "Sampling: above 1 flattens probabilities.", bounds="(0, inf)"
+        1.0, "Sampling: above 1 flattens probabilities.", bounds="(0, inf)", needs=SAMPLING
     )
     top_k: int = setting(
-        0, "Sampling: among the k most probable tokens; 0 for all.", bounds=f"[0, {2**31 - 1}]"
+        0,
+        "Sampling: among the k most probable tokens; 0 for all.",
+        bounds=f"[0, {2**31 - 1}]",
+        needs=SAMPLING,
     )
     top_p: float = setting(
-        1.0, "Sampling: among the most probable tokens of this total.", bounds="(0, 1]"
+        1.0,
+        "Sampling: among the most probable tokens of this total.",
+        bounds="(0, 1]",
+        needs=SAMPLING,
     )
     min_p: float = setting(
-        0.0, "Sampling: among tokens of this share of the highest.", bounds="[0, 1)"
+        0.0,
+        "Sampling: among tokens of this share of the highest.",
+        bounds="[0, 1)",
+        needs=SAMPLING,
     )
     repetition_penalty: float = setting(
         1.0,
@@ -177,7 +197,9 @@ class GenerationSettings(Settings):
     )
     alignments: bool = setting(False, "Record the attention of every target token.")
     replace_unknown: bool = setting(
-        False, "Put the source token with the most attention in place of an unknown one."
+        False,
+        "Put the source token with the most attention in place of an unknown one.",
+        needs={"forbid_unknown": (False,)},
     )
 
     def check_together(self) -> None:
@@ -257,5 +279,6 @@ class GenerationSettings(Settings):
     @classmethod
     def from_file(cls, content: Mapping[str, Any]) -> "GenerationSettings":
         """From what `to_dict` gave, also that of an earlier version, in which an empty list
-        of allowed targets stood for all."""
-        return cls(**{**content, "allowed": content.get("allowed") or None})
+        of allowed targets stood for all, and what had no use was accepted."""
+        used = without_unused(cls, content)
+        return cls(**{**used, "allowed": content.get("allowed") or None})

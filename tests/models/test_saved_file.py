@@ -100,3 +100,44 @@ def test_a_cut_file_is_one_line(saved, tmp_path):
         path.write_bytes(content[:size])
         with pytest.raises(InputError, match="cut.keras cannot be loaded as a model"):
             load_model(path)
+
+
+def with_numbers(saved, path, **numbers):
+    """The file with other whole numbers in its configuration."""
+    members = members_of(saved)
+    config = json.loads(members["config.json"])
+
+    def change(node):
+        if isinstance(node, dict):
+            node |= {name: value for name, value in numbers.items() if name in node}
+        for value in node.values() if isinstance(node, dict) else node:
+            if isinstance(value, dict | list):
+                change(value)
+
+    change(config)
+    return packed(path, members | {"config.json": json.dumps(config).encode()})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"hidden_dim": 2**20}, "its layers would have .* weights, and it holds"),
+        ({"embedding_dim": 2**30}, "its layers would have .* weights, and it holds"),
+        ({"num_layers": 10**9}, "declares 1,000,000,000 layers, and holds"),
+    ],
+)
+def test_layers_that_the_file_has_no_weights_for_are_not_made(
+    saved, tmp_path, numbers, message
+):
+    path = with_numbers(saved, tmp_path / "model.keras", **numbers)
+    with pytest.raises(InputError, match=f"was not loaded: .*{message}"):
+        load_model(path)
+
+
+def test_a_large_number_that_is_no_size_is_no_hindrance(
+    saved, tmp_path, text_model, monkeypatch
+):
+    # Its product looks like more than the file holds, its layers are not.
+    monkeypatch.setattr(saved_file, "NO_SIZES", ())
+    path = with_numbers(saved, tmp_path / "model.keras", max_source_length=10**6)
+    assert load_model(path).count_params() == text_model.count_params()

@@ -33,7 +33,20 @@ HOME = {
 RESULTS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*/config.json"))
 
 
+# Other settings that give it a use.
+USES = {
+    "sample_rate": {"source": "waveform"},
+    "convolution_strides": {"convolutions": 1},
+    "plateau_patience": {"schedule": "plateau"},
+    "plateau_factor": {"schedule": "plateau"},
+    "sampling_steps": {"scheduled_sampling": "linear"},
+    "sampling_floor": {"scheduled_sampling": "linear"},
+    "average_of": {"average": 2},
+}
+
+
 def value_of(name, value, **others):
+    others = USES.get(name, {}) | others
     return TrainingConfig(**HOME.get(name, {}), **others, **{name: value}).values[name]
 
 
@@ -51,9 +64,8 @@ def bounded(kind, interval):
 def test_the_bounds_of_a_whole_number_are_accepted_and_one_beyond_is_refused(name):
     bounds = DECLARED[name].bounds
     low, high = int(bounds.low), int(bounds.high)
-    others = {"source": "waveform"} if name == "sample_rate" else {}
     for value in (low, high):
-        assert value_of(name, value, **others) == value
+        assert value_of(name, value) == value
     with pytest.raises(InputError) as error:
         value_of(name, low - 1)
     expected = f"{option_name(name)} must be at least {low}. Received: {low - 1}."
@@ -208,7 +220,7 @@ def test_an_unknown_choice_is_refused_and_the_valid_ones_named(name, choices):
     with pytest.raises(InputError, match=expected):
         TrainingConfig(**{**HOME.get(name, {}), name: "other"})
     for choice in choices.split(", "):
-        config = TrainingConfig(**{**HOME.get(name, {}), name: choice})
+        config = TrainingConfig(**{**HOME.get(name, {}), **USES.get(name, {}), name: choice})
         assert config.values[name] == choice
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -51,6 +52,45 @@ def test_two_epochs_and_two_more_are_four_bit_by_bit(ended, tmp_path, monkeypatc
     assert_same_weights(whole, parts)
 
 
+@pytest.mark.large
+def test_a_kept_average_of_a_moving_average_in_mixed_precision_goes_on_alike(tmp_path):
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    # The average of both epochs is the model; training goes on from the raw weights.
+    kept = {"average": 2, "ema": 0.9, "precision": "mixed_bfloat16", "learning_rate": 0.05}
+    config, longer = CONFIG.replace(**kept), LONGER.replace(**kept)
+    summary, _ = run_to(parts, config, SPLITS)
+    assert summary["average"]["epochs"] == [1, 2]
+    _, output = run_to(parts, longer, SPLITS)
+    assert "Going on after epoch 2" in output and "anew" not in output
+    run_to(whole, longer, SPLITS)
+    assert RunDirectory(parts).history == RunDirectory(whole).history
+    assert_same_weights(whole, parts)
+
+
+def test_more_minutes_go_on_where_the_first_ended(tmp_path):
+    config = CONFIG.replace(schedule="cosine", minutes=0.02, epochs=1000, patience=1000)
+    run_to(tmp_path / "run", config, SPLITS)
+    run = RunDirectory(tmp_path / "run")
+    first = run.history
+    _, output = run_to(
+        run.path, config.replace(minutes=first[-1]["seconds"] / 60 + 0.03), SPLITS
+    )
+    assert f"Going on after epoch {len(first)}: --minutes was 0.02 and is now" in output
+    assert run.history[: len(first)] == first and len(run.history) > len(first)
+    assert run.history[-1]["seconds"] > first[-1]["seconds"]
+    assert "optimizer" not in output
+
+
+def test_an_optimizer_that_does_not_fit_is_said_to_start_anew(ended, tmp_path):
+    path = shutil.copytree(ended, tmp_path / "run")
+    weights = next((path / "checkpoint").glob("*.weights.h5"))
+    with h5py.File(weights, "a") as file:
+        variables = file["optimizer/vars"]
+        del variables[max(variables, key=int)]
+    _, output = run_to(path, CONFIG.replace(epochs=3), SPLITS)
+    assert f"The optimizer in {weights} does not fit: it starts anew." in output
+
+
 @pytest.mark.parametrize(
     ("changes", "wait", "message"),
     [
@@ -74,6 +114,16 @@ def test_what_would_change_nothing_is_refused_and_the_run_untouched(
     assert contents(path) == before
 
 
+def test_a_damaged_checkpoint_costs_a_finished_run_nothing(ended, tmp_path):
+    path = shutil.copytree(ended, tmp_path / "run")
+    weights = next((path / "checkpoint").glob("*.weights.h5"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    before = contents(path)
+    with pytest.raises(InputError, match="so the run cannot go on: .*nothing was changed"):
+        run_to(path, LONGER, SPLITS)
+    assert contents(path) == before
+
+
 def test_a_checkpoint_that_is_not_wanted_later_is_removed(ended, tmp_path):
     path = shutil.copytree(ended, tmp_path / "run")
     assert json.loads((path / "checkpoint" / "record.json").read_text())["history"]
@@ -82,14 +132,16 @@ def test_a_checkpoint_that_is_not_wanted_later_is_removed(ended, tmp_path):
     assert not RunDirectory(path).settings.run.keep_checkpoint
 
 
-@pytest.mark.parametrize(("best", "more"), [(3, True), (2, False)])
-def test_where_the_clock_ended_too_early_a_line_says_so(best, more):
+@pytest.mark.parametrize(
+    ("best", "by_clock", "more"), [(3, True, True), (2, True, False), (3, False, False)]
+)
+def test_where_the_clock_ended_too_early_a_line_says_so(best, by_clock, more):
     output = io.StringIO()
     console = Console(file=output, width=200)
     config = CONFIG.replace(minutes=1.0, schedule="cosine")
     summary = {"epochs": 3, "seconds": 60.0}
     epoch = {"epoch": best, "val_loss": 0.5}
-    say_what_came_out(config, epoch, summary, Path("model.keras"), console)
+    say_what_came_out(config, epoch, summary, Path("model.keras"), console, by_clock)
     assert ("more --minutes would still help" in output.getvalue()) == more
 
 

@@ -116,3 +116,37 @@ def test_the_accelerator_of_a_run_is_named(monkeypatch, platform, name):
     monkeypatch.setattr(jax, "devices", lambda: [device])
     version = jax.__version__ if name else ""
     assert describe_machine()["accelerator"] == name + version
+
+
+@pytest.mark.large
+@pytest.mark.soak
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_a_run_on_jax_goes_on(tmp_path):
+    pairs = spelled_pairs(80)
+    rows = zip(pairs.sources, pairs.targets, strict=True)
+    file, path = tmp_path / "pairs.tsv", tmp_path / "run"
+    file.write_text("".join(f"{source}\t{target}\n" for source, target in rows), "utf-8")
+    settings = (
+        "--architecture transformer --hidden-dim 16 --num-heads 2 --monitor loss --ema 0.9 "
+        "--average 2 --num-buckets 1 --schedule constant"
+    )
+    command = [sys.executable, "-m", "keras_seq2seq", "train", str(file), *settings.split()]
+
+    def train(path, epochs):
+        done = subprocess.run(
+            [*command, "--run-dir", str(path), "--epochs", str(epochs)],
+            env={**os.environ, "KERAS_BACKEND": "jax"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    train(path, 2)
+    output = train(path, 3)
+    assert "Going on after epoch 2: --epochs was 2 and is now 3" in output
+    assert "anew" not in output
+    train(tmp_path / "whole", 3)
+    histories = (RunDirectory(p).history for p in (path, tmp_path / "whole"))
+    for epoch, same in zip(*histories, strict=True):
+        assert epoch == pytest.approx(same, rel=1e-5)

@@ -125,14 +125,14 @@ def test_settings_are_chosen_from_the_data():
     settings, reasons = suggested(spelling, minutes=10)
     assert settings["source_tokenizer"] == "characters"
     assert settings["target_tokenizer"] == "symbols"
-    assert settings["hidden_dim"] == 128 and settings["dropout"] == 0.3
+    assert "hidden_dim" not in settings and settings["dropout"] == 0.3
     assert any("6 different words" in reason for reason in reasons)
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abcdefghij"), 6)) for _ in range(3000)]
     sentences = [" ".join(rng.choice(words, 9)) for _ in range(6000)]
     settings, _ = suggested(Pairs(sentences, sentences), minutes=10)
     assert settings["source_tokenizer"] == settings["target_tokenizer"] == "bpe"
-    assert settings["vocabulary_size"] == 1500 and settings["hidden_dim"] == 256
+    assert settings["vocabulary_size"] == 1500 and settings["batch_size"] == 64
     assert "max_source_length" not in settings
     # Every choice is a setting that exists.
     TrainingConfig(**settings)
@@ -159,7 +159,7 @@ def test_one_vocabulary_has_one_tokenizer():
 
 def test_what_is_chosen_applies_to_the_architecture():
     settings, reasons = suggested(spelled_pairs(500), minutes=3, architecture="transformer")
-    assert settings["hidden_dim"] == 128 and "embedding_dim" not in settings
+    assert settings["batch_size"] == 32 and "embedding_dim" not in settings
     assert not any("embedding_dim" in reason for reason in reasons)
     TrainingConfig(architecture="transformer", **settings)
 

@@ -18,7 +18,7 @@ from keras_seq2seq.metrics import (
 from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
-from .files import evaluated_line
+from .files import check_of_model, evaluated_line
 
 # More tell nothing new, and take hours.
 MOST_SAMPLES = 1_000_000
@@ -146,6 +146,7 @@ def _read(run: RunDirectory) -> list[dict[str, Any]]:
         raise InputError(
             f"{run.path} has no saved outputs. Run `keras-seq2seq evaluate {run.path}` first."
         )
+    check_of_model(run)
     return outputs
 
 

@@ -25,7 +25,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
-from .files import evaluated_name, evaluated_part
+from .files import evaluated_name, evaluated_part, model_sha256
 
 # What a text metric can add to the error rates, in per cent.
 SCORE_NAMES = ("bleu", "bleu_lowercase", "chrf", "rouge_1", "rouge_2", "rouge_l", "wer")
@@ -158,8 +158,8 @@ def evaluate_run(
         as `evaluated` which part or files, with fingerprints.
 
     Raises:
-        InputError: As `evaluate`, or if a file of the run cannot be read, or nothing can be
-            written into it.
+        InputError: As `evaluate`, or if a file of the run cannot be read, nothing can be
+            written into it, or a training replaces the model meanwhile.
 
     Warns:
         UserWarning: If the metric says little of these targets.
@@ -181,6 +181,7 @@ def evaluate_run(
         raise InputError(f"{evaluated_name(evaluated)} holds no pair to evaluate.")
     for line in metric_warnings(metric, list(pairs.references().values()), bleu_tokenizer):
         warnings.warn(line, stacklevel=2)
+    began_with = model_sha256(run)
     model = run.load_model()
     settings = settings or GenerationSettings()
     by = config.selection.references
@@ -190,12 +191,19 @@ def evaluate_run(
         {**found.scores.values, "signature": found.scores.signature} if found.scores else {}
     )
     tokens = sum(len(row["output_tokens"]) for row in found.outputs)
+    if model_sha256(run) != began_with:
+        raise InputError(
+            f"{run.model_file} was replaced while it was evaluated: "
+            f"{run.held_by or 'something writes there'}. Nothing was written; evaluate again "
+            "when the training has ended."
+        )
     result = {
         **found.rates.to_dict(),
         **scores,
         "metric": metric,
         "bleu_tokenizer": bleu_tokenizer,
         "evaluated": evaluated,
+        "model_sha256": began_with,
         "too_long": int((lengths > model.preprocessor.max_source_length).sum()),
         "search": settings.description,
         "generation": settings.to_dict(),

@@ -1,4 +1,4 @@
-"""Which pairs were evaluated: a part of the run, or files, by name and fingerprint."""
+"""What an evaluation is of: pairs, by name and fingerprint, and the model."""
 
 import gzip
 import hashlib
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import Pairs, read_pairs
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import disk_errors
 from keras_seq2seq.wording import counted, names
 
 from ..run_directory import RunDirectory
@@ -62,6 +64,30 @@ def evaluated_line(evaluated: dict[str, Any]) -> str:
     if evaluated["part"] in ("test", "validation"):
         return f"the {evaluated['part']} pairs of the run, {shown}"
     return shown
+
+
+def model_sha256(run: RunDirectory) -> str:
+    """SHA-256 of the model of a run: a training that goes on replaces it."""
+    with disk_errors(run.model_file, "read"), run.require_model().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_of_model(run: RunDirectory) -> bool:
+    """Whether the run has an evaluation, and it is of the model that is there. Those of
+    older versions, which do not say, are taken for it."""
+    if not run.evaluation_file.exists():
+        return False
+    recorded = run.evaluation().get("model_sha256")
+    return recorded is None or recorded == model_sha256(run)
+
+
+def check_of_model(run: RunDirectory) -> None:
+    """Raises `InputError` for an evaluation of another model than the run has now."""
+    if run.evaluation_file.exists() and not is_of_model(run):
+        raise InputError(
+            f"{run.evaluation_file} is of an earlier model than {run.model_file.name}, which a "
+            f"training has replaced. Run `keras-seq2seq evaluate {run.path}` again."
+        )
 
 
 def _described(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from keras_seq2seq.wording import counted
 from ..durations import format_seconds
 from ..run_directory import RunDirectory
 from .evaluation import SCORE_NAMES
-from .files import evaluated_name
+from .files import check_of_model, evaluated_name
 
 
 def results_markdown(runs: Sequence[RunDirectory]) -> str:
@@ -48,6 +48,7 @@ def _evaluation(run: RunDirectory) -> dict[str, Any]:
         raise InputError(
             f"{run.path} has no {file.name}. Run `keras-seq2seq {command}` on it first."
         )
+    check_of_model(run)
     return run.evaluation(
         "token_error_rate",
         "sequence_error_rate",

@@ -15,7 +15,7 @@ from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES, evaluate, evaluated_name
-from ..evaluation.files import evaluated_line, evaluated_part
+from ..evaluation.files import evaluated_line, evaluated_part, is_of_model
 from ..run_directory import RunDirectory
 from ..run_records import METRICS
 from . import charts
@@ -33,8 +33,8 @@ UNKNOWN_SHOWN = 40
 def write_report(run: RunDirectory) -> Path:
     """Writes `report.html` into a finished run; it needs no other file.
 
-    Shows the last evaluation of the run. Where there is none, up to 1,000 test sources, or
-    validation sources, are decoded greedily.
+    Shows the last evaluation of the run. Where there is none of its model, up to 1,000 test
+    sources, or validation sources, are decoded greedily.
 
     Args:
         run: A run whose training is finished.
@@ -98,7 +98,7 @@ def _outputs(
     run: RunDirectory, model: Any, settings: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What an evaluation generated, and what it says of itself."""
-    if (outputs := run.outputs()) and run.evaluation_file.exists():
+    if (outputs := run.outputs()) and is_of_model(run):
         return outputs, run.evaluation("search", scores=SCORE_NAMES)
     pairs = run.test_pairs()
     kept = set(list(pairs.references())[:MOST_SOURCES])
@@ -245,7 +245,7 @@ def _machine(run: RunDirectory, metrics: dict[str, Any]) -> dict[str, Any]:
         "training data": f"SHA-256 {run.config['data'][:16]}…",
         "resumed after epoch": metrics["resumed_from_epoch"] or "never",
     }
-    if run.evaluation_file.exists():
+    if is_of_model(run):
         evaluation = run.evaluation()
         if "evaluated" in evaluation:
             shown["evaluated on"] = evaluated_line(evaluation["evaluated"])

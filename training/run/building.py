@@ -17,8 +17,11 @@ from keras_seq2seq.losses import RDropCrossentropy, SmoothedCrossentropy
 from keras_seq2seq.models import ARCHITECTURES, Seq2Seq
 
 from ..settings import TrainingConfig
+from .machine import memory_bytes
 from .own_parts import OwnParts
 from .vocabularies import Vocabulary, text_tokenizers
+
+WEIGHT_BYTES = 16
 
 
 def build_preprocessor(
@@ -50,7 +53,13 @@ def build_preprocessor(
 def build_model(
     config: TrainingConfig, preprocessor: Preprocessor, own: OwnParts | None = None
 ) -> Seq2Seq:
-    """The model of a configuration, new weights."""
+    """The model of a configuration, new weights.
+
+    Raises:
+        InputError: If its parts do not fit each other, or training it would surely take more
+            memory than the machine has.
+    """
+    _check_memory(config)
     build = ARCHITECTURES[config.model.architecture]
     try:
         model = build(preprocessor, **config.model.to_dict())
@@ -67,6 +76,19 @@ def build_model(
             config.run.seed,
         )
     return model
+
+
+def _check_memory(config: TrainingConfig) -> None:
+    """Refuses sizes whose weights alone are too many: a layer has more than its units times
+    its units, each of 4 bytes, with its gradient and two moments of Adam."""
+    layers = config.model.num_layers + (getattr(config.model, "encoder_layers", 0) or 0)
+    least = WEIGHT_BYTES * layers * config.model.hidden_dim**2
+    if (memory := memory_bytes()) and least > memory:
+        raise InputError(
+            f"A model of --hidden-dim {config.model.hidden_dim} and --num-layers "
+            f"{config.model.num_layers} takes more than {least / 1e9:,.0f} GB in training; "
+            f"this machine has {memory / 1e9:,.0f} GB. Choose smaller sizes."
+        )
 
 
 def build_loss(config: TrainingConfig) -> Any:

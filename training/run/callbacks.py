@@ -1,6 +1,7 @@
 """Keras callbacks of a run; each can be used alone with any `fit`."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -235,22 +236,30 @@ class RunState(keras.callbacks.Callback):
             # A kill can fall between the record and the history file.
             run.write_history(self.history)
 
-    def restore(self, model: keras.Model) -> None:
+    def restore(self, model: keras.Model) -> list[str]:
         """Loads the last checkpoint, if there is one, into a compiled model.
+
+        Returns:
+            A line if its optimizer does not fit, so that it starts anew.
 
         Raises:
             InputError: If its weights cannot be loaded.
         """
         if not self.history:
-            return
+            return []
         path = self.run.checkpoint / self._weights
         try:
-            model.load_weights(path)  # Of a whole model too, with its optimizer.
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                model.load_weights(path)  # Of a whole model too, with its optimizer.
         except Exception as error:  # Keras and h5py raise many kinds for a broken file.
             raise InputError(
                 f"{path} cannot be loaded, so the run cannot be resumed: {error}. Copy the "
                 "file from where the run was, or choose another --run-dir."
             ) from error
+        # Keras leaves an optimizer of other variables as it is.
+        skipped = any("optimizer" in str(one.message) for one in said)
+        return [f"The optimizer in {path} does not fit: it starts anew."] if skipped else []
 
     @property
     def best_epoch(self) -> int:

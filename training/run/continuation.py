@@ -1,7 +1,10 @@
 """A run goes on beyond its end: with more epochs, minutes or patience than it began with."""
 
 import shutil
+import zipfile
 from pathlib import Path
+
+import h5py
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_folder, disk_errors, write_atomically
@@ -107,7 +110,9 @@ def _reopen(run: RunDirectory, history: list[dict[str, float]]) -> tuple[list[st
         start = run.checkpoint / "best.keras"
         _copy(best, start)
         run.write_json(run.record_file, {"weights": start.name, "history": history})
-    if run.checkpoint_record()[0].endswith(".keras"):
+    weights = run.checkpoint / run.checkpoint_record()[0]
+    _check_readable(weights)
+    if weights.suffix == ".keras":
         notes.append(
             "its last checkpoint was not kept, so weights and optimizer start as they were "
             f"after the best epoch, {metrics['best_epoch']}"
@@ -121,6 +126,17 @@ def _reopen(run: RunDirectory, history: list[dict[str, float]]) -> tuple[list[st
         for path in [*removed, run.metrics_file]:
             path.unlink()
     return notes, [path.name for path in removed]
+
+
+def _check_readable(path: Path) -> None:
+    """Refuses to go on from a damaged file before anything of the finished run is removed."""
+    try:
+        (zipfile.ZipFile(path) if path.suffix == ".keras" else h5py.File(path, "r")).close()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} cannot be read, so the run cannot go on: {error}. Copy the file from "
+            "where the run was; nothing was changed."
+        ) from error
 
 
 def _copy(path: Path, to: Path) -> None:

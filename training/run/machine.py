@@ -46,6 +46,14 @@ def _processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def memory_bytes() -> int:
+    """The memory of the machine; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows; some systems lack a name.
+        return 0
+
+
 def set_threads(intra_op_threads: int, console: Console) -> None:
     """TensorFlow's threads for one operation; 0 leaves them alone."""
     if not intra_op_threads:

@@ -20,9 +20,10 @@ def say_what_came_out(
     summary: dict[str, Any],
     model_file: Path,
     console: Console,
+    by_clock: bool,
 ) -> None:
     """One line: the best epoch, the average, the time, the file; and one more where the clock
-    ended a run that still got better."""
+    ended a run (`by_clock`) that still got better."""
     console.print(
         f"Best epoch {best['epoch']} of {summary['epochs']}: {_describe(config, best)} on "
         f"validation. {_describe_average(config, summary)}"
@@ -30,7 +31,7 @@ def say_what_came_out(
         highlight=False,
         soft_wrap=True,
     )
-    if config.optimization.minutes and best["epoch"] == summary["epochs"]:
+    if by_clock and best["epoch"] == summary["epochs"]:
         console.print(
             "The last epoch was the best: more --minutes would still help; the same command "
             "with more goes on from here.",

@@ -16,9 +16,12 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import keras
+
 from keras_seq2seq.data import Preprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.tokenizers import TableTokenizer
 
 from ..settings import TrainingConfig
 
@@ -49,6 +52,11 @@ class OwnParts:
             for name in FUNCTIONS:
                 if (function := getattr(module, name, None)) is None:
                     continue
+                if not callable(function):
+                    raise InputError(
+                        f"`{name}` of the module {module.__name__} must be a function. "
+                        f"Received: {type(function).__name__}."
+                    )
                 if name in self._functions:
                     raise InputError(
                         f"`{name}` is in two of the modules {', '.join(self.modules)}. Import "
@@ -58,13 +66,45 @@ class OwnParts:
 
     def tokenizer(self, side: str) -> Callable[..., Any] | None:
         """The function that makes the tokenizer of `"source"` or `"target"`."""
-        return self._functions.get(f"{side}_tokenizer")
+        name = f"{side}_tokenizer"
+        if name not in self._functions:
+            return None
+        return lambda *arguments: self._made(name, arguments, TableTokenizer)
 
     def callbacks(self, *arguments: Any) -> list[Any]:
-        return list(self._functions.get("callbacks", _nothing)(*arguments))
+        return self._several("callbacks", arguments, keras.callbacks.Callback)
 
     def metrics(self, *arguments: Any) -> list[Any]:
-        return list(self._functions.get("metrics", _nothing)(*arguments))
+        return self._several("metrics", arguments, keras.metrics.Metric)
+
+    def _several(self, name: str, arguments: Any, kind: type) -> list[Any]:
+        if name not in self._functions:
+            return []
+        found = self._made(name, arguments, list | tuple)
+        if wrong := [one for one in found if not isinstance(one, kind)]:
+            raise InputError(
+                f"`{name}` of a module must give a list of {kind.__name__} objects. Received: "
+                f"{wrong[0]!r:.60}."
+            )
+        return list(found)
+
+    def _made(self, name: str, arguments: Any, kind: Any = object) -> Any:
+        """What a function of a module gives; `InputError` for what it raises, and for
+        something else."""
+        try:
+            made = self._functions[name](*arguments)
+        except InputError:
+            raise
+        except Exception as error:  # Whatever the function of a user raises.
+            raise InputError(
+                f"`{name}` of a module raises {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(made, kind):
+            raise InputError(
+                f"`{name}` of a module must give a {getattr(kind, '__name__', 'list')}. "
+                f"Received: {made!r:.60}."
+            )
+        return made
 
     def put_into(
         self, model: Seq2Seq, config: TrainingConfig, preprocessor: Preprocessor
@@ -84,7 +124,7 @@ class OwnParts:
                 f"Received: {names[0]} of a module. Define both, or leave the option out."
             )
         parts: list[Any] = [
-            self._functions[name](config, preprocessor)
+            self._made(name, (config, preprocessor))
             if name in names
             # With layers of its own: those of the model have met another memory.
             else type(part).from_config(part.get_config())
@@ -96,7 +136,3 @@ class OwnParts:
             return Seq2Seq(encoder, decoder, preprocessor, ctc=ctc)
         except ValueError as error:
             raise InputError(f"{' and '.join(names)} of a module: {error}") from error
-
-
-def _nothing(*arguments: Any) -> tuple[()]:
-    return ()

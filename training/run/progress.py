@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES
@@ -122,7 +123,10 @@ class Steps:
         left = sum(seconds for _, seconds in self.steps[self.done :])
         self.done += 1
         self.console.rule(
-            f"[bold]{self.done}/{len(self.steps)} {title}[/] (about "
-            f"{format_seconds(seconds)}; {format_seconds(left)} left in all on 2 cores)",
+            Text.assemble(
+                (f"{self.done}/{len(self.steps)} {title}", "bold"),
+                f" (about {format_seconds(seconds)}; {format_seconds(left)} left in all on 2 "
+                "cores)",
+            ),
             align="left",
         )

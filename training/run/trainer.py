@@ -8,18 +8,18 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Preprocessor, Splits, training_data, validation_data
+from keras_seq2seq.data import Pairs, Preprocessor, Splits, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import backend_generates
-from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
-from ..settings.monitors import cost, mode_of
+from ..settings.measured import unmeasured
+from ..settings.monitors import cost, epochs_without_better, mode_of
 from .averaging import average_models, epochs_to_average
-from .building import build_loss, build_model, build_preprocessor
+from .building import build_preprocessor
 from .callbacks import (
     AveragedWeights,
     DecodedErrorRates,
@@ -38,9 +38,11 @@ from .checks import (
 from .continuation import go_on
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
-from .optimization import build_optimizer, plateau_callbacks, precision
+from .optimization import plateau_callbacks
 from .own_parts import OwnParts
 from .progress import ProgressBar
+from .sizing import as_measured, seconds_of_measuring, sized
+from .steps import batches, compiled
 from .time_budget import SECONDS, TimeBudget
 
 
@@ -84,6 +86,8 @@ def _train(
     notes: list[str],
 ) -> dict[str, Any]:
     is_new = not run.config_file.exists()
+    if not is_new:
+        config = as_measured(config, run)
     for line in run.begin(config, splits.train, splits.validation, own.modules):
         console.print(line, highlight=False, soft_wrap=True)
     for line in go_on(run, config):
@@ -104,6 +108,9 @@ def _train(
     keras.utils.set_random_seed(config.run.seed)
     try:
         prepared = _prepare(config, splits, run, console, own)
+        if unmeasured(config):
+            config = sized(config, run, prepared.preprocessor, prepared.train, own, console)
+            keras.utils.set_random_seed(config.run.seed)
         training = _Training(config, run, prepared, console, own)
     except InputError:
         if is_new:  # Else the corrected command would meet a run of another configuration.
@@ -117,7 +124,9 @@ def _train(
     if not config.run.keep_checkpoint:
         run.remove_checkpoint()
     best = training.state.history[training.state.best_epoch]
-    say_what_came_out(config, best, summary, run.model_file, console)
+    idle = epochs_without_better(training.monitor, training.state.history)
+    by_clock = bool(config.optimization.minutes) and idle < config.selection.patience
+    say_what_came_out(config, best, summary, run.model_file, console, by_clock)
     return summary
 
 
@@ -167,14 +176,12 @@ class _Training:
     ):
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
         self.own = own
-        with precision(config.optimization.precision):
-            self.model = build_model(config, prepared.preprocessor, own)
         self.monitor = f"val_{config.selection.monitor}"
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
         self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
         self.initial_epoch = len(self.state.history)
-        self.data = self._batches()
-        self._compile()
+        self.data = batches(config, prepared.preprocessor, prepared.train, self.initial_epoch)
+        self.model = compiled(config, prepared.preprocessor, self.data.steps, own)
         say_what_began(
             config,
             self.model,
@@ -195,39 +202,15 @@ class _Training:
         selection = self.config.selection
         return epochs_to_average(history, selection.average, selection.average_of, self.monitor)
 
-    def _batches(self) -> Any:
-        settings = self.config.optimization
-        data = training_data(
-            self.prepared.preprocessor,
-            self.prepared.train.sources,
-            self.prepared.train.targets,
-            batch_size=settings.batch_size,
-            batch_tokens=settings.batch_tokens or None,
-            num_buckets=settings.num_buckets,
-            seed=self.config.run.seed,
-            initial_epoch=self.initial_epoch,
-        )
-        return data.twice() if settings.r_drop else data
-
-    def _compile(self) -> None:
-        # Compiling the whole step for every bucket's shape costs more than it saves on a CPU;
-        # JAX has no other way to run more than an operation at a time.
-        self.model.compile(
-            build_optimizer(self.config, self.config.optimization.epochs * self.data.steps),
-            build_loss(self.config),
-            weighted_metrics=[TokenAccuracy(), *self.own.metrics(self.config)],
-            jit_compile=not backend_generates(),
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
-
     def fit(self) -> float:
         """Trains until the last epoch, or until a callback stops; seconds."""
-        budget = _time_budget(self.config, self.state.history)
+        budget = _time_budget(self.config, self.state.history, seconds_of_measuring(self.run))
         stopping = self._early_stopping_and_plateau()
         stopped = _replay(stopping, self.model, self.state.history)
         stopped |= budget is not None and budget.is_over
         # After the replay, which lowers the learning rate of a plateau by what it is now.
-        self.state.restore(self.model)
+        for line in self.state.restore(self.model):
+            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
         begin = time.perf_counter()
         if self.initial_epoch < self.config.optimization.epochs and not stopped:
             self._run_epochs(stopping, budget)
@@ -349,11 +332,13 @@ def _head(pairs: Pairs, num_sources: int) -> Pairs:
     return Pairs([source for source, _ in rows], [target for _, target in rows])
 
 
-def _time_budget(config: TrainingConfig, history: list[dict[str, float]]) -> TimeBudget | None:
+def _time_budget(
+    config: TrainingConfig, history: list[dict[str, float]], measuring: float
+) -> TimeBudget | None:
     if not config.optimization.minutes:
         return None
     warmup = config.optimization.warmup_steps * config.optimization.gradient_accumulation
-    spent = history[-1][SECONDS] if history else 0.0
+    spent = history[-1][SECONDS] if history else measuring
     return TimeBudget(
         60 * config.optimization.minutes, config.optimization.learning_rate, warmup, spent
     )

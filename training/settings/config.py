@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings.declarations import Setting, Settings, settings_of, shown
+from keras_seq2seq.settings.declarations import (
+    Setting,
+    Settings,
+    settings_of,
+    shown,
+    without_unused,
+)
 from keras_seq2seq.settings.files import unknown_setting
 
 from .data import DataSettings
 from .model import (
+    ARCHITECTURES,
     ModelSettings,
     architecture_setting,
     architectures_with,
@@ -129,19 +136,21 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "TrainingConfig":
-        """The configuration of `to_dict`, or of a record without sections, as runs were
-        written before: there every model had the settings of every other, which are left
-        out."""
-        if any(isinstance(value, Mapping) for value in record.values()):
-            return cls(**flattened(record))
-        architecture = record.get("architecture", architecture_setting().default)
-        return cls(
-            **{
+        """The configuration of `to_dict`, or of a record that an earlier version wrote: without
+        sections, where every model had the settings of every other, or with values that have
+        no use beside others. Such settings are left out."""
+        in_sections = any(isinstance(value, Mapping) for value in record.values())
+        values = flattened(record) if in_sections else dict(record)
+        architecture = values.get("architecture", architecture_setting().default)
+        if not in_sections:
+            values = {
                 name: value
-                for name, value in record.items()
+                for name, value in values.items()
                 if name not in model_settings() or architecture in architectures_with(name)
             }
-        )
+        for declared in (*SECTIONS.values(), ARCHITECTURES.get(architecture, ModelSettings)):
+            values = without_unused(declared, values)
+        return cls(**values)
 
     def replace(self, **changes: Any) -> "TrainingConfig":
         """A copy with some settings changed. With another architecture it keeps the settings
@@ -226,4 +235,23 @@ def resolve(
                 continue
             settings[name], origins[name] = value, origin
         architecture = chosen
+    left_out |= _taken_out(settings, origins)
     return TrainingConfig(**settings).with_origins(origins), left_out
+
+
+def _taken_out(settings: dict[str, Any], origins: dict[str, str]) -> dict[str, Any]:
+    """Takes out what a stronger source of settings leaves without a use; what it was."""
+    known = {
+        name: one for section in training_settings().values() for name, one in section.items()
+    }
+    layers = list(dict.fromkeys(origins.values()))
+    whole = {name: settings.get(name, one.default) for name, one in known.items()}
+    taken = {}
+    for name in list(settings):
+        if not (one := known.get(name)) or settings[name] == one.default:
+            continue
+        other = one.unmet(whole)
+        if other in settings and layers.index(origins[other]) < layers.index(origins[name]):
+            taken[name] = settings.pop(name)
+            del origins[name]
+    return taken

@@ -1,6 +1,7 @@
 """Settings of a run in a file: read from TOML or from a run, written as commented TOML."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.files import GENERATION, read_toml, toml_of
 
 from .config import TrainingConfig, flattened, training_settings
+from .measured import unmeasured
 
 TITLE = (
     "Settings of `keras-seq2seq train`. A line that is left out is chosen as without this "
     "file; an option of the command wins."
 )
+LATER = " Not known yet: chosen by the measured speed when a run begins."
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -45,6 +48,32 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         ) from None
 
 
+def modules_of(path: str | Path) -> list[str]:
+    """The modules of its user's own that the run had whose settings `read_settings` reads
+    there; none of a TOML file."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "config.json"
+    if path.suffix != ".json":
+        return []
+    recorded(path)
+    found = json.loads(path.read_text("utf-8")).get("modules", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise InputError(f"{path} was not written by this program.")
+    return found
+
+
+def measurement(path: Path) -> dict[str, float]:
+    """Units -> seconds a step, of the measurement that a run's `config.json` holds; none of a
+    run without one."""
+    recorded(path)
+    found = json.loads(path.read_text("utf-8")).get("measured", {})
+    try:
+        return {str(u): float(s) for u, s in found["seconds_a_step"].items() if float(s) > 0}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return {}
+
+
 def recorded(path: Path) -> TrainingConfig:
     """The configuration of a run's `config.json`, of any version: a setting that it lacks
     has its default of today."""
@@ -64,10 +93,16 @@ def recorded(path: Path) -> TrainingConfig:
 
 
 def written(config: TrainingConfig) -> str:
-    """A configuration as a TOML file, which `read_settings` reads back."""
-    values = config.to_dict()
+    """A configuration as a TOML file, which `read_settings` reads back; what is to be
+    measured is left out of it, with a comment."""
+    values, later = config.to_dict(), unmeasured(config)
     sections = {
-        section: [(declared, values[section][name]) for name, declared in settings.items()]
+        section: [
+            (replace(declared, help=declared.help + LATER), None)
+            if name in later
+            else (declared, values[section][name])
+            for name, declared in settings.items()
+        ]
         for section, settings in config.sections.items()
     }
     return toml_of(sections, TITLE)

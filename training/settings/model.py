@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from keras_seq2seq.settings.declarations import Setting, Settings, setting, settings_of
+from keras_seq2seq.settings.declarations import Bounds, Setting, Settings, setting, settings_of
 
 SHARE = "[0, 1)"
 WIDTH = "[1, 65536]"
 LAYERS = "[1, 1000]"
+ATTENTIONS = ("none", "dot", "general", "concat", "additive", "location", "monotonic")
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,29 @@ class ModelSettings(Settings):
     architecture: ClassVar[str]
 
     hidden_dim: int = setting(
-        256, "Units of a recurrent layer, or width of a Transformer.", bounds=WIDTH
+        256,
+        "Units of a recurrent layer, or width of a Transformer.",
+        bounds=WIDTH,
+        tuned=(128, 256, 384, 512),
     )
-    num_layers: int = setting(1, "Layers of the encoder, and of the decoder.", bounds=LAYERS)
-    dropout: float = setting(0.1, "Share of the values dropped in training.", bounds=SHARE)
+    num_layers: int = setting(
+        1, "Layers of the encoder, and of the decoder.", bounds=LAYERS, tuned=(1, 2, 3)
+    )
+    dropout: float = setting(
+        0.1,
+        "Share of the values dropped in training.",
+        bounds=SHARE,
+        tuned=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+    )
 
 
 @dataclass(frozen=True)
 class RecurrentSizes(Settings):
     """What every recurrent architecture has."""
 
-    embedding_dim: int = setting(128, "Size of an embedding.", bounds=WIDTH)
+    embedding_dim: int = setting(
+        128, "Size of an embedding.", bounds=WIDTH, tuned=(64, 128, 256)
+    )
     recurrent_dropout: float = setting(
         0.0, "Share of the recurrent state dropped in training.", bounds=SHARE
     )
@@ -51,7 +64,10 @@ class ComposedSettings(ModelSettings):
         0, "Convolutions over the source in front of the encoder.", bounds="[0, 100]"
     )
     convolution_strides: int = setting(
-        2, "Positions that each convolution makes one of.", bounds="[1, 1000]"
+        2,
+        "Positions that each convolution makes one of.",
+        bounds="[1, 1000]",
+        needs={"convolutions": Bounds("[1, inf)")},
     )
     spec_augment: bool = setting(
         False, "Hide stretches and bands of features or sound in training (SpecAugment)."
@@ -92,12 +108,15 @@ class RecurrentSettings(RecurrentSizes, ComposedSettings):
     attention: str = setting(
         "general",
         "Attention of the decoder.",
-        choices=("none", "dot", "general", "concat", "additive", "location", "monotonic"),
+        choices=ATTENTIONS,
+        tuned=("general", "additive", "location"),
     )
     input_feeding: str = setting(
         "none",
         "What the decoder reads of its last attention.",
         choices=("none", "attention", "context"),
+        tuned=("none", "attention"),
+        needs={"attention": ATTENTIONS[1:]},
     )
     residual: bool = setting(False, "Residual connections between layers.")
     time_reduction: int = setting(
@@ -118,11 +137,12 @@ class TransformerSettings(ComposedSettings):
         "Width inside feed-forward layers; 0 for 4 times --hidden-dim.",
         bounds="[0, 1000000]",
     )
-    num_heads: int = setting(4, "Attention heads.", bounds="[1, 1024]")
+    num_heads: int = setting(4, "Attention heads.", bounds="[1, 1024]", tuned=(2, 4, 8))
     positions: str = setting(
         "sinusoidal",
         "How positions are told.",
         choices=("sinusoidal", "learned", "rotary", "relative", "none"),
+        tuned=("sinusoidal", "rotary", "relative"),
     )
     attention_dropout: float | None = setting(
         None,
@@ -153,6 +173,7 @@ def architecture_setting() -> Setting:
         help="Model to build.",
         choices=tuple(ARCHITECTURES),
         option="--architecture",
+        tuned=("recurrent", "transformer"),
     )
 
 

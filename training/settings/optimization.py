@@ -6,6 +6,10 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.declarations import Settings, setting
 
 MOST_STEPS = 2**31 - 1
+PLATEAU = {"schedule": ("plateau",)}
+SAMPLING = {
+    "scheduled_sampling": ("constant", "linear", "exponential", "inverse_sigmoid"),
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,9 @@ class OptimizationSettings(Settings):
         "these are chosen from the data. 0 for none.",
         bounds="[0, 10000000]",
     )
-    batch_size: int = setting(64, "Pairs a batch.", bounds="[1, 10000000]")
+    batch_size: int = setting(
+        64, "Pairs a batch.", bounds="[1, 10000000]", tuned=(16, 32, 64, 128)
+    )
     batch_tokens: int = setting(
         0,
         "Tokens a batch, padding included, of its longer side; 0 to use --batch-size.",
@@ -32,9 +38,14 @@ class OptimizationSettings(Settings):
         choices=("float32", "mixed_float16", "mixed_bfloat16"),
     )
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "sgd"))
-    learning_rate: float = setting(1e-3, "Peak learning rate.", bounds="(0, inf)")
+    learning_rate: float = setting(
+        1e-3, "Peak learning rate.", bounds="(0, inf)", tuned=(5e-4, 1e-3, 2e-3, 4e-3)
+    )
     beta_2: float = setting(
-        0.999, "Decay of Adam's second moment; 0.98 is the Transformer's.", bounds="[0, 1)"
+        0.999,
+        "Decay of Adam's second moment; 0.98 is the Transformer's.",
+        bounds="[0, 1)",
+        needs={"optimizer": ("adam",)},
     )
     weight_decay: float = setting(
         0.0,
@@ -52,12 +63,16 @@ class OptimizationSettings(Settings):
         choices=("cosine", "inverse_square_root", "constant", "plateau"),
     )
     plateau_factor: float = setting(
-        0.5, "What --schedule plateau multiplies the learning rate with.", bounds="(0, 1)"
+        0.5,
+        "What --schedule plateau multiplies the learning rate with.",
+        bounds="(0, 1)",
+        needs=PLATEAU,
     )
     plateau_patience: int = setting(
         2,
         "Epochs without a better result before --schedule plateau lowers the rate.",
         bounds="[1, 1000000]",
+        needs=PLATEAU,
     )
     clipnorm: float = setting(
         1.0, "Largest norm of a weight's gradient; 0 for no limit.", bounds="[0, inf)"
@@ -71,7 +86,10 @@ class OptimizationSettings(Settings):
         1, "Batches whose gradients make one update.", bounds="[1, 1000000]"
     )
     label_smoothing: float = setting(
-        0.0, "Share of probability spread over all tokens.", bounds="[0, 1)"
+        0.0,
+        "Share of probability spread over all tokens.",
+        bounds="[0, 1)",
+        tuned=(0.0, 0.1),
     )
     r_drop: float = setting(
         0.0,
@@ -83,6 +101,7 @@ class OptimizationSettings(Settings):
         0.0,
         "Momentum of a moving average of the weights to evaluate and keep; 0 for none.",
         bounds="[0, 1)",
+        tuned=(0.0, 0.99),
     )
     scheduled_sampling: str = setting(
         "none",
@@ -93,8 +112,11 @@ class OptimizationSettings(Settings):
         1000,
         "Updates that set the speed of --scheduled-sampling.",
         bounds=f"[1, {MOST_STEPS}]",
+        needs=SAMPLING,
     )
-    sampling_floor: float = setting(0.0, "Smallest share of given tokens.", bounds="[0, 1]")
+    sampling_floor: float = setting(
+        0.0, "Smallest share of given tokens.", bounds="[0, 1]", needs=SAMPLING
+    )
 
     def check_together(self) -> None:
         if self.minutes and self.schedule != "cosine":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import BLEU_TOKENIZERS
-from keras_seq2seq.settings.declarations import Settings, setting
+from keras_seq2seq.settings.declarations import Bounds, Settings, setting
 
 from .monitors import SCORES
 
@@ -42,7 +42,12 @@ class SelectionSettings(Settings):
         "Epochs whose mean weights are the model, if it beats the best epoch; 0 for none.",
         bounds="[0, 10000]",
     )
-    average_of: str = setting("best", "Which epochs --average takes.", choices=("best", "last"))
+    average_of: str = setting(
+        "best",
+        "Which epochs --average takes.",
+        choices=("best", "last"),
+        needs={"average": Bounds("[1, inf)")},
+    )
     validation_sources: int = setting(
         1000,
         "Sources held out to choose the best epoch, when no validation file is given.",

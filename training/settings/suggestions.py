@@ -8,6 +8,7 @@ from keras_seq2seq.data import Pairs
 from keras_seq2seq.wording import counted
 
 from .config import TrainingConfig
+from .measured import SIZES
 
 # Symbols are few and come again and again: phonemes, actions, digits as words.
 MOST_SYMBOLS = 1000
@@ -19,6 +20,9 @@ SUBWORDS = 4000
 OUTLIER = 4
 # Where a run stops by the clock.
 MOST_EPOCHS = 10_000
+# The sizes to choose from, in units; and the budget that is too short to measure in.
+LADDER = (64, 96, 128, 192, 256, 384, 512)
+SHORTEST = 1.0
 
 
 class Suggestions:
@@ -33,13 +37,19 @@ class Suggestions:
 
     Attributes:
         settings: Name -> value.
+        unmeasured: Name -> the largest value that the data bears, of what a run chooses by
+            its measured speed when it begins: a layer of `resolve` with the name
+            `UNMEASURED`.
         reasons: A line for each choice that says why.
+        later: A line about what is `unmeasured`, if something is.
     """
 
     def __init__(self, config: TrainingConfig, pairs: Pairs):
         self.config = config
         self.settings: dict[str, Any] = {}
+        self.unmeasured: dict[str, Any] = {}
         self.reasons: list[str] = []
+        self.later: list[str] = []
         sides = {"source": pairs.sources, "target": pairs.targets}
         texts = sides if config.data.source == "text" else {"target": pairs.targets}
         kinds = self._tokenizers(texts)
@@ -56,16 +66,14 @@ class Suggestions:
             del self.settings[name]
 
     def _choose(self, reason: str, **chosen: Any) -> None:
-        values = self.config.values
-        open_ = {
-            name: value
-            for name, value in chosen.items()
-            if name in values and name not in self.config.origins
-        }
+        open_ = {name: value for name, value in chosen.items() if self._is_open(name)}
         if open_:
             self.settings |= open_
             shown = ", ".join(f"{name} {value}" for name, value in open_.items())
             self.reasons.append(f"{shown}: {reason}")
+
+    def _is_open(self, name: str) -> bool:
+        return name in self.config.values and name not in self.config.origins
 
     def _tokenizers(self, texts: dict[str, list[str]]) -> dict[str, str]:
         """The tokenizer of each side, given or chosen; with one vocabulary it is one."""
@@ -98,12 +106,21 @@ class Suggestions:
     def _sizes(self, count: int) -> None:
         """Pairs that are seen often need a smaller model, and more noise."""
         minutes = self.config.optimization.minutes
-        size = 128 if count < 5_000 or minutes < 2 else 256 if count < 200_000 else 384
-        self._choose(
-            f"{counted(count, 'pair')} in {minutes:g} minutes",
-            hidden_dim=size,
-            embedding_dim=size // 2,
-        )
+        largest = 128 if count < 5_000 else 256 if count < 200_000 else LADDER[-1]
+        open_ = [name for name in SIZES if self._is_open(name)]
+        if "hidden_dim" not in open_:
+            half = max(1, self.config.model.hidden_dim // 2)
+            self._choose("half of --hidden-dim", embedding_dim=half)
+        elif minutes < SHORTEST:
+            reason = f"{minutes:g} minutes are too short to measure the speed"
+            self._choose(reason, hidden_dim=LADDER[0], embedding_dim=LADDER[0] // 2)
+        else:
+            sizes = {"hidden_dim": largest, "embedding_dim": largest // 2}
+            self.unmeasured = {name: sizes[name] for name in open_}
+            self.later = [
+                f"{', '.join(open_)}: not known yet; by the speed of the first steps, up to "
+                f"{largest} units for {counted(count, 'pair')}"
+            ]
         dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
         batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
         self._choose(counted(count, "pair"), dropout=dropout, batch_size=batch_size)

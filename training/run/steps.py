@@ -1,0 +1,54 @@
+"""What an epoch is made of: the compiled model of a configuration, and its batches."""
+
+from keras_seq2seq.data import Pairs, Preprocessor, training_data
+from keras_seq2seq.data.dataset import TrainingData
+from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.token_accuracy import TokenAccuracy
+
+from ..settings import TrainingConfig
+from .building import build_loss, build_model
+from .optimization import build_optimizer, precision
+from .own_parts import OwnParts
+
+
+def batches(
+    config: TrainingConfig, preprocessor: Preprocessor, train: Pairs, initial_epoch: int = 0
+) -> TrainingData:
+    """The batches of a run, from an epoch (from 0) on."""
+    settings = config.optimization
+    data = training_data(
+        preprocessor,
+        train.sources,
+        train.targets,
+        batch_size=settings.batch_size,
+        batch_tokens=settings.batch_tokens or None,
+        num_buckets=settings.num_buckets,
+        seed=config.run.seed,
+        initial_epoch=initial_epoch,
+    )
+    return data.twice() if settings.r_drop else data
+
+
+def compiled(
+    config: TrainingConfig, preprocessor: Preprocessor, steps: int, own: OwnParts
+) -> Seq2Seq:
+    """The model of a configuration, new weights, ready for `fit`.
+
+    Args:
+        config: Settings.
+        preprocessor: Of the model.
+        steps: int. Batches an epoch.
+        own: Parts of the user's own.
+    """
+    with precision(config.optimization.precision):
+        model = build_model(config, preprocessor, own)
+    # Compiling the whole step for every bucket's shape costs more than it saves on a CPU;
+    # JAX has no other way to run more than an operation at a time.
+    model.compile(
+        build_optimizer(config, config.optimization.epochs * steps),
+        build_loss(config),
+        weighted_metrics=[TokenAccuracy(), *own.metrics(config)],
+        jit_compile=not backend_generates(),
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
