@@ -38,7 +38,8 @@ def transcribe(run: Any, sounds: tuple[Path, ...], **options: Any) -> None:
     for sound in sounds:
         try:
             for one in segments_of(model, sound, settings):
-                click.echo(f"{sound}\t{one.start:.2f}\t{one.end:.2f}\t{one.text}")
+                text = " ".join(one.text.split())
+                click.echo(f"{sound}\t{one.start:.2f}\t{one.end:.2f}\t{text}")
         except InputError as error:
             print_error(error)
             failed = True

@@ -18,7 +18,6 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     TARGET_EMBEDDING,
     Layout,
 )
-from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
     Seq2Seq,
@@ -181,7 +180,7 @@ class Reading:
         style = self.styles["encoder"]
         yield from self.layout.norms(style.embedding_norm, style.final_norm)
 
-    def build(self, preprocessor: TextPreprocessor, reads_end: bool, dropout: float) -> Seq2Seq:
+    def build(self, preprocessor: Any, reads_end: bool, dropout: float) -> Seq2Seq:
         """The model, with new weights."""
         file = self.file
         source, target = preprocessor.source_tokenizer, preprocessor.target_tokenizer

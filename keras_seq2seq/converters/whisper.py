@@ -85,9 +85,7 @@ class WhisperReading(Reading):
         table = self.positions["encoder"].table
         return 0 if table is None else len(table) * _FRAMES * _STRIDE
 
-    def build(
-        self, preprocessor: WaveformPreprocessor, reads_end: bool, dropout: float
-    ) -> Seq2Seq:
+    def build(self, preprocessor: Any, reads_end: bool, dropout: float) -> Seq2Seq:
         width, num_mels, size = self.file[f"{_CONVOLUTIONS[0]}/weight"].shape
         frames = WaveformEmbedding(
             WindowLogMel(num_mels, _RATE, self.window / _RATE, name="encoder_log_mel"), 0

@@ -48,7 +48,8 @@ def power_spectrum(frames: Any) -> Any:
     Returns:
         `(batch, frames, N // 2 + 1)`.
     """
-    count, size = frames.shape[1:]
+    rows, count, size = frames.shape
+    rows = rows or -1
     a = max(one for one in range(1, math.isqrt(size) + 1) if size % one == 0)
     b = size // a
     kept = b // 2 + 1
@@ -58,7 +59,7 @@ def power_spectrum(frames: Any) -> Any:
         return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
     cos, sin = waves(a, a, a)
-    frames = ops.transpose(ops.reshape(frames, (-1, count, a, b)), (0, 1, 3, 2))
+    frames = ops.transpose(ops.reshape(frames, (rows, count, a, b)), (0, 1, 3, 2))
     # (..., n2, k1), the sign of the imaginary part left out until the squares.
     real, imaginary = ops.matmul(frames, cos), ops.matmul(frames, sin)
     cos, sin = waves(b, a, size)
@@ -68,7 +69,7 @@ def power_spectrum(frames: Any) -> Any:
     real = ops.matmul(both, np.concatenate([cos, -sin]))
     imaginary = ops.matmul(both, np.concatenate([sin, cos]))
     power = ops.transpose(real * real + imaginary * imaginary, (0, 1, 3, 2))
-    return ops.reshape(power, (-1, count, a * kept))[..., : size // 2 + 1]
+    return ops.reshape(power, (rows, count, a * kept))[..., : size // 2 + 1]
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -145,10 +146,12 @@ class WindowLogMel(keras.layers.Layer):
         waveform = waveform * ops.cast(mask, waveform.dtype)
         # Behind it as many zeros as it may lack: of a size that LiteRT knows before it runs.
         padded = ops.pad(waveform, [(0, 0), (0, self.window)])[:, : self.window]
-        padded = ops.reshape(padded, (-1, self.window))
+        rows = waveform.shape[0] or -1  # A size that is known stays so, for a converter.
+        padded = ops.reshape(padded, (rows, self.window))
         half, frames = self.frame_size // 2, self.window // self.stride
         padded = ops.pad(padded, [(0, 0), (half, half)], mode="reflect")
         windows = ops.extract_sequences(padded, self.frame_size, self.stride)[:, :frames]
+        windows = ops.reshape(windows, (rows, frames, self.frame_size))
         turns = np.arange(self.frame_size) / self.frame_size
         hann = (0.5 - 0.5 * np.cos(2 * np.pi * turns)).astype(np.float32)
         power = power_spectrum(windows * hann)

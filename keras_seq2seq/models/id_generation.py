@@ -270,7 +270,7 @@ class IdGeneration(ModelSettings):
         self, rules: list[Rule], prefix_ids: tf.RaggedTensor | None
     ) -> list[Rule]:
         """The rules, with what is known of the first tokens of every target."""
-        target = None if self._preprocessor is None else self._target
+        target: Any = None if self._preprocessor is None else self._target
         choices = getattr(target, "begin_choices", [])
         if first := getattr(target, "never_first_ids", []):
             rules = [SuppressAt(len(choices), first), *rules]

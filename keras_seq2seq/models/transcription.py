@@ -97,8 +97,9 @@ def _segments(
             written = [one for one in part if one < tokenizer.time_ids[0]]
             text = tokenizer.detokenize([written]).numpy()[0].decode("utf-8", "replace")
             if text:
-                last = min(end, len(piece) / rate)
-                yield Segment(begin / rate + start, begin / rate + last, text)
+                # A mark may lie in the padding.
+                first, last = (min(time, len(piece) / rate) for time in (start, end))
+                yield Segment(begin / rate + first, begin / rate + last, text)
         begin += round(seconds * rate)
 
 

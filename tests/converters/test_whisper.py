@@ -55,7 +55,7 @@ PROMPT.append(ID["<|notimestamps|>"])
 
 def test_log_probabilities_are_those_of_the_equations(model, reference):
     ids = [*PROMPT, ID["a"], ID["Ġt"], ID["<|0.00|>"]]
-    rows = np.array([own_ids(model, ids)] * len(SOUNDS), np.int32)
+    rows = tf.constant([own_ids(model, ids)] * len(SOUNDS), tf.int32)
     inputs = model.preprocessor.encoder_inputs(SOUNDS)
     logits = model({**inputs, "decoder_token_ids": rows}, training=False)
     found = tf.nn.log_softmax(logits).numpy()
@@ -181,7 +181,7 @@ def test_a_weight_that_is_missing_or_strange_is_named(tmp_path):
             from_ctranslate2(write_whisper(tmp_path / name[:13], arrays))
     with pytest.raises(InputError, match="encoder/conv3/weight, which is not supported"):
         from_ctranslate2(
-            write_whisper(tmp_path / "more", {**ARRAYS, "encoder/conv3/weight": np.zeros(3)})
+            write_whisper(tmp_path / "more", {**ARRAYS, "encoder/conv3/weight": np.zeros(3, "f4")})
         )
     flat = {**ARRAYS, "encoder/conv1/weight": np.zeros((16, 3 * MELS), np.float32)}
     with pytest.raises(InputError, match="do not fit one another"):

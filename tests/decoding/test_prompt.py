@@ -40,7 +40,7 @@ def written_out(ids, log_probs, latest_first):
     elif after:
         left[[one for one in range(FIRST) if one != END]] = -np.inf
     if marks:
-        left[FIRST : marks[-1] + (0 if after and not two else 1)] = -np.inf
+        left[FIRST : max(marks) + (0 if after and not two else 1)] = -np.inf
     if not ids:
         left[:FIRST] = -np.inf
         left[FIRST + latest_first + 1 :] = -np.inf

@@ -9,7 +9,9 @@ import tensorflow as tf
 from export import export_saved_model, export_tflite
 from export.flatbuffer import read_operations, unfit_operations
 from export.litert_runner import LiteRTRunner
+from export.request_options import DTYPES
 from keras_seq2seq.converters import from_ctranslate2
+from keras_seq2seq.serving.client import AS_EXPORTED
 from tests.converters.whisper_files import weights, write_whisper
 
 RANDOM = np.random.default_rng(5)
@@ -62,8 +64,10 @@ def test_the_saved_model_writes_it_too_and_scores(model, tmp_path):
     lengths = tf.constant([len(sound) for sound in SOUNDS], tf.int32)
     source = {"waveform": tf.constant(padded), "lengths": lengths}
     expected = model.generate(SOUNDS)
-    for name in ("serving_default", "generate"):
-        found = loaded.signatures[name](**source)["text"].numpy()[:, 0]
+    request = {name: tf.constant([AS_EXPORTED[name]], DTYPES[name]) for name in DTYPES}
+    request["prefix"] = tf.constant([""])
+    for name, more in (("serving_default", {}), ("generate", request)):
+        found = loaded.signatures[name](**source, **more)["text"].numpy()[:, 0]
         assert [text.decode("utf-8", "replace") for text in found] == expected
     scored = loaded.signatures["score"](**source, target=tf.constant(["the"] * 3))
     own = model.score(SOUNDS, ["the"] * 3)

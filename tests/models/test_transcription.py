@@ -37,7 +37,11 @@ FIRST = 100
     ],
 )
 def test_a_window_is_cut_between_segments(ids, parts, seconds):
-    assert cut(ids, FIRST, 30.0) == (pytest.approx(parts), pytest.approx(seconds))
+    found, further = cut(ids, FIRST, 30.0)
+    assert [part for *_, part in found] == [part for *_, part in parts]
+    for (*times, _), (*expected, _) in zip(found, parts, strict=True):
+        assert times == pytest.approx(expected)
+    assert further == pytest.approx(seconds)
 
 
 @pytest.fixture(scope="module")
