@@ -5,7 +5,8 @@
 
 A model with random weights, words of 3 to 15 letters, targets as long as their sources. With
 --other the same command of another checkout, with its `.venv`, runs in turns, each a process of
-its own; `start` is a process that answers one line, which every file pays once.
+its own; an older one reads no newer run: give one that it made with --run. `start` is a process
+that answers one line, which every file pays once.
 """
 
 import os
@@ -85,9 +86,16 @@ def measure(checkout: Path, run: Path, file: Path, beam: int) -> dict[str, Any]:
 @click.option("--hidden-dim", default=64, show_default=True)
 @click.option("--beam", default=1, show_default=True)
 @click.option("--rounds", default=1, show_default=True)
+@click.option("--run", "made", type=click.Path(path_type=Path), help="A run, not a new one.")
 @click.option("--other", type=click.Path(path_type=Path), help="Another checkout.")
 def main(
-    lines: int, architecture: str, hidden_dim: int, beam: int, rounds: int, other: Path | None
+    lines: int,
+    architecture: str,
+    hidden_dim: int,
+    beam: int,
+    rounds: int,
+    made: Path | None,
+    other: Path | None,
 ) -> None:
     """Measure the command generate on a file."""
     import numpy as np
@@ -100,7 +108,9 @@ def main(
     starts: dict[Path, list[float]] = {checkout: [] for checkout in checkouts}
     with tempfile.TemporaryDirectory() as folder:
         run, file, one = (Path(folder) / name for name in ("run", "words.txt", "word.txt"))
-        make_run(run, architecture, hidden_dim, words[:200] + ["a" * 15])
+        if made is None:
+            make_run(run, architecture, hidden_dim, words[:200] + ["a" * 15])
+        run = made.resolve() if made else run
         file.write_text("".join(f"{word}\n" for word in words))
         one.write_text(f"{words[0]}\n")
         for _ in range(rounds):

@@ -17,8 +17,11 @@ from keras_seq2seq.training.recipes import check_data, load_recipe
 from keras_seq2seq.wording import counted
 
 from .data import inspect
+from .distill import distill
+from .engines import ModelEngine
 from .export import DEFAULT_FORMATS, export, parity
 from .generate import attention, generate, score, tree
+from .generate_files import generate_files
 from .import_model import import_model
 from .options import (
     PATH,
@@ -104,11 +107,13 @@ for command in (
     inspect,
     import_model,
     train,
+    distill,
     tune,
     request,
     serve,
     generate,
     transcribe,
+    generate_files,
     score,
     attention,
     tree,
@@ -258,7 +263,7 @@ def demo(run_dir: Path) -> None:
     paths = [exports / name for name in DEFAULT_FORMATS]
     agrees = print_parity(model, paths, sources, console, run_dir / "parity.json")
     steps.next()
-    Writer(model, beams[-1]).write(iter(DEMO_WORDS))
+    Writer(ModelEngine(model, beams[-1])).write(iter(DEMO_WORDS))
     console.print(
         f"\nDone. Try: keras-seq2seq generate {run_dir}    (type any word)", highlight=False
     )

@@ -29,7 +29,9 @@ FORMATS = (
     "saved_model_xla",
     "serving",
     "web",
+    "onnx",
     "ctranslate2",
+    "safetensors",
 )
 
 
@@ -73,8 +75,10 @@ def export(
     operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
     a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
     with the settings of the version before where no option is given.
-    web: a page that generates in the browser. ctranslate2: a Transformer for CTranslate2's
-    `Translator`, which brings its own loop.
+    web: a page that generates in the browser. onnx: encoder and decoder step for ONNX Runtime,
+    with a loop in NumPy. ctranslate2: a Transformer for CTranslate2's `Translator`, which
+    brings its own loop. safetensors: weights by name and the configuration; `import` reads
+    them.
 
     \b
     Examples:

@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 
 from keras_seq2seq.errors import InputError
 
+from .engines import digest_of, engine_argument, open_engine
 from .options import (
     PATH,
     generation_options,
@@ -30,7 +30,7 @@ from .unfinished import check_same_options, unfinished
 
 
 @click.command(cls=Command)
-@run_argument
+@engine_argument
 @click.argument("texts", nargs=-1)
 @click.option("--file", "file", type=PATH, help="One source a line.")
 @click.option("--output", type=OUTPUT, help="File to write to, in place of standard output.")
@@ -45,7 +45,8 @@ from .unfinished import check_same_options, unfinished
 @click.option("--json", "as_json", is_flag=True, help="All of it, one JSON object a source.")
 @generation_options
 def generate(
-    run: Any,
+    source: Any,
+    engine: str | None,
     texts: tuple[str, ...],
     file: Path | None,
     output: Path | None,
@@ -58,7 +59,9 @@ def generate(
 ) -> None:
     """Generate a target for each of TEXTS, or each line of --file or standard input.
 
-    For a model of frames or sound these are paths of files.
+    For a model of frames or sound these are paths of files. RUN_OR_EXPORT is the directory of
+    a run, or the folder of an export of text, which generates with the settings it was made
+    with.
 
     With none of them, and a terminal, asks for one source after the other. One line a
     hypothesis comes out, in the order of the sources, as they are found: source, tab, (log
@@ -77,6 +80,7 @@ def generate(
       keras-seq2seq generate runs/demo hello --prefix "HH AH" --json --alignments
       keras-seq2seq generate runs/demo
       keras-seq2seq generate runs/speech recording.wav
+      keras-seq2seq generate exports/demo/saved_model --file words.txt --output targets.tsv
     """
     if texts and file:
         raise InputError("Give either texts or --file, not both.")
@@ -84,17 +88,14 @@ def generate(
         raise InputError("Give either --prefix or --prefixes, not both.")
     if resume and not output:
         raise InputError("--resume continues the file of --output; give it.")
-    from keras_seq2seq.training.evaluation.files import model_sha256
-
-    settings = generation_settings(options)
     lines = _source_lines(texts, file)
     if lines is None and (prefix_file or output):
         name = "--prefixes" if prefix_file else "--output"
         raise InputError(f"{name} needs the sources, as arguments or in a file.")
     prefixes: Any = lines_of(prefix_file) if prefix_file else prefix
-    model = run.load_model()
-    model.check_settings(settings)  # Bad settings fail before anybody types.
-    writer = Writer(model, settings, scores, as_json)
+    # Bad settings fail before anybody types.
+    opened = open_engine(source, engine, options)
+    writer = Writer(opened, scores, as_json)
     if lines is None:
         click.echo("Type a source and press Enter; an empty line ends.", err=True)
         while line := click.prompt("", prompt_suffix="> ", default="", show_default=False):
@@ -104,16 +105,16 @@ def generate(
     record: AbstractContextManager[None] = nullcontext()
     if output:
         began = {
-            "model": model_sha256(run),
+            "model": digest_of(source.path),
             "prefix": prefix,
             "scores": scores,
             "json": as_json,
-            **settings.to_dict(),
+            **opened.settings.to_dict(),
         }
         if resume:
             check_same_options(output, began)
         writer.file, done, writer.failed, lines = open_output(
-            output, resume, lines, as_json, partial(_has_no_target, model, settings)
+            output, resume, lines, as_json, opened.has_no_target
         )
         if prefix_file:
             prefixes = islice(prefixes, done, None)
@@ -131,13 +132,6 @@ def generate(
         print_written(output)
     if writer.failed:
         sys.exit(1)
-
-
-def _has_no_target(model: Any, settings: Any, source: str) -> bool:
-    """Whether a source cannot be asked of a model."""
-    from keras_seq2seq.data.text import why_no_source
-
-    return bool(why_no_source(source) or model.source_problems([source], settings)[1])
 
 
 def _source_lines(texts: tuple[str, ...], file: Path | None) -> Iterator[str] | None:

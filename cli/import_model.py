@@ -47,8 +47,8 @@ from .options import PATH, console, load_tensorflow, print_written
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
-    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper), or
-    checkpoint20.npz of g2p_en.
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper),
+    checkpoint20.npz of g2p_en, or what `export --format safetensors` wrote.
 
     Every other command works on the run: generate, evaluate, score, export.
 
@@ -84,8 +84,13 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
 
 
 def _read(path: Path, options: dict[str, Any]) -> Any:
-    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en
+    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en, from_safetensors
 
+    if (path / "model.safetensors").is_file():
+        if options:
+            name = next(iter(options)).replace("_", "-")
+            raise InputError(f"--{name} does not apply to {path.name}, which has its own.")
+        return from_safetensors(path)
     if path.suffix != ".npz":
         return from_ctranslate2(path, **options)
     length = options.pop("max_source_length", None)
@@ -117,6 +122,9 @@ def _config(model: Any) -> Any:
     names = {
         "CharacterTokenizer": "characters",
         "SymbolTokenizer": "symbols",
+        "WordTokenizer": "words",
+        "WordPieceTokenizer": "wordpiece",
+        "SentencePieceTokenizer": "sentencepiece",
         "SentencePieceFileTokenizer": "sentencepiece",
         "BPETokenizer": "bpe",
         "ByteLevelBPETokenizer": "bpe",
@@ -126,38 +134,44 @@ def _config(model: Any) -> Any:
         f"{side}_tokenizer": names[tokenizer.description["split"]]
         for side, tokenizer in preprocessor.tokenizers.items()
     }
-    shared = {
-        "num_layers": decoder.num_layers,
-        "encoder_layers": encoder.num_layers,
-        "dropout": decoder.dropout,
-        "tie_output": decoder.tie_output,
-        "max_source_length": preprocessor.max_source_length,
-        "max_target_length": preprocessor.max_target_length,
-    }
+    settings["source"] = preprocessor.kind
     if preprocessor.kind == "waveform":
-        settings |= {"source": "waveform", "sample_rate": preprocessor.sample_rate}
-        settings["metric"] = "wer"
+        settings |= {"sample_rate": preprocessor.sample_rate, "metric": "wer"}
+    settings |= _values(preprocessor, "max_source_length", "max_target_length")
+    settings |= _values(decoder, "num_layers", "dropout", "tie_output", "hidden_dim")
+    settings |= _values(encoder, encoder_layers="num_layers")
     if not hasattr(decoder, "num_heads"):
+        attention = getattr(decoder, "attention", None)
         return TrainingConfig(
             architecture="recurrent",
-            embedding_dim=decoder.embedding.embedding_dim,
-            hidden_dim=decoder.hidden_dim,
-            cell=decoder.cell,
-            bidirectional=False,
-            attention="none",
+            attention=_ATTENTION.get(type(attention).__name__)
+            or getattr(attention, "score", "none"),
+            **_values(encoder, "bidirectional"),
+            **_values(decoder, "cell"),
+            **_values(decoder.embedding, "embedding_dim"),
             **settings,
-            **shared,
         )
     is_shared = encoder.embedding is decoder.embedding
     return TrainingConfig(
         architecture="transformer",
-        hidden_dim=decoder.hidden_dim,
-        intermediate_dim=decoder.intermediate_dim,
-        num_heads=decoder.num_heads,
-        normalize_first=decoder.normalize_first,
-        positions=decoder.positions,
         share_embeddings=is_shared,
         joint_vocabulary=is_shared,
+        **_values(decoder, "intermediate_dim", "num_heads", "normalize_first", "positions"),
         **settings,
-        **shared,
     )
+
+
+# Class of an attention -> the setting; others say it themselves.
+_ATTENTION = {
+    "BahdanauAttention": "additive",
+    "LocationSensitiveAttention": "location",
+    "MonotonicAttention": "monotonic",
+}
+
+
+def _values(part: Any, *names: str, **renamed: str) -> dict[str, Any]:
+    """Attributes by the names of settings; those that a part has not are left out."""
+    wanted = dict(zip(names, names, strict=True)) | renamed
+    return {
+        name: getattr(part, there) for name, there in wanted.items() if hasattr(part, there)
+    }

@@ -28,6 +28,13 @@ from .options import PATH
     "--timeout", default=10.0, show_default=True, help="Seconds to wait for the answer."
 )
 @click.option(
+    "--retries",
+    default=2,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Times to send a request again that was not answered.",
+)
+@click.option(
     "--header",
     "headers",
     multiple=True,
@@ -50,6 +57,7 @@ def request(
     sample_rate: int | None,
     scores: bool,
     timeout: float,
+    retries: int,
     headers: tuple[str, ...],
     ca_file: Path | None,
     certificate: Path | None,
@@ -76,6 +84,7 @@ def request(
     client = Client(
         url,
         timeout,
+        retries=retries,
         headers=_headers(headers),
         ca_file=ca_file,
         certificate_file=certificate,

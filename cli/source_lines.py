@@ -19,22 +19,23 @@ def cleaned(lines: Iterable[str]) -> Iterator[str]:
     return map(as_asked, lines)
 
 
-def lines_of(path: Path | None) -> Iterator[str]:
+def lines_of(path: Path | None, may_be_empty: bool = False) -> Iterator[str]:
     """The `cleaned` lines of a file, `.gz` too, or of standard input, read as they are asked
     for. Bytes that are not UTF-8 are kept as half surrogates.
 
     Raises:
-        InputError: If the file is missing, empty, of another encoding or cannot be read.
+        InputError: If the file is missing, of another encoding or cannot be read; or if it is
+            empty and may not be.
     """
     if path is None:
         return cleaned(_decoded("standard input", sys.stdin.buffer))
     from keras_seq2seq.data.disk import require_file
 
-    return cleaned(_lines_of(require_file(path)))
+    return cleaned(_lines_of(require_file(path), may_be_empty))
 
 
-def _lines_of(path: Path) -> Iterator[str]:
-    is_empty = True
+def _lines_of(path: Path, may_be_empty: bool) -> Iterator[str]:
+    is_empty = not may_be_empty
     try:
         opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
         with opener(path, "rb") as file:

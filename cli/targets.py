@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.settings import GenerationSettings
 
 from .options import print_error
 from .source_lines import shown
@@ -26,8 +25,7 @@ class Writer:
     """Writes answers as the command `generate` says.
 
     Args:
-        model: The model.
-        settings: How targets are generated.
+        engine: What answers, as `engines.ModelEngine`.
         scores: bool. Whether log probabilities are written.
         as_json: bool. Whether a line is a JSON object.
 
@@ -35,19 +33,19 @@ class Writer:
         file: A binary file to write to; `None` (default) is standard output.
         answered: int. Sources so far.
         failed: bool. Whether one of them had no target.
+        tokens: int. Tokens of the best targets.
     """
 
     def __init__(
         self,
-        model: Any,
-        settings: GenerationSettings,
+        engine: Any,
         scores: bool = False,
         as_json: bool = False,
     ):
-        self.model, self.settings = model, settings
+        self.engine, self.settings = engine, engine.settings
         self.scores, self.as_json = scores, as_json
         self.file: Any = None
-        self.answered = 0
+        self.answered = self.tokens = 0
         self.failed = False
 
     def write(
@@ -70,23 +68,31 @@ class Writer:
                 waiting.append(line)
                 yield line
 
-        unknown = _Unknown(self.model.preprocessor.count_unknown)
+        unknown = _Unknown(self.engine.count_unknown)
         self.answered = done
-        for answer in self.model.answers(read(), self.settings, prefixes=prefixes):
+        for answer in self.engine.answers(read(), prefixes):
             line = waiting.popleft()
             self.answered += 1
             why = why_no_source(line)
             error = f"the source {why}." if why else answer.error
             if error:
                 self.failed = True
-                number = f"{what} {self.answered}: " if what else ""
-                print_error(InputError(f"{number}{error}"))
+                self.say_error(self.answered, what, error)
             else:
                 unknown.add(line)
+                self.tokens += self.engine.tokens(answer)
             self._out("".join(f"{row}\n" for row in self._rows(line, answer, error)))
             if not waiting:
                 self._flush()
-        unknown.say()
+        self.say_unknown(unknown.found())
+
+    def say_error(self, number: int, what: str, why: str) -> None:
+        """Says why a source, the `number`-th, has no target."""
+        print_error(InputError(f"{what} {number}: {why}" if what else why))
+
+    def say_unknown(self, unknown: Counter[str]) -> None:
+        """Says which tokens the model does not know, with how often each occurs."""
+        _say_unknown(unknown)
 
     def _out(self, text: str) -> None:
         if self.file is None:
@@ -105,7 +111,7 @@ class Writer:
                 content["error"] = error
             else:
                 content["hypotheses"] = [
-                    {"target": text} | self._describe(answer, rank, line)
+                    {"target": text} | self.engine.describe(answer, rank, line)
                     for rank, text in enumerate(answer.texts)
                 ]
             return [json.dumps(content, ensure_ascii=False)]
@@ -114,34 +120,9 @@ class Writer:
         rows = []
         for rank, text in enumerate(answer.texts):
             score = [f"{answer.log_probs[rank]:.4f}"] if self.scores else []
-            pairs = [self._pairs(answer, rank, line)] if self.settings.alignments else []
+            pairs = [self.engine.pairs(answer, rank, line)] if self.settings.alignments else []
             rows.append("\t".join([source, *score, text, *pairs]))
         return rows
-
-    def _pairs(self, answer: Any, rank: int, line: str) -> str:
-        found = answer.hypotheses
-        weights = found.alignments[rank, : found.lengths[rank], : self._length(line)]
-        pairs = enumerate(weights.argmax(-1))
-        return " ".join(f"{source}-{target}" for target, source in pairs)
-
-    def _describe(self, answer: Any, rank: int, line: str) -> dict[str, Any]:
-        found = answer.hypotheses
-        tokens = int((found.token_ids[rank] != 0).sum())
-        name = self.model.preprocessor.target_tokenizer.id_to_token
-        described = {
-            "log_prob": float(found.log_probs[rank]),
-            "score": float(found.scores[rank]),
-            "tokens": [name(int(i)) for i in found.token_ids[rank, :tokens]],
-            "token_log_probs": found.token_log_probs[rank, :tokens].tolist(),
-        }
-        if self.settings.alignments:
-            # The end of the source is a position too.
-            weights = found.alignments[rank, :tokens, : self._length(line) + 1]
-            described["alignments"] = weights.tolist()
-        return described
-
-    def _length(self, line: str) -> int:
-        return int(self.model.preprocessor.source_lengths([line])[0])
 
 
 class _Unknown:
@@ -149,11 +130,10 @@ class _Unknown:
 
     Args:
         count: Callable: texts -> unknown token -> how often.
-        what: string. What of the model lacks them.
     """
 
-    def __init__(self, count: Callable[[list[str]], dict[str, int]], what: str = "the model"):
-        self._count, self._what = count, what
+    def __init__(self, count: Callable[[list[str]], dict[str, int]]):
+        self._count = count
         self._lines: list[str] = []
         self._found: Counter[str] = Counter()
 
@@ -166,15 +146,20 @@ class _Unknown:
         self._found.update(self._count(self._lines))
         self._lines.clear()
 
-    def say(self) -> None:
-        """Names the most frequent on standard error."""
+    def found(self) -> Counter[str]:
+        """All so far."""
         self._sum()
-        if self._found:
-            most = self._found.most_common(MOST_UNKNOWN)
-            names = ", ".join(f"{token!r} ({count})" for token, count in most)
-            others = len(self._found) - len(most)
-            more = f" and {others} others" if others else ""
-            click.echo(f"unknown to {self._what}: {names}{more}", err=True)
+        return self._found
+
+
+def _say_unknown(found: Counter[str], what: str = "the model") -> None:
+    """Names the most frequent on standard error; `what` of the model lacks them."""
+    if found:
+        most = found.most_common(MOST_UNKNOWN)
+        names = ", ".join(f"{token!r} ({count})" for token, count in most)
+        others = len(found) - len(most)
+        more = f" and {others} others" if others else ""
+        click.echo(f"unknown to {what}: {names}{more}", err=True)
 
 
 def say_unknown(model: Any, sources: Iterable[str], targets: Iterable[str]) -> None:
@@ -183,13 +168,14 @@ def say_unknown(model: Any, sources: Iterable[str], targets: Iterable[str]) -> N
 
     text = model.preprocessor
     in_targets = partial(count_unknown, text.target_tokenizer)
-    for unknown, lines in (
-        (_Unknown(text.count_unknown), sources),
-        (_Unknown(in_targets, "the target vocabulary"), targets),
+    for count, lines, what in (
+        (text.count_unknown, sources, "the model"),
+        (in_targets, targets, "the target vocabulary"),
     ):
+        unknown = _Unknown(count)
         for line in lines:
             unknown.add(line)
-        unknown.say()
+        _say_unknown(unknown.found(), what)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The command `train`: settings of several sources, pairs, and the run that they make."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,9 @@ import click
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
-from keras_seq2seq.training.settings import TrainingConfig, resolve
+from keras_seq2seq.training.settings import TrainingConfig, base_layers, resolve
+from keras_seq2seq.training.settings.base import check_base
+from keras_seq2seq.training.settings.files import recorded
 
 from .options import (
     PATH,
@@ -21,7 +24,7 @@ from .options import (
     training_options,
 )
 from .pairs import data_options, read_splits
-from .runs import check_imported, import_option, imported_modules
+from .runs import check_imported, import_option, imported_modules, open_run
 
 
 @click.command()
@@ -88,7 +91,9 @@ def train(
     UTF-8, `.gz` too. A run that was killed goes on where it was when the same command is
     given again.
 
-    A setting comes from its option, else --preset, --config, --recipe, what the data
+    With --from RUN training goes on from the model of another run, trained or imported.
+
+    A setting comes from its option, else --preset, --config, --recipe, --from, what the data
     suggests, or its default. `keras-seq2seq inspect RUN_DIR` says where each came from.
 
     \b
@@ -103,20 +108,26 @@ def train(
       keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
       keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
       keras-seq2seq train pairs.tsv --import own_parts --run-dir runs/own
+      keras-seq2seq train mine.tsv --from runs/first --extend-vocabulary --run-dir runs/mine
     """
     if recipe is not None and files:
         raise InputError("Give either files or --recipe, not both.")
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None
-    layers = setting_layers(given(settings), preset, config_file, module)
+    layers = setting_layers(given(settings), preset, config_file, module, run_dir)
     config, left_out = resolve(layers)
+    check_given_base(config, run_dir)
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
         return
     load_tensorflow()
+    from keras_seq2seq.training.run.trackers import check_tracker
     from keras_seq2seq.training.run_directory import RunDirectory
 
+    if config.fine_tuning.base and not _has_begun(run_dir):
+        open_run(Path(config.fine_tuning.base))
+    check_tracker(config.run.tracker)
     run = None if run_dir is None else RunDirectory(run_dir)
     with _notes_on_standard_error(print_config):
         if module is not None:
@@ -126,16 +137,20 @@ def train(
             columns = source_column, target_column
             splits = read_splits(files, validation_file, test_file, config, strict, columns)
             config, left_out = resolve([*layers, *suggested_layers(config, splits.train, run)])
-            config = _as_measured(config, run)
+            config = as_begun(config, run)
     if print_config or run is None:
         _print_config(config, left_out)
         return
-    _say_left_out(config, left_out)
-    _train(config, splits, run)
+    say_left_out(config, left_out)
+    train_and_report(config, splits, run)
 
 
 def setting_layers(
-    options: dict[str, Any], preset: str | None, config_file: Path | None, recipe: Any
+    options: dict[str, Any],
+    preset: str | None,
+    config_file: Path | None,
+    recipe: Any,
+    run_dir: Path | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """The sources of settings but the data, the strongest first."""
     layers = [("option", options)]
@@ -148,7 +163,17 @@ def setting_layers(
         layers.append(("file", read_settings(config_file)))
     if recipe is not None:
         layers.append(("recipe", recipe.CONFIG.given))
-    return layers
+    return base_layers(layers, run_dir)
+
+
+def _has_begun(run_dir: Path | None) -> bool:
+    return run_dir is not None and os.path.exists(run_dir / "config.json")
+
+
+def check_given_base(config: TrainingConfig, run_dir: Path | None) -> None:
+    """Refuses settings that do not fit the model of `--from`, before anything is read."""
+    if config.fine_tuning.base and not _has_begun(run_dir):
+        check_base(config, recorded(Path(config.fine_tuning.base) / "config.json"))
 
 
 def _preset_settings(name: str) -> dict[str, Any]:
@@ -186,7 +211,7 @@ def suggested_layers(config: TrainingConfig, pairs: Any, run: Any) -> list[tuple
     return [("data", settings), (UNMEASURED, suggestions.unmeasured)]
 
 
-def _as_measured(config: TrainingConfig, run: Any) -> TrainingConfig:
+def as_begun(config: TrainingConfig, run: Any) -> TrainingConfig:
     """With what a run that exists has measured."""
     if run is None or not run.config_file.exists():
         return config
@@ -195,7 +220,8 @@ def _as_measured(config: TrainingConfig, run: Any) -> TrainingConfig:
     return as_measured(config, run)
 
 
-def _train(config: TrainingConfig, splits: Any, run: Any) -> None:
+def train_and_report(config: TrainingConfig, splits: Any, run: Any) -> None:
+    """Trains the run, and writes its report where it has none."""
     from keras_seq2seq.models import backend_generates
     from keras_seq2seq.training.run.own_parts import OwnParts
     from keras_seq2seq.training.run.trainer import train as train_run
@@ -217,11 +243,12 @@ def _print_config(config: TrainingConfig, left_out: dict[str, Any]) -> None:
     from keras_seq2seq.training.settings.files import written
 
     with _notes_on_standard_error(True):
-        _say_left_out(config, left_out)
+        say_left_out(config, left_out)
     click.echo(written(config), nl=False)
 
 
-def _say_left_out(config: TrainingConfig, left_out: dict[str, Any]) -> None:
+def say_left_out(config: TrainingConfig, left_out: dict[str, Any]) -> None:
+    """Names settings that do not count beside stronger ones, and why."""
     idle = config.values.keys() & left_out.keys()
     for names, why in (
         (left_out.keys() - idle, f"Not of --architecture {config.model.architecture}"),

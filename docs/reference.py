@@ -33,6 +33,8 @@ ROOT_PAGES = {
 # library itself names.
 ALSO_PUBLIC = (
     "errors",
+    "models.rebuilding",
+    "models.trained_parts",
     "special_tokens",
     "training.evaluation.comparison",
     "training.evaluation.results",

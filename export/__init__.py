@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from .checks import check_exports as check_exports
     from .formats import export_formats as export_formats
     from .litert_runner import LiteRTRunner as LiteRTRunner
+    from .onnx_export import export_onnx as export_onnx
+    from .onnx_runner import OnnxRunner as OnnxRunner
     from .parity import compare as compare
     from .parity import print_parity as print_parity
     from .saved_model import export_saved_model as export_saved_model
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
 # Loaded when first used: `LiteRTRunner` imports no TensorFlow.
 _MODULES = {
     "LiteRTRunner": "litert_runner",
+    "OnnxRunner": "onnx_runner",
     "check_exports": "checks",
     "compare": "parity",
     "export_formats": "formats",
+    "export_onnx": "onnx_export",
     "export_saved_model": "saved_model",
     "export_serving": "serving",
     "export_tflite": "tflite",
@@ -29,8 +33,10 @@ _MODULES = {
 
 __all__ = [
     "LiteRTRunner",
+    "OnnxRunner",
     "compare",
     "export_formats",
+    "export_onnx",
     "export_saved_model",
     "export_serving",
     "export_tflite",

@@ -8,29 +8,42 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors
 from keras_seq2seq.settings import GenerationSettings
 
+DESCRIPTION = "signatures.json"
+# A file that every artefact of a kind has, and where its description lies.
+_KINDS = {
+    "saved_model.pb": f"assets.extra/{DESCRIPTION}",
+    "model.tflite": DESCRIPTION,
+    "decode_step.onnx": DESCRIPTION,
+    "model.bin": DESCRIPTION,
+    "model.safetensors": DESCRIPTION,
+}
+
 ADVICE = "Export it again, or copy it anew."
+
+
+def kind_of(path: Path) -> str | None:
+    """The file that tells what kind of artefact a folder is; `None` if it is none."""
+    return next((name for name in _KINDS if (path / name).exists()), None)
 
 
 def read_description(path: Path) -> dict[str, Any]:
     """What the `signatures.json` of an artefact holds.
 
     Args:
-        path: A SavedModel, or a folder for a device.
+        path: A folder that a format of `export` wrote.
 
     Raises:
         InputError: If it is no artefact of this package, or damaged.
     """
     with disk_errors(path, "read"):
-        if (path / "saved_model.pb").exists():
-            file = path / "assets.extra" / "signatures.json"
-        elif (path / "model.tflite").exists():
-            file = path / "signatures.json"
-        else:
+        kind = kind_of(path)
+        if kind is None:
             raise InputError(
                 f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make "
                 "one with `keras-seq2seq export`; of a folder of TensorFlow Serving give a "
                 "version, such as FOLDER/MODEL/1."
             )
+        file = path / _KINDS[kind]
         if not file.exists():
             is_page = (path / "model.json").exists()
             raise InputError(

@@ -42,10 +42,7 @@ def write_bundle(
         sources: Some of the model's data, for the test vectors.
     """
     folder.mkdir(parents=True)
-    texts = {}
-    for name, tokenizer in model.preprocessor.tokenizers.items():
-        for what, items in tokenizer.lists.items():
-            texts[f"{name}_{what}.txt"] = "".join(f"{item}\n" for item in items)
+    texts = tokenizer_files(model)
     contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
     files = {
         name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
@@ -68,6 +65,15 @@ def write_bundle(
     example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
     card = _card(model, description, model_name, len(content), example)
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
+
+
+def tokenizer_files(model: Seq2Seq) -> dict[str, str]:
+    """What the tokenizers need without TensorFlow, by the names of the files."""
+    return {
+        f"{side}_{what}.txt": "".join(f"{item}\n" for item in items)
+        for side, tokenizer in model.preprocessor.tokenizers.items()
+        for what, items in tokenizer.lists.items()
+    }
 
 
 def _card(
@@ -114,6 +120,8 @@ def _card(
     how = split.get(description["source"]["split"], description["source"]["split"])
     if begin := description["source"].get("begin"):
         how += f"; in front of them stand {' '.join(f'`{token}`' for token in begin)}"
+    if finish := description["source"].get("finish"):
+        how += f"; behind them {' '.join(f'`{token}`' for token in finish)}"
     return CARD.substitute(
         shared,
         source_size=preprocessor.source_tokenizer.vocabulary_size(),
@@ -166,6 +174,7 @@ def _signal_words(preprocessor: Any) -> dict[str, Any]:
             "what": f"sound, one channel, {rate} samples a second, in [-1, 1]",
             "file": "sound.wav",
             "resampled": f"of {rate} Hz",
+            "task": "pipeline_tag: automatic-speech-recognition\n",
         }
     shape = preprocessor.feature_shape
     return {
@@ -177,4 +186,5 @@ def _signal_words(preprocessor: Any) -> dict[str, Any]:
         "what": f"frames of the shape {shape}, flattened",
         "file": "frames.npy",
         "resampled": f"of an array {('frames', *shape)}",
+        "task": "",
     }

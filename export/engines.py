@@ -6,20 +6,23 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.converters import from_safetensors
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
-from .description import ADVICE, generation_of, read_description
+from .ctranslate2_runner import CTranslate2Runner
+from .description import ADVICE, generation_of, kind_of, read_description
 from .litert_runner import LiteRTRunner
 from .native_notes import without_notes
+from .onnx_runner import OnnxRunner
 
 # One source, text or array -> its target texts and their log probabilities, the best first.
 Generate = Callable[[Any], tuple[list[str], np.ndarray]]
@@ -34,7 +37,7 @@ class Engine:
         quantization: `"float32"`, `"float16"` or `"int8"`.
         settings: Its search.
         generate: One source -> target texts and log probabilities.
-        threads: Threads of a LiteRT interpreter; 0 for TensorFlow's own choice.
+        threads: Threads of LiteRT, ONNX Runtime or CTranslate2; 0 for TensorFlow's own choice.
         command: Program that reads sources on standard input and needs the artefact alone;
             empty for the Keras model.
     """
@@ -48,7 +51,7 @@ class Engine:
 
 
 def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
-    """The engines of an artefact: for LiteRT one for each number of threads.
+    """The engines of an artefact: one for each number of threads, where it takes one.
 
     Raises:
         InputError: If it is none that this package wrote, or damaged.
@@ -58,18 +61,24 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
     # The name of a version is a number alone.
     name = f"{path.absolute().parent.name}/{path.name}" if path.name.isdecimal() else path.name
     quantization = str(description.get("quantization"))
-    if (path / "saved_model.pb").exists():
+    kind = kind_of(path)
+    if kind == "saved_model.pb":
         command = (sys.executable, "-c", SAVED_MODEL_PROGRAM, str(path))
         generate = _saved_model(path)
         return [Engine(name, quantization, settings, generate, 0, command)]
+    if kind == "model.safetensors":
+        engine = keras_engine(from_safetensors(path), settings)
+        return [replace(engine, name=name, quantization=quantization)]
+    module, runner = _RUNNERS[str(kind)]
+    program = RUNNER_PROGRAM.format(module=module, runner=runner.__name__)
     return [
         Engine(
             name,
             quantization,
             settings,
-            _litert(path, count),
+            _run_by(runner, path, count),
             count,
-            (sys.executable, "-c", LITERT_PROGRAM, str(path), str(count)),
+            (sys.executable, "-c", program, str(path), str(count)),
         )
         for count in threads
     ]
@@ -113,12 +122,12 @@ for line in sys.stdin:
 """
     + _PEAK
 )
-LITERT_PROGRAM = (
+RUNNER_PROGRAM = (
     """
 import sys
 sys.path.insert(0, sys.argv[1])
-from litert_runner import LiteRTRunner
-runner = LiteRTRunner(sys.argv[1], int(sys.argv[2]))
+from {module} import {runner}
+runner = {runner}(sys.argv[1], int(sys.argv[2]))
 for line in sys.stdin:
     runner.generate(line.rstrip("\\n"))
 """
@@ -164,15 +173,28 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(path))
 
 
-def open_runner(path: Path, threads: int = 1) -> LiteRTRunner:
-    """The runner of a device's folder; `InputError` if it is damaged."""
+# File that tells the kind -> module of the folder, and its class.
+_RUNNERS: dict[str, tuple[str, type[LiteRTRunner]]] = {
+    "model.tflite": ("litert_runner", LiteRTRunner),
+    "decode_step.onnx": ("onnx_runner", OnnxRunner),
+    "model.bin": ("ctranslate2_runner", CTranslate2Runner),
+}
+_NEEDED = {
+    LiteRTRunner: "a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`",
+    CTranslate2Runner: "a folder for CTranslate2 needs it: `pip install ctranslate2`",
+    OnnxRunner: "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`",
+}
+
+
+def open_runner(
+    path: Path, threads: int = 1, runner: type[LiteRTRunner] = LiteRTRunner
+) -> LiteRTRunner:
+    """The runner of a folder; `InputError` if it is damaged."""
     try:
         with _damaged(path), without_notes():
-            return LiteRTRunner(path, threads)
+            return runner(path, threads)
     except ImportError as error:
-        raise InputError(
-            "Running a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`."
-        ) from error
+        raise InputError(f"Running {_NEEDED[runner]}.") from error
 
 
 def _saved_model(path: Path) -> Generate:
@@ -195,8 +217,8 @@ def _saved_model(path: Path) -> Generate:
     return generate
 
 
-def _litert(path: Path, threads: int) -> Generate:
-    runner = open_runner(path, threads)
+def _run_by(kind: type[LiteRTRunner], path: Path, threads: int) -> Generate:
+    runner = open_runner(path, threads, kind)
 
     def generate(source: Any):
         with _damaged(path):

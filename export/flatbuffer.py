@@ -1,5 +1,6 @@
 """The tables of a `.tflite` file: which operations it needs, and how small they can be."""
 
+import hashlib
 from dataclasses import dataclass
 
 import flatbuffers
@@ -91,7 +92,7 @@ def unfit_operations(content: bytes) -> list[Operation]:
 class _SharingBuilder(flatbuffers.Builder):
     """Writes each string and each short vector once, however many tables refer to it."""
 
-    # Longer ones are weights, which the converter shares itself.
+    # Longer ones are weights, whose buffers are shared.
     LONGEST_SHARED = 1 << 16
     # What the schema demands of weights; LiteRT reads them where they lie in the file.
     DATA_ALIGNMENT = 16
@@ -127,8 +128,8 @@ def compact(content: bytes) -> bytes:
     """The same model in fewer bytes.
 
     The converter gives each tensor its own name, shape, scales and zero points (8 bytes for
-    each channel, all 0 for weights), and each signature has tensors of its own for the shared
-    weights; and each tensor without data has an empty buffer. Here tables refer to one copy
+    each channel, all 0 for weights), and each signature has tensors and buffers of its own for
+    the weights; and each tensor without data has an empty buffer. Here tables refer to one copy
     of what is equal, and tensors without data to buffer 0, which the schema keeps empty. What
     goes from one operation to the next loses its name, which no runtime reads; inputs,
     outputs and weights keep theirs. No value or operation is changed.
@@ -139,14 +140,20 @@ def compact(content: bytes) -> bytes:
         for signature in model.signatureDefs or []
         for tensor in (*signature.inputs, *signature.outputs)
     }
-    tensors = []
+    tensors: list[schema.TensorT] = []
+    first: dict[bytes, int] = {}
     for graph_index, graph in enumerate(model.subgraphs):
         for index, tensor in enumerate(graph.tensors):
             tensors.append(tensor)
-            if model.buffers[tensor.buffer].data is None:
+            data = model.buffers[tensor.buffer].data
+            if data is None:
                 tensor.buffer = 0
                 if (graph_index, index) not in named:
                     tensor.name = None
+            elif not tensor.isVariable:
+                # Constants: nothing writes to them.
+                digest = hashlib.sha256(data).digest()
+                tensor.buffer = first.setdefault(digest, tensor.buffer)
     users = tensors + (model.metadata or [])
     kept = sorted({0, *(user.buffer for user in users)})
     moved = {old: new for new, old in enumerate(kept)}

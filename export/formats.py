@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console
 
-from keras_seq2seq.converters import to_ctranslate2
 from keras_seq2seq.decoding import num_threads
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import (
@@ -15,17 +14,18 @@ from keras_seq2seq.files import (
     clear_leftovers,
     disk_errors,
     replace_folder,
-    write_new,
 )
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
 from .description import generation_of, read_description
+from .onnx_export import export_onnx
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
 from .tflite import export_tflite
 from .web import export_web
+from .weight_folders import export_ctranslate2, export_safetensors
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,12 @@ EXPORTERS: dict[str, Exporter] = {
     "serving": lambda model, path, settings, name, _: export_serving(
         model, path, settings, model_name=name
     ),
-    "ctranslate2": lambda model, path, settings, name, _: write_new(
-        path, lambda folder: to_ctranslate2(model, folder)
+    "onnx": lambda model, path, settings, name, _: export_onnx(model, path, settings),
+    "ctranslate2": lambda model, path, settings, name, _: export_ctranslate2(
+        model, path, settings
+    ),
+    "safetensors": lambda model, path, settings, name, _: export_safetensors(
+        model, path, settings
     ),
     "web": lambda model, path, settings, name, extras: export_web(
         model,
@@ -80,7 +84,13 @@ EXPORTERS: dict[str, Exporter] = {
 # An export adds a version to what exists.
 ADDS_TO_FOLDER = ("serving",)
 # One of these is in every folder that an exporter wrote.
-OWN_FILES = ("saved_model.pb", "model.tflite", "model.bin")
+OWN_FILES = (
+    "saved_model.pb",
+    "model.tflite",
+    "model.bin",
+    "decode_step.onnx",
+    "model.safetensors",
+)
 
 
 def export_formats(

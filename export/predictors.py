@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
+from keras_seq2seq.pictures.attention import attention_of
 from keras_seq2seq.serving.client import AS_EXPORTED, SIGNALS
 from keras_seq2seq.serving.tensors import (
     DEFAULT_SIGNATURE,
@@ -49,6 +50,10 @@ def open_predictor(path: Path) -> Any:
     settings = generation_of(read_description(path), path)
     if (path / "saved_model.pb").exists():
         return SavedModelPredictor(path, joins=not settings.sample)
+    if not (path / "model.tflite").exists():
+        raise InputError(
+            f"{path} cannot be served: a run, a SavedModel and a folder for a device can."
+        )
     return LiteRTPredictor(path)
 
 
@@ -62,6 +67,7 @@ class SavedModelPredictor:
 
     def __init__(self, path: Path, joins: bool = True):
         self.joins = joins
+        self.sample_rate = _sample_rate(read_description(path))
         # Kept, since it owns the vocabularies.
         self._loaded = load_saved_model(path)
         self._functions = dict(self._loaded.signatures)
@@ -81,6 +87,10 @@ class SavedModelPredictor:
         """`None`: its loop is in the graph."""
         return None
 
+    def attention(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+        """`None`: it is asked of the model of a run."""
+        return None
+
 
 class KerasPredictor:
     """The Keras model of a run: the functions that an export would hold, and streams.
@@ -92,6 +102,7 @@ class KerasPredictor:
 
     def __init__(self, model: Seq2Seq, settings: GenerationSettings):
         self.joins = not settings.sample
+        self.sample_rate = getattr(model.preprocessor, "sample_rate", 0)
         self._model, self._settings = model, settings
         made = source_signatures(model, settings)
         self._functions = made.functions()
@@ -119,6 +130,30 @@ class KerasPredictor:
 
         `None` where `predict` has an error for the source: it words it as an export does.
         """
+        try:
+            source, settings, prefix = self._asked(inputs)
+            with _ONE_AT_A_TIME:
+                texts = self._model.stream(source, settings, prefix=prefix)
+        except InputError:
+            return None
+        return _in_turn(texts)
+
+    def attention(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+        """Tokens of one source of `generate` and of its best target, and the weights; `None`
+        for a model without attention."""
+        try:
+            with _ONE_AT_A_TIME:
+                found = attention_of(self._model, *self._asked(inputs))
+        except InputError:
+            return None
+        return {
+            "source": found.source_tokens,
+            "target": found.target_tokens,
+            "weights": np.round(found.weights.astype(float), 4).tolist(),
+        }
+
+    def _asked(self, inputs: Mapping[str, np.ndarray]) -> tuple[Any, GenerationSettings, str]:
+        """Source, settings and prefix of one source; `InputError` for wrong settings."""
         changes: dict[str, Any] = {
             _FIELDS.get(name, name): inputs[name][0].item()
             for name in DTYPES
@@ -130,14 +165,8 @@ class KerasPredictor:
             source = source.decode("utf-8", "replace")
         else:
             source = source[: inputs["lengths"][0]]
-        prefix = inputs["prefix"][0].decode("utf-8", "replace")
-        try:
-            settings = dataclasses.replace(self._settings, **changes)
-            with _ONE_AT_A_TIME:
-                texts = self._model.stream(source, settings, prefix=prefix)
-        except InputError:
-            return None
-        return _in_turn(texts)
+        settings = dataclasses.replace(self._settings, **changes)
+        return source, settings, inputs["prefix"][0].decode("utf-8", "replace")
 
 
 class LiteRTPredictor:
@@ -151,6 +180,7 @@ class LiteRTPredictor:
 
     def __init__(self, path: Path):
         self._runner = open_runner(path)
+        self.sample_rate = _sample_rate(self._runner.description)
         details = self._runner.interpreter.get_signature_runner(
             DEFAULT_SIGNATURE
         ).get_output_details()
@@ -217,6 +247,14 @@ class LiteRTPredictor:
     def stream(self, inputs: Mapping[str, np.ndarray]) -> Iterator[str] | None:
         """`None`: its loop is in the graph."""
         return None
+
+    def attention(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+        """`None`: it is asked of the model of a run."""
+        return None
+
+
+def _sample_rate(description: Mapping[str, Any]) -> int:
+    return description["source"].get("sample_rate") or 0
 
 
 def _strings(values: Any) -> np.ndarray:

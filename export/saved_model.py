@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
+from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
@@ -15,6 +16,7 @@ from .signatures import describe
 from .trained import warn_if_untrained
 
 
+@not_collecting()
 def export_saved_model(
     model: TextGeneration,
     path: str | Path,

@@ -55,6 +55,10 @@ def make_test_vectors(
     else:
         taken = _signals(model.preprocessor)
     run = _runner(content)
+    if taken:
+        # The memory of an interpreter is right once it has grown (`litert_runner.Growing`).
+        longest = max(taken, key=lambda one: model.preprocessor.source_lengths([one])[0])
+        run(**_fed(run, model.preprocessor.encoder_inputs([longest])))
     vectors = [_vector(model, settings, run, source) for source in taken]
     vectors += [{"source": source, "refused": reason} for source, reason in refused]
     return {

@@ -16,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq import serving
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
@@ -31,6 +32,8 @@ LITERTJS_VERSION = "2.5.3"
 CDN = "https://cdn.jsdelivr.net/npm/@litertjs/"
 PAGE = Path(__file__).parent / "page"
 FILES = ("page.js", "page.css", "seq2seq.js", "tokenizers.js")
+# How a page takes sound, which the page of a server does likewise.
+SOUND = Path(serving.__file__).parent / "page" / "sound.js"
 
 
 def export_web(
@@ -63,10 +66,8 @@ def export_web(
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
-    if model.preprocessor.kind != "text":
-        raise InputError(
-            f"The page takes text, and this model takes {model.preprocessor.kind}."
-        )
+    if model.preprocessor.kind == "features":
+        raise InputError("The page takes text or sound, and this model takes features.")
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
@@ -78,18 +79,14 @@ def export_web(
         folder.mkdir(parents=True)
         (folder / "model.tflite").write_bytes(content)
         description = describe(model, settings, "float32", ["serving_default"])
-        for name in ("source", "target"):
-            tokenizer = getattr(model.preprocessor, f"{name}_tokenizer")
-            # JSON has no NaN.
-            lists = tokenizer.lists
-            scores = [None if math.isnan(score) else score for score in lists.get("scores", ())]
-            description[name] |= lists | ({"scores": scores} if scores else {})
+        for name, tokenizer in model.preprocessor.tokenizers.items():
+            description[name] |= page_lists(tokenizer)
         text = json.dumps(description, ensure_ascii=False)
         (folder / "model.json").write_text(text, "utf-8")
         vectors = make_test_vectors(model, settings, content, sources)
         (folder / FILE_NAME).write_text(to_json(vectors), "utf-8")
-        for name in FILES:
-            shutil.copyfile(PAGE / name, folder / name)
+        for file in (*(PAGE / name for name in FILES), SOUND):
+            shutil.copyfile(file, folder / file.name)
         if litertjs is not None:
             for name in ("core", "wasm-utils"):
                 shutil.copytree(Path(litertjs) / name, folder / "litertjs" / name)
@@ -97,6 +94,14 @@ def export_web(
         (folder / "index.html").write_text(page, "utf-8")
 
     write_new(Path(path), write)
+
+
+def page_lists(tokenizer: Any) -> dict[str, list[Any]]:
+    """The lists of a tokenizer as the page reads them: JSON has no NaN."""
+    lists = tokenizer.lists
+    if "scores" in lists:
+        lists["scores"] = [None if math.isnan(score) else score for score in lists["scores"]]
+    return lists
 
 
 def _page(title: str, own_copy: bool) -> str:
@@ -138,9 +143,9 @@ def _page(title: str, own_copy: bool) -> str:
 
 
 def _convert(model: Seq2Seq, settings: GenerationSettings) -> bytes:
-    length = model.preprocessor.max_source_length + 1
+    length = model.preprocessor.source_positions
     spec = {
-        name: tf.TensorSpec((1, length), tensor.dtype, name)
+        name: tf.TensorSpec([1, length][: len(tensor.shape)], tensor.dtype, name)
         for name, tensor in model.encoder_spec(1).items()
     }
 

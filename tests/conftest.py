@@ -1,5 +1,6 @@
 import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -14,6 +15,7 @@ from keras_seq2seq.models import (
     RecurrentEncoder,
     Seq2Seq,
     TokenEmbedding,
+    load_model,
     transformer,
 )
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
@@ -47,6 +49,26 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+
+
+@pytest.fixture
+def loaded_once(monkeypatch) -> None:
+    """Commands that one process gives on the same file get one model, with the searches that
+    it has already traced. What a file holds when it is written anew is another model."""
+
+    def load(path: Path, compile: bool = True) -> Seq2Seq:
+        found = os.stat(path)
+        key = (os.fspath(path), found.st_ino, found.st_mtime_ns, found.st_size, compile)
+        if key not in _loaded:
+            for old in [*_loaded][:-4]:
+                del _loaded[old]
+            _loaded[key] = load_model(path, compile)
+        return _loaded[key]
+
+    monkeypatch.setattr("keras_seq2seq.models.load_model", load)
+
+
+_loaded: dict[tuple, Seq2Seq] = {}
 
 
 def spelled_pairs(count: int, seed: int = 0) -> Pairs:

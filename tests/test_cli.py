@@ -13,6 +13,7 @@ from keras_seq2seq.cli import main
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SMALL = ["--epochs", "1", "--hidden-dim", "8", "--embedding-dim", "4"]
 
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 
 soundfile = pytest.importorskip("soundfile")
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SMALL = "--hidden-dim 8 --epochs 1 --num-buckets 1 --validation-sources 2"
 
 

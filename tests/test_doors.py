@@ -7,11 +7,12 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from rich.table import Table
 
-from export.litert_runner import LiteRTRunner
+from export.litert_runner import Growing, LiteRTRunner
 from export.native_notes import without_notes
 from keras_seq2seq.cli import main
 from keras_seq2seq.cli.options import console, generation_settings, print_written
@@ -281,6 +282,18 @@ def test_names_of_the_users_own_are_no_markup():
 def test_a_time_of_a_server_is_finite(tmp_path, value):
     result = invoke("serve", tmp_path, "--request-timeout", value)
     assert result.exit_code == 2 and "'--request-timeout'" in result.stderr
+
+
+def test_an_input_longer_than_all_before_is_run_twice():
+    seen = []
+
+    def run(tokens):
+        seen.append(tokens.size)
+        return {"count": len(seen)}
+
+    growing = Growing(run)
+    counts = [growing(tokens=np.zeros((1, n)))["count"] for n in (3, 3, 2, 5, 4, 5)]
+    assert seen == [3, 3, 3, 2, 5, 5, 4, 5] and counts == [2, 3, 4, 6, 7, 8]
 
 
 def test_so_many_threads_are_refused(tmp_path):

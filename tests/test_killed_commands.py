@@ -83,7 +83,7 @@ def assert_nothing_half(path):
 
 @pytest.mark.parametrize(
     ("chain", "count"),
-    [(0, 2), *(pytest.param(number, 5, marks=SOAK) for number in range(1, 11))],
+    [(0, 1), *(pytest.param(number, 5, marks=SOAK) for number in range(1, 11))],
 )
 def test_a_training_that_is_killed_again_and_again_ends_as_without(
     zygote, folder, trained, chain, count
@@ -129,7 +129,7 @@ def test_an_export_that_is_killed_again_and_again_ends_as_without(
     assert killed
     status, _, output = zygote.run(*command, folder=path)
     assert status == 0 or (status == 2 and "was left as it is" in output), output
-    assert set(files_of(path)) ^ set(files_of(whole)) == set()
+    assert files_of(path) ^ files_of(whole) == set()
     assert contents(path / "tflite").keys() == contents(whole / "tflite").keys()
     model = "tflite/model.tflite"
     assert (path / model).read_bytes() == (whole / model).read_bytes()
@@ -142,14 +142,16 @@ def test_an_export_that_is_killed_again_and_again_ends_as_without(
 
 
 def files_of(path):
-    """Names and sizes; `fingerprint.pb` and the graph hold numbers of their own."""
-    return [
-        (
-            file.relative_to(path).as_posix(),
-            file.is_file() and file.suffix != ".pb" and file.stat().st_size,
-        )
-        for file in sorted(path.rglob("*"))
-    ]
+    """Names and sizes. The graph of a SavedModel holds numbers of its own, and test vectors
+    what LiteRT gave when they were made."""
+    return {
+        (file.relative_to(path).as_posix(), file.stat().st_size if is_alike(file) else 0)
+        for file in path.rglob("*")
+    }
+
+
+def is_alike(file):
+    return file.is_file() and file.suffix != ".pb" and file.name != "test_vectors.json"
 
 
 def contents(path):

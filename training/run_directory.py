@@ -2,7 +2,7 @@
 
 ```
 config.json         settings in sections, where each came from, fingerprint of the data,
-                    modules of `--import`
+                    modules of `--import`, which model `--from` was
 validation.tsv      held-out pairs that chose the best epoch
 test.tsv            test pairs, if the run has some
 vocabulary/         source.txt and target.txt, one token a line, line number = id
@@ -14,6 +14,7 @@ metrics.json        summary of the finished run
 evaluation.json     error rates of the last `evaluate`
 outputs.jsonl       what it generated, one line a source, with its right targets
 report.html         the run to look at
+distillation/       what `distill` keeps of the teacher and its targets
 checkpoint/         state to resume from, or to go on from when the run is finished
 train.lock          who trains here now; removed when it ends
 logs/               TensorBoard
@@ -45,7 +46,6 @@ from keras_seq2seq.files import (
     write_atomically,
     write_text,
 )
-from keras_seq2seq.settings.declarations import option_name
 
 from .run_records import (
     CHECKPOINT,
@@ -60,6 +60,7 @@ from .run_records import (
     read_records,
 )
 from .settings import TrainingConfig
+from .settings.config import option_of
 from .settings.files import modules_of, recorded
 from .settings.growth import may_change
 
@@ -87,6 +88,7 @@ class RunDirectory:
         self.lock_file = self.path / "train.lock"
         self.epochs = self.path / "epochs"
         self.logs = self.path / "logs"
+        self.distillation = self.path / "distillation"
 
     def epoch_file(self, epoch: int) -> Path:
         """The model of an epoch (from 1), if it is kept."""
@@ -126,9 +128,10 @@ class RunDirectory:
         train: Pairs,
         validation: Pairs,
         modules: Sequence[str] = (),
+        base: dict[str, str] | None = None,
     ) -> list[str]:
-        """Creates the folder for these settings, data and modules of the user's own, or
-        accepts it to resume, or to go on with settings that `may_change`.
+        """Creates the folder for these settings, data, modules of the user's own and base (the
+        path of a run, SHA-256 of its model), or accepts it to resume or to go on.
 
         Returns:
             Lines about what other writers left in it.
@@ -143,6 +146,7 @@ class RunDirectory:
             "origins": dict(config.origins),
             "data": fingerprint(train, validation),
             **({"modules": list(modules)} if modules else {}),
+            **({"base": base} if base else {}),
         }
         self._check_own()
         if not self.config_file.exists():
@@ -167,8 +171,9 @@ class RunDirectory:
         with disk_errors(self.path, "read"):
             if self.config_file.exists() or not self.path.exists():
                 return
+            own = (self.lock_file, self.distillation)
             if self.path.is_dir() and all(
-                path == self.lock_file or is_leftover(path) for path in self.path.iterdir()
+                path in own or is_leftover(path) for path in self.path.iterdir()
             ):
                 return
         raise InputError(
@@ -218,7 +223,7 @@ class RunDirectory:
     def _check_same(self, config: TrainingConfig, data: str, modules: list[str]) -> None:
         data_then, old = self.config["data"], self.settings.values
         differences = [
-            f"{option_name(name)} was {old[name]!r} and is now {value!r}"
+            f"{option_of(name)} was {old[name]!r} and is now {value!r}"
             for name, value in config.values.items()
             if name in old and old[name] != value and not may_change(name, old[name], value)
         ]

@@ -155,6 +155,12 @@ def _mismatch(value: Any, shape: Shape, name: str = "it") -> str | None:
     return None
 
 
+def file_fingerprint(path: Path) -> str:
+    """SHA-256 of a file; `InputError` if it cannot be read."""
+    with disk_errors(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(*parts: Pairs) -> str:
     """SHA-256 of the pairs: tells whether a run goes on with the data it began with."""
     digest = hashlib.sha256()

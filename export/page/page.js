@@ -1,6 +1,8 @@
 // What the page shows: the targets of what is typed, where the model looked, and whether the
 // model gives what it gave where it was exported.
 
+import { listen } from "./sound.js";
+
 const [input, message, unknown, targets, attention, time, check, differences] =
   ["source", "message", "unknown", "targets", "attention", "time", "check", "differences"]
     .map((id) => document.getElementById(id));
@@ -25,8 +27,9 @@ function picture(result) {
   table.createCaption().textContent = "attention: source above, target at the left";
   const head = table.createTHead().insertRow();
   head.append(element("td"));
+  const isSound = !result.isUnknown.length;
   result.sourceTokens.forEach((token, column) => {
-    const name = element("span", visible(token));
+    const name = element("span", isSound ? token : visible(token));
     if (token.length < 4) name.classList.add("short");
     if (result.isUnknown[column]) name.classList.add("unknown");
     const cell = element("th");
@@ -57,12 +60,12 @@ function clear() {
   attention.replaceChildren();
 }
 
-async function show(model) {
+async function show(model, source) {
   clear();
-  if (!input.value) return;
+  if (!source.length) return;
   try {
     const begin = performance.now();
-    const result = await model.generate(input.value);
+    const result = await model.generate(source);
     clear();
     time.textContent = `${(performance.now() - begin).toFixed(1)} ms`;
     const strange = new Set(result.sourceTokens.filter((_, i) => result.isUnknown[i]));
@@ -83,6 +86,10 @@ async function show(model) {
   }
 }
 
+function shown(source) {
+  return typeof source === "string" ? `“${visible(source)}”` : `a sound of ${source.length} samples`;
+}
+
 // Replays the test vectors that were made at export.
 async function replay(model, turn) {
   const response = await fetch("test_vectors.json");
@@ -92,12 +99,25 @@ async function replay(model, turn) {
   for (const vector of vectors) {
     check.textContent = `Checking ${right} of ${vectors.length} test sources…`;
     const reason = await turn(() => model.difference(vector, tolerance));
-    if (reason) differences.append(element("li", `“${visible(vector.source)}”: ${reason}`));
+    if (reason) differences.append(element("li", `${shown(vector.source)}: ${reason}`));
     else right++;
   }
   check.textContent = right === vectors.length
     ? `As exported: ${right} of ${vectors.length} test sources agree.`
     : `Not as exported: ${right} of ${vectors.length} test sources agree. Those that differ:`;
+}
+
+// Shows what takes sound in the place of the field for text.
+function hear(model, heard) {
+  const [button, file, status] = ["record", "file", "sound"].map((id) => document.getElementById(id));
+  listen({
+    button, file, status, heard,
+    rate: () => model.sampleRate,
+    failed: (words) => { clear(); message.textContent = words; },
+  });
+  button.disabled = file.disabled = false;
+  document.getElementById("text-field").hidden = true;
+  document.getElementById("sound-field").hidden = false;
 }
 
 async function begin() {
@@ -118,11 +138,15 @@ async function begin() {
     let last = Promise.resolve();
     // One request after the other: the model has one set of buffers.
     const turn = (work) => (last = last.then(work, work));
-    const later = () => turn(() => show(model));
-    input.addEventListener("input", later);
-    input.value = new URLSearchParams(location.search).get("q") ?? "";
-    await later();
-    input.focus();
+    if (model.sampleRate) {
+      hear(model, (samples) => turn(() => show(model, samples)));
+    } else {
+      const later = () => turn(() => show(model, input.value));
+      input.addEventListener("input", later);
+      input.value = new URLSearchParams(location.search).get("q") ?? "";
+      await later();
+      input.focus();
+    }
     await replay(model, turn).catch((error) => {
       check.textContent = `Not checked against the export: ${error.message}`;
     });

@@ -1,4 +1,5 @@
-// Text in, text out, with LiteRT.js. Splits and joins as the exported model's tokenizers do.
+// Text or sound in, text out, with LiteRT.js. Splits and joins as the exported model's
+// tokenizers do.
 
 import { loadLiteRt, loadAndCompile, Tensor } from "@litertjs/core";
 
@@ -7,7 +8,7 @@ import { PlainTokenizer } from "./tokenizers.js";
 export class Tokenizer {
   constructor(description) {
     this.description = description;
-    this.source = new PlainTokenizer(description.source);
+    this.source = description.source.kind !== "waveform" && new PlainTokenizer(description.source);
     this.target = description.target && new PlainTokenizer(description.target);
   }
 
@@ -45,17 +46,49 @@ class Model {
     this.compiled = compiled;
   }
 
-  // -> {sourceTokens, isUnknown, targetTokens, hypotheses: [{text, ids, logProb}],
-  //     alignment: [[weight]]}
-  async generate(text) {
+  // Samples a second of a model of sound; 0 of a model of text.
+  get sampleRate() {
+    return this.description.source.sample_rate ?? 0;
+  }
+
+  // Text -> what the model is fed, padded, and names of what it reads.
+  read(text) {
     const pieces = this.tokenizer.split(text);
     const ids = this.tokenizer.tokenize(text);
     const length = this.description.max_source_length + 1;
     const padded = new Int32Array(length);
     padded.set(ids);
-    const input = new Tensor(padded, [1, length]);
-    const outputs = await this.compiled.run({ encoder_token_ids: input });
-    input.delete();
+    const { unknown } = this.description.source;
+    return {
+      inputs: { encoder_token_ids: new Tensor(padded, [1, length]) },
+      sourceTokens: [...pieces, "end"],
+      isUnknown: ids.map((id) => id === unknown),
+    };
+  }
+
+  // The same of samples; what the model reads of them has no names.
+  listen(samples) {
+    const longest = this.description.max_source_length;
+    if (samples.length < 1 || samples.length > longest) {
+      throw new Error(`A sound must have from 1 to ${longest} samples ` +
+        `(${(longest / this.sampleRate).toFixed(1)} s). Received ${samples.length}.`);
+    }
+    const padded = new Float32Array(longest);
+    padded.set(samples);
+    return {
+      inputs: {
+        encoder_waveform: new Tensor(padded, [1, longest]),
+        encoder_lengths: new Tensor(Int32Array.of(samples.length), [1]),
+      },
+    };
+  }
+
+  // -> {sourceTokens, isUnknown, targetTokens, hypotheses: [{text, ids, logProb}],
+  //     alignment: [[weight]]}
+  async generate(source) {
+    const { inputs, ...names } = this.sampleRate ? this.listen(source) : this.read(source);
+    const outputs = await this.compiled.run(inputs);
+    for (const input of Object.values(inputs)) input.delete();
     const values = {};
     for (const [name, tensor] of Object.entries(outputs)) {
       values[name] = Array.from(tensor.toTypedArray());
@@ -76,32 +109,31 @@ class Model {
         logProb: values.log_probs[row],
       });
     }
-    const { unknown } = this.description.source;
-    const result = {
-      hypotheses,
-      sourceTokens: [...pieces, "end"],
-      isUnknown: ids.map((id) => id === unknown),
-      targetTokens: [],
-    };
+    const result = { hypotheses, sourceTokens: [], isUnknown: [], targetTokens: [], ...names };
     if (values.alignment && hypotheses.length) {
+      const width = values.alignment.length / longest;
       result.targetTokens = [...hypotheses[0].tokens, "end"].slice(0, longest);
-      result.alignment = result.targetTokens.map((_, step) =>
-        values.alignment.slice(step * length, step * length + ids.length));
+      const rows = result.targetTokens.map((_, step) =>
+        values.alignment.slice(step * width, (step + 1) * width));
+      if (this.sampleRate) result.sourceTokens = positions(rows);
+      result.alignment = rows.map((row) => row.slice(0, result.sourceTokens.length));
     }
     return result;
   }
 
   // What a test vector gives otherwise than at export; empty if it agrees.
   async difference(vector, tolerance) {
-    let ids;
-    try {
-      ids = this.tokenizer.tokenize(vector.source);
-    } catch (error) {
-      return vector.refused ? "" : `it is refused: ${error.message}`;
-    }
-    if (vector.refused) return "it is taken, and must be refused";
-    if (String(ids) !== String(vector.encoder_token_ids)) {
-      return `ids ${ids} in place of ${vector.encoder_token_ids}`;
+    if (!this.sampleRate) {
+      let ids;
+      try {
+        ids = this.tokenizer.tokenize(vector.source);
+      } catch (error) {
+        return vector.refused ? "" : `it is refused: ${error.message}`;
+      }
+      if (vector.refused) return "it is taken, and must be refused";
+      if (String(ids) !== String(vector.encoder_token_ids)) {
+        return `ids ${ids} in place of ${vector.encoder_token_ids}`;
+      }
     }
     const { hypotheses } = await this.generate(vector.source);
     if (hypotheses.length !== vector.texts.length) {
@@ -121,6 +153,12 @@ class Model {
     }
     return "";
   }
+}
+
+// Numbers of the positions that the model read, every tenth; behind them no row has weight.
+function positions(rows) {
+  const last = Math.max(0, ...rows.map((row) => row.findLastIndex((weight) => weight > 0)));
+  return Array.from({ length: last + 1 }, (_, i) => (i % 10 ? "" : String(i)));
 }
 
 async function fetched(url) {

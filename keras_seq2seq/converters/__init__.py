@@ -5,6 +5,7 @@ from .ctranslate2_export import to_ctranslate2
 from .g2p_en import from_g2p_en
 from .kerashub import KerasHubPreprocessor, KerasHubTokenizer, Seq2SeqLMGeneration
 from .lstm_example import import_lstm_example
+from .safetensors_folder import from_safetensors, to_safetensors
 
 __all__ = [
     "KerasHubPreprocessor",
@@ -12,6 +13,8 @@ __all__ = [
     "Seq2SeqLMGeneration",
     "from_ctranslate2",
     "from_g2p_en",
+    "from_safetensors",
     "import_lstm_example",
     "to_ctranslate2",
+    "to_safetensors",
 ]

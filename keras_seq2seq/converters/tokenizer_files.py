@@ -86,9 +86,9 @@ def _read_merges(text: str, path: Path) -> tuple[list[str], bool]:
             if len(row) != 2 + counted or not all(row)
         )
         raise InputError(
-            f"{path}, line {number}: a merge must be two pieces with a space between. Received: "
-            f"{' '.join(row)[:40]!r}. Give a SentencePiece file, merges.txt, tokenizer.json or "
-            "BPE codes."
+            f"{path}, line {number}: a merge must be two pieces with a space between. "
+            f"Received: {' '.join(row)[:40]!r}. Give a SentencePiece file, merges.txt, "
+            "tokenizer.json or BPE codes."
         )
     merges = [" ".join(row[:2]) for row in rows]
     if any(WORD_END in merge for merge in merges):

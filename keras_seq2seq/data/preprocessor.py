@@ -1,10 +1,11 @@
 """Sources and targets to what the models take: with the preprocessors of each kind of source
 the only place that knows keys, shifting and masks."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -77,6 +78,12 @@ class Preprocessor(ABC):
         self.target_tokenizer = target_tokenizer
         self.max_source_length = int(max_source_length)
         self.max_target_length = int(max_target_length)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other tokenizers or greatest lengths, by the names of the arguments."""
+        same = copy.copy(self)
+        vars(same).update(changes)
+        return same
 
     # The source half.
 
@@ -245,11 +252,12 @@ def count_unknown(tokenizer: Any, texts: Sequence[str]) -> dict[str, int]:
     """The tokens of texts that a vocabulary lacks, with how often each occurs."""
     if not len(texts):
         return {}
-    pieces = tokenizer.split_strings(tf.constant(list(texts)), tokenizer.lowercase)
     ids = tokenizer.tokenize(list(texts))
-    unknown = tf.boolean_mask(
-        pieces.flat_values, ids.flat_values == tokenizer.unknown_token_id
-    ).numpy()
+    is_unknown = ids.flat_values == tokenizer.unknown_token_id
+    if not tf.reduce_any(is_unknown):
+        return {}
+    pieces = tokenizer.split_strings(tf.constant(list(texts)), tokenizer.lowercase)
+    unknown = tf.boolean_mask(pieces.flat_values, is_unknown).numpy()
     values, counts = np.unique(unknown.astype(object), return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return {values[i].decode("utf-8", "replace"): int(counts[i]) for i in order}

@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 import keras
-import keras_nlp
+
+from keras_seq2seq.first_import import import_keras_nlp
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -94,7 +95,7 @@ class LearnedPositions(keras.layers.Layer):
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_length = max_length
-        self.embedding = keras_nlp.layers.PositionEmbedding(
+        self.embedding = import_keras_nlp().layers.PositionEmbedding(
             max_length, initializer="normal", dtype=self.dtype_policy, name="positions"
         )
 
@@ -134,7 +135,9 @@ class RotaryPositions(keras.layers.Layer):
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_heads = num_heads
-        self.rotary = keras_nlp.layers.RotaryEmbedding(dtype=self.dtype_policy, name="rotary")
+        self.rotary = import_keras_nlp().layers.RotaryEmbedding(
+            dtype=self.dtype_policy, name="rotary"
+        )
 
     def build(self, vectors_shape, positions_shape=None):
         self.built = True

@@ -1,5 +1,10 @@
 """Embeddings, encoders, decoders and bridges to compose, and `Seq2Seq`, which composes them."""
 
+# TensorFlow and Keras first, quickly.
+import keras_seq2seq.first_import  # noqa: F401
+
+# isort: split
+
 # Known to Keras from here on: `keras.saving.load_model` of a compiled model needs them.
 import keras_seq2seq.data.signal_preprocessors
 import keras_seq2seq.data.text_preprocessor

@@ -57,14 +57,12 @@ def answers_of(
     jit_compile: bool,
 ) -> Iterator[Answer]:
     """`TextGeneration.answers`, its arguments checked."""
-    if batch_size is None:
-        together = settings.num_hypotheses if settings.sample else settings.num_beams
-        batch_size = max(16, MOST_TOGETHER // together)
+    batch_size = batch_size or rows_together(settings)
     every: Iterator[str] | None = None
     if prefixes is not None:
         every = repeat(prefixes) if isinstance(prefixes, str) else iter(prefixes)
-    size, begin = min(FIRST_WINDOW, window), 0
-    while rows := list(islice(sources, size)):
+    begin = 0
+    for rows in windows_of(sources, window):
         heads = None if every is None else list(islice(every, len(rows)))
         if heads is not None and len(heads) < len(rows):
             raise InputError(
@@ -72,7 +70,22 @@ def answers_of(
                 f"{begin + len(heads)} prefixes, at least {begin + len(rows)} sources."
             )
         yield from _answer_window(model, rows, settings, heads, batch_size, jit_compile)
-        begin, size = begin + len(rows), min(GROWTH * size, window)
+        begin += len(rows)
+
+
+def rows_together(settings: GenerationSettings) -> int:
+    """Sources that are decoded together at most, where nobody says how many."""
+    together = settings.num_hypotheses if settings.sample else settings.num_beams
+    return max(16, MOST_TOGETHER // together)
+
+
+def windows_of(sources: Iterator[Any], window: int) -> Iterator[list[Any]]:
+    """The sources in lists, as they are read ahead: the first ones short, so that an answer is
+    there soon, the others of `window`."""
+    size = min(FIRST_WINDOW, window)
+    while rows := list(islice(sources, size)):
+        yield rows
+        size = min(GROWTH * size, window)
 
 
 def _answer_window(

@@ -44,7 +44,24 @@ class Fitting:
         is not shuffled."""
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
+        self._build_optimizer()
         return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        self._build_optimizer()
+        return super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
+
+    def _build_optimizer(self) -> None:
+        """Makes the optimizer's variables before the step is traced.
+
+        Keras makes them within it, each with a condition, and TensorFlow then traces the step
+        a second time: for a small Transformer that is most of what comes before its first step.
+        """
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is None or optimizer.built or keras.backend.backend() != "tensorflow":
+            return
+        with self.distribute_strategy.scope():  # type: ignore[attr-defined]
+            optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

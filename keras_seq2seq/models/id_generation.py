@@ -32,6 +32,10 @@ from keras_seq2seq.models.parts import State
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.special_tokens import PAD_ID
 
+# A `tf.function` rewrites the Python that it calls: of a search, all of it, for seconds and
+# to no end, since its loop is one of TensorFlow.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 class IdGeneration(ModelSettings):
     """What a model with the attributes below gains: from encoder inputs to hypotheses."""
@@ -68,6 +72,7 @@ class IdGeneration(ModelSettings):
         """`(batch, source_length)`, bool: what attention reads; `None` without attention."""
         return state.get(MEMORY_MASK)
 
+    @_as_written
     def decode(
         self,
         inputs: dict[str, Any],
@@ -113,6 +118,7 @@ class IdGeneration(ModelSettings):
         weights = [(weight, tf.convert_to_tensor(weight)) for weight in self.weights]
         return keras.StatelessScope(state_mapping=weights)
 
+    @_as_written
     def generate_ids(
         self,
         inputs: dict[str, Any],
@@ -140,11 +146,36 @@ class IdGeneration(ModelSettings):
             # A device's loop has no operation more than it needs.
             return replace(search, finds_nan=not fixed_shapes).decode()
 
+    def generate_few_steps(
+        self,
+        inputs: dict[str, Any],
+        settings: GenerationSettings,
+        steps: int,
+        *,
+        prefix_ids: tf.RaggedTensor | None = None,
+        values: Values | None = None,
+    ) -> Hypotheses | None:
+        """`generate_ids` outside of a graph: quicker than making one, for a short target.
+
+        Args:
+            steps: int. `None` is returned where the search takes more.
+        """
+        with self._weights_read_once():
+            search = self._search(inputs, settings, prefix_ids, values)
+            loop = search.loop()
+            variables = loop.variables
+            for _ in range(steps):
+                if not loop.goes_on(*variables):
+                    break
+                variables = loop.body(*variables)
+            return None if loop.goes_on(*variables) else search.snapshot(variables).ended
+
     @property
     def compiles(self) -> bool:
         """Whether XLA can compile a search."""
         return True
 
+    @_as_written
     def generate_ids_compiled(
         self,
         inputs: dict[str, Any],

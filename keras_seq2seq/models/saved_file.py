@@ -65,14 +65,30 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> tuple[int, int]:
 
 
 def _check_layers(path: Path, archive: zipfile.ZipFile, arrays: int, numbers: int) -> None:
-    """Refuses a configuration of more weights than the file holds.
-
-    Where its greatest numbers could make such, the layers are built without their weights.
-    """
     try:
         config = json.loads(archive.read("config.json"))
-        found = sorted(_sizes(config))
     except (KeyError, ValueError, RecursionError):
+        return  # Keras says what is wrong.
+    check_declared(path, config, arrays, numbers)
+
+
+def check_declared(path: Path, config: Any, arrays: int, numbers: int) -> None:
+    """Refuses a configuration of more weights than a file holds.
+
+    Where its greatest numbers could make such, the layers are built without their weights.
+
+    Args:
+        path: The file, for the message.
+        config: As of `keras.saving.serialize_keras_object`.
+        arrays: Arrays of weights that the file holds.
+        numbers: Numbers in all of them.
+
+    Raises:
+        InputError: If it declares more.
+    """
+    try:
+        found = sorted(_sizes(config))
+    except RecursionError:
         return  # Keras says what is wrong.
     deepest = max((size for name, size in found if name.endswith("layers")), default=0)
     if deepest > max(arrays, 1):

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ MOST_GRAPHS = 32
 # The same of settings, as tensors and as structures.
 MOST_SETTINGS = 64
 
+# What is asked first, of so few sources of at most so many tokens, is answered without a graph,
+# which takes as long to make as some forty steps take one by one. After so many of them a graph
+# answers after all.
+FEW_SOURCES, FEW_TOKENS, FEW_STEPS = 8, 12, 16
+
 
 class SearchGraphs(IdGeneration):
     """Adds graphs that take encoder inputs and the values of the settings as tensors."""
@@ -33,8 +39,11 @@ class SearchGraphs(IdGeneration):
     _steppings: Any
     _fed_values: Any
     _structure_of: Any
+    # From what makes a graph to a counter of the searches without it.
+    _searches: Any
 
     def _begin_caches(self) -> None:
+        self._searches = lru_cache(MOST_GRAPHS)(lambda structure, with_prefixes: count())
         self._graphs = lru_cache(MOST_GRAPHS)(self._build_decode_function)
         self._steppings = lru_cache(MOST_GRAPHS)(self._build_stepping)
         self._fed_values = lru_cache(MOST_SETTINGS)(self._tensors_of)
@@ -101,11 +110,32 @@ class SearchGraphs(IdGeneration):
             arguments = [self.preprocessor.encoder_inputs([sources[i] for i in batch]), values]
             if prefixes is not None:
                 arguments.append(tf.constant([prefixes[i] for i in batch]))
-            with _ONE_AT_A_TIME:
-                found = function(*arguments)
+            found = self._decode_at_once(settings, lengths, jit_compile, arguments)
+            if found is None:
+                with _ONE_AT_A_TIME:
+                    found = function(*arguments)
             arrays = [None if tensor is None else tensor.numpy() for tensor in found]
             parts.append(first_of(Hypotheses(*arrays), settings.num_hypotheses, size))
         return _join_batches(parts, np.argsort(order, kind="stable"))
+
+    def _decode_at_once(
+        self,
+        settings: GenerationSettings,
+        lengths: np.ndarray,
+        jit_compile: bool,
+        arguments: Sequence[Any],
+    ) -> Hypotheses | None:
+        """The first search of a structure without its graph, if it is short; else `None`."""
+        if jit_compile or len(lengths) > FEW_SOURCES or lengths.max() > FEW_TOKENS:
+            return None
+        structure = self._structure_of(settings, False)
+        if next(self._searches(structure, len(arguments) > 2)):
+            return None
+        inputs, values, *prefixes = arguments
+        prefix_ids = self._target.tokenize(prefixes[0]) if prefixes else None
+        return self.generate_few_steps(
+            inputs, structure, FEW_STEPS, prefix_ids=prefix_ids, values=values
+        )
 
 
 def pad_to_few_sizes(table: np.ndarray) -> np.ndarray:

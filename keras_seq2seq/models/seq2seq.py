@@ -12,6 +12,7 @@ from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors
+from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
 from keras_seq2seq.models.fitting import Fitting
 from keras_seq2seq.models.generation import TextGeneration
@@ -295,6 +296,7 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
         )
 
 
+@not_collecting()
 def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
     """Loads a saved `Seq2Seq` with its weights and preprocessor, ready to generate.
 

@@ -215,11 +215,13 @@ class TransformerDecoder(TransformerSettings, Decoder):
         }
         for block in self._blocks:
             keys, values = block.cross.key(memory), block.cross.value(memory)
-            # Zeros of the batch's size and of the dtype of keys.
+            # Zeros of the batch's size and of the dtype of keys. The places first: Keras takes
+            # a second summand for a bias where it is as long as the heads or their size.
             places = keras.ops.zeros((self.max_length, 1), keys.dtype)
+            add, zeros_like = keras.ops.add, keras.ops.zeros_like
             state |= {
-                f"{block.name}_key": keras.ops.zeros_like(keys[:, :, :1]) + places,
-                f"{block.name}_value": keras.ops.zeros_like(values[:, :, :1]) + places,
+                f"{block.name}_key": add(places, zeros_like(keys[:, :, :1])),
+                f"{block.name}_value": add(places, zeros_like(values[:, :, :1])),
                 f"{block.name}_memory_key": keys,
                 f"{block.name}_memory_value": values,
             }

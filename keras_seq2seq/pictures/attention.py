@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -150,8 +150,44 @@ def draw_attention(
     """
     check_format(Path(path))
     check_output(path)
+    target, sources, targets, weights = attention_of(model, source, settings)
+    shown = source if model.preprocessor.kind == "text" else signal_name(source)
+    plot_attention(weights, sources, targets, path, title=_title(shown, target))
+    return target
+
+
+class Attention(NamedTuple):
+    """Where a model looked.
+
+    Attributes:
+        target: The target.
+        source_tokens: Names of the source's positions; of sound and frames every tenth.
+        target_tokens: Names of the target's positions.
+        weights: `(target_length, source_length)`.
+    """
+
+    target: str
+    source_tokens: list[str]
+    target_tokens: list[str]
+    weights: np.ndarray
+
+
+def attention_of(
+    model: Any, source: Any, settings: GenerationSettings | None = None, prefix: str = ""
+) -> Attention:
+    """Generates the target of a source, and where the model looked for each token.
+
+    Args:
+        model: `Seq2Seq` or `Ensemble` with attention and a preprocessor.
+        source: Source.
+        settings: `GenerationSettings`. Defaults to greedy search.
+        prefix: What the target begins with. Defaults to nothing.
+
+    Raises:
+        InputError: If the model has no attention.
+    """
     settings = dataclasses.replace(settings or GenerationSettings(), alignments=True)
-    hypotheses = model.search([source], settings)
+    hypotheses = model.search([source], settings, prefixes=[prefix] if prefix else None)
     target = model.texts(hypotheses, [source] if settings.replace_unknown else None)[0][0]
     preprocessor = model.preprocessor
     if preprocessor.kind == "text":
@@ -162,14 +198,8 @@ def draw_attention(
     length = int(hypotheses.lengths[0, 0])
     name = preprocessor.target_tokenizer.id_to_token
     targets = [name(int(token_id)) for token_id in hypotheses.token_ids[0, 0, :length]]
-    plot_attention(
-        hypotheses.alignments[0, 0, : length + 1, : len(sources)],
-        sources,
-        [*targets, "end"],
-        path,
-        title=_title(source if preprocessor.kind == "text" else signal_name(source), target),
-    )
-    return target
+    weights = hypotheses.alignments[0, 0, : length + 1, : len(sources)]
+    return Attention(target, sources, [*targets, "end"], weights)
 
 
 def _title(source: str, target: str) -> str:

@@ -1,5 +1,5 @@
 """What talks over a network: the client and, in `server`, a server. Imports no TensorFlow."""
 
-from .client import Answer, Client
+from .client import Answer, AsyncClient, Client
 
-__all__ = ["Answer", "Client"]
+__all__ = ["Answer", "AsyncClient", "Client"]

@@ -2,35 +2,43 @@
 
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN_PATHS = ("/", "/healthz", "/readyz")
+OPEN_PATHS = ("/", "/sound.js", "/healthz", "/readyz")
+NEEDED = "an API key is needed: Authorization: Bearer KEY"
 
 
 class Keys:
-    """Refuses requests without a key, but for the page and the health."""
+    """The keys of which a request must have one; without any, everybody may ask."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]):
-        self._app = app
+    def __init__(self, keys: Sequence[str] = ()):
         self._keys = [key.encode() for key in keys]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._fits(scope):
-            await self._app(scope, receive, send)
-            return
-        text = json.dumps({"error": "an API key is needed: Authorization: Bearer KEY"})
-        headers = {"WWW-Authenticate": "Bearer"}
-        refused = Response(text + "\n", 401, headers, "application/json")
-        await refused(scope, receive, send)
-
-    def _fits(self, scope: Scope) -> bool:
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-api-key", b"")
-        scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    def fit(self, headers: Mapping[str, bytes]) -> bool:
+        """Whether there is one among the headers, whose names are in small letters."""
+        given = headers.get("x-api-key", b"")
+        scheme, _, value = headers.get("authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
             given = value.strip()
         # All of them, so that the time tells nothing.
-        return any([hmac.compare_digest(given, key) for key in self._keys])
+        return not self._keys or any([hmac.compare_digest(given, key) for key in self._keys])
+
+
+class KeyCheck:
+    """Refuses HTTP requests without a key, but for the page and the health."""
+
+    def __init__(self, app: ASGIApp, keys: Keys):
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
+            if not self._keys.fit(headers):
+                text = json.dumps({"error": NEEDED}) + "\n"
+                made = Response(text, 401, {"WWW-Authenticate": "Bearer"}, "application/json")
+                await made(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

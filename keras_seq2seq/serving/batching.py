@@ -113,9 +113,20 @@ class Batcher:
         return {name: join([part[name] for part in parts]) for name in parts[0]}
 
     async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Runs something else of the model in its thread."""
+        """Runs something of the model in its thread.
+
+        Raises:
+            RequestError: What the model says; 500 for a failure of its own.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, function, *arguments)
+        try:
+            return await loop.run_in_executor(self._thread, function, *arguments)
+        except RequestError:
+            raise
+        except Exception as error:
+            LOG.exception("the model failed")
+            why = f"the model failed: {type(error).__name__}: {error}"
+            raise RequestError(500, why) from error
 
     async def close(self) -> None:
         """Answers all that waits, then ends the thread."""
@@ -181,21 +192,22 @@ class Batcher:
 
     async def _run(self, batch: list[_Piece]) -> None:
         requests = [piece.request for piece in batch]
-        inputs = requests[0].inputs
-        try:
-            if len(batch) > 1:
+
+        def together() -> Arrays:
+            inputs = requests[0].inputs
+            if len(requests) > 1:
                 inputs = {name: join([one.inputs[name] for one in requests]) for name in inputs}
-            self._observe(sum(request.rows for request in requests))
-            outputs = await self.call(self._predict, requests[0].signature, inputs)
-        except Exception as error:
+            return self._predict(requests[0].signature, inputs)
+
+        self._observe(sum(request.rows for request in requests))
+        try:
+            outputs = await self.call(together)
+        except RequestError as error:
             if len(batch) > 1:
                 # Which of them it was is not known: each alone.
                 for piece in batch:
                     await self._run([piece])
                 return
-            if not isinstance(error, RequestError):
-                LOG.exception("the model failed")
-                error = RequestError(500, f"the model failed: {type(error).__name__}: {error}")
             if not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return

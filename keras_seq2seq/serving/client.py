@@ -12,9 +12,13 @@ grpcs://HOST:8500/MODEL/labels/stable               over TLS
 `:predict` at the end changes nothing.
 """
 
+import asyncio
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from keras_seq2seq.errors import InputError
 
 from .address import Credentials, parse_address
 from .grpc_door import GrpcModel
+from .repeating import repeat
 from .rest import RestModel
 
 # Inputs of the signature `generate` and the value of each that stands for that of the export.
@@ -47,11 +52,14 @@ class Answer:
         texts: Target texts, the best first; empty if there is an `error`.
         log_probs: `log P(target | source)` of each.
         error: Why there is none, or an empty string.
+        is_done: `False` of a stream that goes on: `texts` is the target so far, and there is
+            no log probability.
     """
 
     texts: list[str]
     log_probs: list[float]
     error: str = ""
+    is_done: bool = True
 
 
 class Client:
@@ -60,7 +68,10 @@ class Client:
     Args:
         url: As at the top of this module.
         timeout_seconds: float, at most a day. Time for one request, from the first byte sent
-            to the last one received. Defaults to 10.
+            to the last one received, with all that is sent again. Defaults to 10.
+        retries: int. How many times a request is sent again, after a wait, that was not
+            answered: the server was not there, broke off before its answer, or had no room
+            (statuses 429 and 503, `UNAVAILABLE`). Defaults to 2.
         headers: Sent with every request, such as `{"Authorization": "Bearer ..."}`.
         ca_file: PEM file of the authority that signed the server's certificate, for `https`
             and `grpcs`. Defaults to those of the system.
@@ -77,6 +88,7 @@ class Client:
         url: str,
         timeout_seconds: float = 10.0,
         *,
+        retries: int = 2,
         headers: Mapping[str, str] | None = None,
         ca_file: str | Path | None = None,
         certificate_file: str | Path | None = None,
@@ -86,12 +98,14 @@ class Client:
             too_long = timeout_seconds > LONGEST_SECONDS
             bound = f"at most {LONGEST_SECONDS}" if too_long else "above 0"
             raise InputError(f"A time-out must be {bound} s. Received: {timeout_seconds}.")
+        if retries < 0:
+            raise InputError(f"`retries` must be at least 0. Received: {retries}.")
         address = parse_address(url)
         credentials = Credentials(dict(headers or {}), ca_file, certificate_file, key_file)
         credentials.check(address)
         # A query may have keys.
         self.url = url.partition("?")[0].rstrip("/")
-        self.timeout_seconds = timeout_seconds
+        self.timeout_seconds, self.retries = timeout_seconds, retries
         self._call: Any
         if address.scheme == "http":
             self._call = RestModel(address, credentials, timeout_seconds)
@@ -155,7 +169,9 @@ class Client:
                 several = isinstance(value, Sequence) and not isinstance(value, str)
                 inputs[name] = list(value) if several else [value] * len(sources)
         _check(inputs, len(sources))
-        outputs = self._call(signature, inputs)
+        deadline = time.monotonic() + self.timeout_seconds
+        send = partial(self._call, signature, inputs, deadline)
+        outputs = repeat(send, self.retries, deadline)
         try:
             errors = outputs.get("error") or [""] * len(sources)
             rows = zip(outputs["text"], outputs["log_probs"], errors, strict=True)
@@ -170,6 +186,106 @@ class Client:
                 f"{self.url} gave {len(answers)} answers to {len(sources)} sources."
             )
         return answers
+
+    def stream(
+        self,
+        source: Any,
+        *,
+        prefix: str | None = None,
+        max_length: int | None = None,
+        n_best: int | None = None,
+        length_penalty: float | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Answer]:
+        """The target of one source token by token, of a server of `keras-seq2seq serve`.
+
+        Args:
+            source: As one of `generate`.
+            prefix: What the target begins with.
+            max_length, n_best, length_penalty, temperature, seed: As of `generate`.
+
+        Yields:
+            The target so far after each token, with `is_done=False`, where the server has it;
+            then the answer.
+
+        Raises:
+            InputError: As `generate`. What had begun is not sent again.
+        """
+        if not isinstance(self._call, RestModel):
+            raise InputError(f"A stream is asked for over http or https. Received: {self.url}.")
+        given: dict[str, Any] = {
+            "prefix": prefix,
+            "max_length": max_length,
+            "n_best": n_best,
+            "length_penalty": length_penalty,
+            "temperature": temperature,
+            "seed": seed,
+        }
+        inputs = _inputs_of([source])
+        inputs |= {name: [value] for name, value in given.items() if value is not None}
+        _check(inputs, 1)
+        body = {name: values[0] for name, values in inputs.items()}
+        deadline = time.monotonic() + self.timeout_seconds
+        send = partial(self._call.stream, body, deadline)
+        return self._answers(repeat(send, self.retries, deadline))
+
+    def _answers(self, events: Iterator[tuple[str, Any]]) -> Iterator[Answer]:
+        is_done = False
+        for name, data in events:
+            try:
+                said = data["error"] if name == "error" else ""
+                answer = _event_answer(name, data)
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"{self.url} streams, but not as a server of this package."
+                ) from error
+            if said:
+                raise InputError(f"{self.url} says: {said}")
+            if answer is not None:
+                is_done = answer.is_done
+                yield answer
+        if not is_done:
+            raise InputError(f"{self.url} ended its stream before the answer.")
+
+
+class AsyncClient:
+    """A `Client` for asyncio.
+
+    A request waits in a thread of its own: one that is cancelled is no longer waited for, and
+    ends by itself, at its time-out at the latest.
+
+    Args:
+        url: As of `Client`.
+        timeout_seconds: Likewise.
+        at_once: int. Requests under way at most; others wait for their turn, which is not
+            counted. Defaults to 32.
+        **settings: What else `Client` takes.
+
+    Raises:
+        InputError: As `Client`.
+    """
+
+    def __init__(
+        self, url: str, timeout_seconds: float = 10.0, *, at_once: int = 32, **settings: Any
+    ):
+        if at_once < 1:
+            raise InputError(f"`at_once` must be at least 1. Received: {at_once}.")
+        self._client = Client(url, timeout_seconds, **settings)
+        self._threads = ThreadPoolExecutor(at_once, "request")
+
+    async def generate(self, sources: Sequence[Any], **settings: Any) -> list[Answer]:
+        """As `Client.generate`."""
+        return await self._run(partial(self._client.generate, sources, **settings))
+
+    async def stream(self, source: Any, **settings: Any) -> AsyncIterator[Answer]:
+        """As `Client.stream`."""
+        answers = await self._run(partial(self._client.stream, source, **settings))
+        while (answer := await self._run(partial(next, answers, None))) is not None:
+            yield answer
+
+    async def _run(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 def _inputs_of(sources: Sequence[Any]) -> dict[str, list[Any]]:
@@ -238,6 +354,14 @@ def _answer(texts: list[str], log_probs: list[float], error: str) -> Answer:
         text.encode("utf-8")
     found = [pair for pair in zip(texts, log_probs, strict=True) if pair[1] > _NO_HYPOTHESIS]
     return Answer([text for text, _ in found], [log_prob for _, log_prob in found])
+
+
+def _event_answer(name: str, data: Any) -> Answer | None:
+    """What an event of a stream gives, if it is one of those; raises as `_answer`."""
+    if name == "token":
+        _check_types([data["text"]], str)
+        return Answer([data["text"]], [], is_done=False)
+    return _answer(data["text"], data["log_probs"], "") if name == "done" else None
 
 
 def _check_types(values: Any, kind: Any) -> None:

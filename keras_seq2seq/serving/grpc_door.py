@@ -1,10 +1,12 @@
 """The gRPC door of TensorFlow Serving; needs `tensorflow-serving-api`."""
 
+import time
 from typing import Any
 
 from keras_seq2seq.errors import InputError
 
 from .address import Address, Credentials
+from .repeating import Unanswered
 
 # What a server never says itself.
 _NOT_REACHED = ("failed to connect", "DNS resolution", "name resolution", "Socket closed")
@@ -46,7 +48,9 @@ class GrpcModel:
             channel = grpc.insecure_channel(address.server, options=unlimited)
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
 
-    def __call__(self, signature: str, inputs: dict[str, list[Any]]) -> dict[str, Any]:
+    def __call__(
+        self, signature: str, inputs: dict[str, list[Any]], deadline: float
+    ) -> dict[str, Any]:
         import grpc
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
@@ -63,10 +67,13 @@ class GrpcModel:
             tensor = tf.make_tensor_proto(values, tensors[self.dtypes[name]])
             request.inputs[name].CopyFrom(tensor)
         try:
-            response = self._predict(request, timeout=self.timeout, metadata=self.metadata)
+            left = max(deadline - time.monotonic(), 0.001)
+            response = self._predict(request, timeout=left, metadata=self.metadata)
         except grpc.RpcError as error:
             name = f"grpc://{self.address.server}/{self.address.model}"
-            raise InputError(f"{name} {self._words(error)}") from error
+            busy = error.code() == grpc.StatusCode.UNAVAILABLE
+            kind = Unanswered if busy else InputError
+            raise kind(f"{name} {self._words(error)}") from error
         arrays = {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
         return {name: _plain(array.tolist()) for name, array in arrays.items()}
 

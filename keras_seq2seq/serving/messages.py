@@ -72,10 +72,21 @@ def read_request(body: bytes, signatures: Mapping[str, Signature]) -> PredictReq
         inputs = _from_columns(document["inputs"], wanted)
     else:
         raise RequestError(400, "Missing 'inputs' or 'instances' key")
+    return checked_request(name, inputs, signatures[name], by_row="instances" in document)
+
+
+def checked_request(
+    name: str, inputs: dict[str, np.ndarray], signature: Signature, *, by_row: bool
+) -> PredictRequest:
+    """The request of a signature's inputs.
+
+    Raises:
+        RequestError: 400 for other shapes than the signature's.
+    """
     for key, array in inputs.items():
-        _check_shape(key, array, wanted[key])
-    request = PredictRequest(name, inputs, "instances" in document)
-    if signatures[name].answers_by_row:
+        _check_shape(key, array, signature.inputs[key])
+    request = PredictRequest(name, inputs, by_row)
+    if signature.answers_by_row:
         _one_value_a_source(request)
     return request
 

@@ -16,26 +16,34 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from .access import Keys
+from .access import KeyCheck, Keys
 from .batching import Limits
+from .http_request import in_time, parsed, read_body, unless_gone
 from .measures import CONTENT_TYPE, Measures
-from .messages import metadata, read_request, read_source, write_answer
-from .tensors import DEFAULT_SIGNATURE, ERROR, PredictRequest, RequestError
-from .versions import ServedModel, Version
+from .messages import metadata, read_request, write_answer
+from .streams import begin_stream
+from .tensors import DEFAULT_SIGNATURE, ERROR, PredictRequest, RequestError, Signature
+from .versions import ServedModel
 
-PAGE = Path(__file__).parent / "page" / "index.html"
+PAGE = Path(__file__).parent / "page"
 _MODEL = (
     r"(?i)/v1/models/(?P<name>[^/:]+)"
     r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
@@ -44,11 +52,27 @@ _ASK = re.compile(rf"{_MODEL}:(?P<kind>predict|classify|regress)")
 _STREAM = re.compile(rf"{_MODEL}/(?P<kind>generate_stream)")
 _STATUS = re.compile(rf"{_MODEL}(?:/(?P<kind>metadata))?")
 _JSON = "application/json"
-# The parsing of larger bodies does not hold up the others.
-_SMALL = 50_000
 # Where a client has gone there is nobody to tell.
 _CLIENT_LEFT = 499
-Result = TypeVar("Result")
+# The number of a version and a label, as a request names them; empty where it does not.
+Asked = tuple[str, str]
+
+
+class Door(Protocol):
+    """Another way to ask a server.
+
+    Attributes:
+        address: What a client calls it, in front of a model's name.
+    """
+
+    @property
+    def address(self) -> str: ...
+
+    async def open(self) -> None:
+        """Begins to take requests."""
+
+    async def close(self) -> None:
+        """Takes nothing new; returns when what was under way is answered."""
 
 
 class Server:
@@ -62,6 +86,9 @@ class Server:
             `X-Api-Key: KEY`. Defaults to none: everybody may ask.
         cors_origins: Web pages of these origins may ask; `*` for any.
         poll_seconds: Between two looks for new versions; 0 for none.
+
+    Attributes:
+        doors: Others than HTTP, which are open while the models are.
     """
 
     def __init__(
@@ -69,13 +96,15 @@ class Server:
         models: Mapping[str, ServedModel],
         limits: Limits,
         measures: Measures,
-        keys: Sequence[str] = (),
+        keys: Keys | None = None,
         cors_origins: Sequence[str] = (),
         poll_seconds: float = 0.0,
     ):
         self._models, self._limits, self._measures = models, limits, measures
         self._poll_seconds = poll_seconds
         self._is_stopping = False
+        self.doors: list[Door] = []
+        self._open: list[Door] = []
         middleware = []
         if cors_origins:
             middleware.append(
@@ -86,11 +115,12 @@ class Server:
                     allow_headers=["Authorization", "Content-Type", "X-Api-Key"],
                 )
             )
-        if keys:
-            middleware.append(Middleware(Keys, keys=keys))
+        if keys is not None:
+            middleware.append(Middleware(KeyCheck, keys=keys))
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/sound.js", self._script),
                 Route("/healthz", self._health),
                 Route("/readyz", self._ready),
                 Route("/models", self._list),
@@ -103,10 +133,18 @@ class Server:
         )
 
     async def load(self) -> None:
-        """Loads what is not yet loaded; `InputError` if a model has nothing to serve."""
+        """Loads what is not yet loaded and opens the doors that are closed.
+
+        Raises:
+            InputError: If a model has nothing to serve, or a door cannot be opened.
+        """
         for model in self._models.values():
             await model.refresh()
             model.require()
+        while len(self._open) < len(self.doors):
+            door = self.doors[len(self._open)]
+            await door.open()
+            self._open.append(door)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -115,6 +153,8 @@ class Server:
         yield
         self._is_stopping = True
         poll.cancel()
+        for door in self._open:
+            await door.close()
         for model in self._models.values():
             await model.close()
 
@@ -125,7 +165,10 @@ class Server:
                 await model.refresh()
 
     async def _page(self, request: Request) -> Response:
-        return FileResponse(PAGE)
+        return FileResponse(PAGE / "index.html")
+
+    async def _script(self, request: Request) -> Response:
+        return FileResponse(PAGE / "sound.js")
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -146,13 +189,14 @@ class Server:
         listed = []
         for name, model in self._models.items():
             async with model.use() as version:
-                inputs = version.engine.signatures[DEFAULT_SIGNATURE].inputs
+                engine = version.engine
                 listed.append(
                     {
                         "name": name,
                         "version": version.number,
-                        "inputs": list(inputs),
-                        "has_options": "generate" in version.engine.signatures,
+                        "inputs": list(engine.signatures[DEFAULT_SIGNATURE].inputs),
+                        "sample_rate": engine.sample_rate,
+                        "has_options": "generate" in engine.signatures,
                     }
                 )
         return _json({"models": listed})
@@ -175,6 +219,8 @@ class Server:
             # A name that there is not is no label of a metric: there would be no end of them.
             name = found["name"] if found and found["name"] in self._models else ""
             response = _json({"error": str(error)}, error.status)
+            if error.status == 503:
+                response.headers["Retry-After"] = "1"
         except ClientDisconnect:
             response = _json({"error": "the client left"}, _CLIENT_LEFT)
         self._measures.request(name, kind, response.status_code, time.perf_counter() - begin)
@@ -187,10 +233,7 @@ class Server:
                 raise RequestError(404, f"Could not find any versions of model {name}")
             states = self._models[name].status(*asked)
             return _json({"model_version_status": states})
-        if name not in self._models:
-            what = f"Specific({name}, {asked[0]})" if asked[0] else f"Latest({name})"
-            raise RequestError(404, f"Servable not found for request: {what}")
-        model = self._models[name]
+        model = self.model(name, asked)
         if kind == "metadata":
             async with model.use(*asked) as version:
                 return _json(metadata(name, version.number, version.engine.signatures))
@@ -200,120 +243,55 @@ class Server:
                 f"Expected {kind} signature method_name to be tensorflow/serving/{kind}. Was: "
                 "tensorflow/serving/predict",
             )
-        body = await self._body(request)
+        body = await read_body(request, self._limits)
         if kind == "generate_stream":
-            return await self._begin_stream(request, model, asked, body)
-        async with model.use(*asked) as version:
-            wanted = await _parsed(read_request, body, version.engine.signatures)
+            return await begin_stream(request, model, asked, body, self._limits, self._measures)
+
+        def read(signatures: Mapping[str, Signature]) -> Awaitable[PredictRequest]:
+            return parsed(read_request, body, signatures)
+
+        _, wanted, outputs = await unless_gone(request, self.predict(name, asked, read))
+        answer = await parsed(write_answer, outputs, wanted.by_row, size=_size(outputs))
+        return Response(answer, media_type=_JSON)
+
+    def model(self, name: str, asked: Asked) -> ServedModel:
+        """The model of that name; `RequestError` 404 if there is none."""
+        if name not in self._models:
+            what = f"Specific({name}, {asked[0]})" if asked[0] else f"Latest({name})"
+            raise RequestError(404, f"Servable not found for request: {what}")
+        return self._models[name]
+
+    async def predict(
+        self,
+        name: str,
+        asked: Asked,
+        read: Callable[[Mapping[str, Signature]], Awaitable[PredictRequest]],
+    ) -> tuple[int, PredictRequest, dict[str, np.ndarray]]:
+        """Answers one request, whichever door it came by.
+
+        Args:
+            name: Of the model.
+            asked: A version's number and a label, both of which may be empty.
+            read: Gives the request for the signatures of the version.
+
+        Returns:
+            The version's number, the request, and its outputs.
+
+        Raises:
+            RequestError: For what is wrong with it.
+        """
+        async with self.model(name, asked).use(*asked) as version:
+            wanted = await read(version.engine.signatures)
             if wanted.rows > self._limits.max_sources:
                 raise RequestError(
                     400,
                     f"a request may have {self._limits.max_sources} sources. Received: "
                     f"{wanted.rows}; send them in several requests",
                 )
-            outputs = await self._in_time(request, version.answer(wanted))
+            outputs = await in_time(self._limits, version.answer(wanted))
         if ERROR in outputs:
             self._measures.source_errors(name, int(np.count_nonzero(outputs[ERROR] != b"")))
-        answer = await _parsed(write_answer, outputs, wanted.by_row, size=_size(outputs))
-        return Response(answer, media_type=_JSON)
-
-    async def _body(self, request: Request) -> bytes:
-        most = self._limits.max_body
-        pieces, size = [], int(request.headers.get("content-length") or 0)
-        if size <= most:
-            size = 0
-            async for piece in request.stream():
-                pieces.append(piece)
-                size += len(piece)
-                if size > most:
-                    break
-        if size > most:
-            raise RequestError(413, f"a request may have {most} bytes; this one has more")
-        return b"".join(pieces)
-
-    async def _in_time(self, request: Request, work: Awaitable[Result]) -> Result:
-        """The result, unless it takes too long or the client leaves; then it is cancelled."""
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(_until_gone(request))
-        try:
-            await asyncio.wait(
-                {task, gone},
-                timeout=self._limits.request_timeout,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if task.done():
-                return task.result()
-            if gone.done():
-                raise ClientDisconnect
-            raise RequestError(504, f"no answer within {self._limits.request_timeout:g} s")
-        finally:
-            task.cancel()
-            gone.cancel()
-
-    async def _begin_stream(
-        self, request: Request, model: ServedModel, asked: tuple[str, str], body: bytes
-    ) -> Response:
-        """What is wrong before the first token has a status of its own."""
-        resources = contextlib.AsyncExitStack()
-        try:
-            version = await resources.enter_async_context(model.use(*asked))
-            wanted = await _parsed(read_source, body, version.engine.signatures)
-            events = self._events(model.name, version, wanted)
-            first = await self._in_time(request, anext(events))
-        except BaseException:
-            await resources.aclose()
-            raise
-
-        async def rest() -> AsyncIterator[str]:
-            async with resources, contextlib.aclosing(events):
-                yield first
-                try:
-                    async with asyncio.timeout(self._limits.request_timeout):
-                        async for event in events:
-                            yield event
-                except TimeoutError:
-                    limit = self._limits.request_timeout
-                    yield _event("error", {"error": f"not done within {limit:g} s"})
-                except RequestError as error:
-                    yield _event("error", {"error": str(error)})
-
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(rest(), media_type="text/event-stream", headers=headers)
-
-    async def _events(
-        self, name: str, version: Version, wanted: PredictRequest
-    ) -> AsyncGenerator[str, None]:
-        """The target so far after each token, then what `:predict` gives."""
-        call = version.batcher.call
-        texts = await call(version.engine.stream, wanted.inputs)
-        if texts is not None:
-            try:
-                while (text := await call(next, texts, None)) is not None:
-                    yield _event("token", {"text": text})
-            finally:
-                close = getattr(texts, "close", None)
-                if close is not None:
-                    with contextlib.suppress(ValueError):  # A step of it still runs.
-                        close()
-        outputs = await version.answer(wanted)
-        if (error := outputs[ERROR][0]) != b"":
-            self._measures.source_errors(name, 1)
-            raise RequestError(400, error.decode("utf-8", "replace"))
-        shown = {key: outputs[key] for key in ("text", "log_probs", "scores")}
-        yield _event("done", json.loads(write_answer(shown, by_row=True))["predictions"][0])
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _parsed(function: Any, *arguments: Any, size: int | None = None) -> Any:
-    """Calls it, in a thread where there is much to read or write."""
-    size = len(arguments[0]) if size is None else size
-    if size <= _SMALL:
-        return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
+        return version.number, wanted, outputs
 
 
 def _size(outputs: Mapping[str, np.ndarray]) -> int:
@@ -323,7 +301,3 @@ def _size(outputs: Mapping[str, np.ndarray]) -> int:
 def _json(content: Any, status: int = 200) -> Response:
     text = json.dumps(content, indent=1, ensure_ascii=True)
     return Response(text + "\n", status, media_type=_JSON)
-
-
-def _event(name: str, data: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -30,10 +30,12 @@ class Engine(Protocol):
     Attributes:
         signatures: What it can be asked, by name.
         joins: Whether an answer is the same beside others: not where samples are drawn.
+        sample_rate: Of its sound; 0 for a model of something else.
     """
 
     signatures: Mapping[str, Signature]
     joins: bool
+    sample_rate: int
 
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray]
@@ -43,6 +45,11 @@ class Engine(Protocol):
     def stream(self, inputs: Mapping[str, np.ndarray]) -> Iterator[str] | None:
         """The target so far of one source of `generate`, token by token; `None` if the engine
         has its targets when they are done alone."""
+
+    def attention(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+        """Where the model looked for the best target of one source of `generate`: tokens
+        `source` and `target`, and `weights`, a row a target token; `None` if that is not
+        known."""
 
 
 @dataclass

@@ -90,12 +90,13 @@ class Bounds:
         self.low, self.high = map(float, self.interval[1:-1].split(","))
 
     def __contains__(self, number: Any) -> bool:
-        if not isinstance(number, numbers.Real):  # Of a record that was changed by hand.
+        if not isinstance(number, int | float):  # Of a record that was changed by hand.
             return False
-        if number == math.inf:
+        real: Any = number
+        if real == math.inf:
             return self.infinite
-        above = number > self.low if self.interval[0] == "(" else number >= self.low
-        below = number < self.high if self.interval[-1] == ")" else number <= self.high
+        above = real > self.low if self.interval[0] == "(" else real >= self.low
+        below = real < self.high if self.interval[-1] == ")" else real <= self.high
         return above and below
 
     def expected(self, number: float) -> str:

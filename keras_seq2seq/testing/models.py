@@ -78,7 +78,7 @@ def check_model(
     _check_views(model, inputs, targets, logits, atol)
     _check_one_memory(model, inputs, targets, atol)
     check_sources(model, inputs, targets, logits, atol)
-    check_learns(model, inputs, targets)
+    check_learns(model, inputs, targets, logits)
     check_saved(model, inputs, targets, logits)
     for precision in precisions:
         check_precision(model, inputs, targets, precision)
@@ -226,20 +226,19 @@ def check_sources(
     )
 
 
-def check_learns(model: Seq2Seq, inputs: Inputs, targets: Targets) -> None:
-    """Every weight has a gradient, and following it lowers the loss."""
+def check_learns(model: Seq2Seq, inputs: Inputs, targets: Targets, logits: np.ndarray) -> None:
+    """Every weight has a gradient, and following it lowers the loss, which `logits` give."""
     if keras.backend.backend() != "tensorflow":
         raise InputError("The checks need the TensorFlow backend of Keras.")
     given = {**inputs, DECODER_TOKEN_IDS: targets.token_ids}
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def loss(training: bool) -> Any:
-        logits = model(given, training=training)
+    def loss(logits: Any) -> Any:
         return cross_entropy(targets.labels, logits, targets.labels != PAD_ID)
 
-    before = float(loss(training=False))
+    before = float(loss(logits))
     with tf.GradientTape() as tape:
-        value = loss(training=True)
+        value = loss(model(given, training=True))
     gradients = tape.gradient(value, model.trainable_weights)
     without = [
         weight.path
@@ -255,7 +254,7 @@ def check_learns(model: Seq2Seq, inputs: Inputs, targets: Targets) -> None:
     after = np.inf
     for rate in (0.05, 0.005):
         keras.optimizers.SGD(rate).apply(gradients, model.trainable_weights)
-        after = float(loss(training=False))
+        after = float(loss(model(given, training=False)))
         model.set_weights(weights)
         if after < before:
             return
@@ -327,7 +326,7 @@ def check_precision(model: Seq2Seq, inputs: Inputs, targets: Targets, precision:
             atol=TOLERANCES[precision] * max(1.0, float(np.abs(whole).max()) / 4),
             cause="Sums over many positions, softmax and normalization need float32 inside.",
         )
-        check_learns(half, inputs, targets)
+        check_learns(half, inputs, targets, whole)
 
 
 @contextmanager
@@ -351,19 +350,21 @@ def _check_search(model: Seq2Seq, inputs: Inputs, targets: Targets) -> None:
         return model.decode(given, strategy, max_length)
 
     result = search()
-    for rank in range(3):
-        labels = result.token_ids[:, rank].numpy()
-        starts = np.full((len(labels), 1), model.start_id)
-        ends = np.where(labels == model.end_id, PAD_ID, labels)
-        read = np.concatenate([starts, ends[:, :-1]], 1).astype("int32")
-        scored = model.score_tokens({**inputs, DECODER_TOKEN_IDS: read}, labels)
-        require_equal(
-            f"Hypothesis {rank} of a beam search has not the log probability that teacher "
-            "forcing gives its tokens",
-            result.log_probs[:, rank],
-            tf.reduce_sum(scored, -1),
-            axes=("row",),
-            atol=1e-4,
-            cause="The state of one hypothesis reaches another: every entry of the state must "
-            "have the batch first.",
-        )
+    labels = result.token_ids.numpy()
+    count = labels.shape[1]
+    labels = labels.reshape(-1, labels.shape[-1])
+    starts = np.full((len(labels), 1), model.start_id)
+    ends = np.where(labels == model.end_id, PAD_ID, labels)
+    read = np.concatenate([starts, ends[:, :-1]], 1).astype("int32")
+    repeated = {name: np.repeat(array, count, axis=0) for name, array in inputs.items()}
+    scored = model.score_tokens({**repeated, DECODER_TOKEN_IDS: read}, labels)
+    require_equal(
+        "A hypothesis of a beam search has not the log probability that teacher forcing gives "
+        "its tokens",
+        result.log_probs,
+        array_of(scored).sum(-1).reshape(-1, count),
+        axes=("row", "hypothesis"),
+        atol=1e-4,
+        cause="The state of one hypothesis reaches another: every entry of the state must "
+        "have the batch first.",
+    )

@@ -9,14 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers.merges import Merges
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer
 
 # Unicode's property White_Space.
 SPACES = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
+    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 # Endings that are words of their own after an apostrophe.
 CONTRACTIONS = ("s", "t", "re", "ve", "m", "ll", "d")
@@ -153,7 +152,9 @@ def _characters_of(kind: int) -> str:
     """The characters of a kind as the inside of a character class."""
     begins, kinds = _kinds()
     ends = [*begins[1:], 0x110000]
-    ranges = [(chr(a), chr(b - 1)) for a, b, k in zip(begins, ends, kinds, strict=True) if k == kind]
+    ranges = [
+        (chr(a), chr(b - 1)) for a, b, k in zip(begins, ends, kinds, strict=True) if k == kind
+    ]
     return "".join(a if a == b else f"{a}-{b}" for a, b in ranges)
 
 

@@ -2,13 +2,13 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
-from keras_nlp.tokenizers import Tokenizer
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
@@ -19,10 +19,18 @@ from keras_seq2seq.special_tokens import (
     UNKNOWN_ID,
     UNKNOWN_TOKEN,
 )
-from keras_seq2seq.tokenizers.vocabulary import build_vocabulary, check_vocabulary
+from keras_seq2seq.tokenizers.vocabulary import (
+    build_vocabulary,
+    check_vocabulary,
+    count_tokens,
+    frequent_tokens,
+)
+
+# Of those that a vocabulary is made of.
+LINES_AT_ONCE = 2**16
 
 
-class TableTokenizer(Tokenizer, ABC):
+class TableTokenizer(keras.layers.Layer, ABC):
     """Base of the tokenizers whose vocabulary is a plain list of tokens.
 
     A subclass says how a string is split (`split`) and how tokens are joined (`separator`,
@@ -47,6 +55,10 @@ class TableTokenizer(Tokenizer, ABC):
 
     separator = ""
 
+    # Whether a text is split in the same way whatever the vocabulary holds, so that tokens
+    # can be added to it.
+    grows: ClassVar[bool] = False
+
     def __init__(
         self,
         vocabulary: Sequence[str],
@@ -57,6 +69,10 @@ class TableTokenizer(Tokenizer, ABC):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        # Strings, one or many, as they are, as KerasHub's tokenizers take them.
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.built = True
         self.vocabulary = check_vocabulary(vocabulary)
         self.lowercase = lowercase
         self.begin, self.finish = list(begin), list(finish)
@@ -68,8 +84,8 @@ class TableTokenizer(Tokenizer, ABC):
         around = [*self.begin, *self.finish]
         if missing := [token for token in around if token not in self._ids]:
             raise InputError(
-                "Tokens that a text begins or finishes with must be in the vocabulary. Missing: "
-                f"{missing}."
+                "Tokens that a text begins or finishes with must be in the vocabulary. "
+                f"Missing: {missing}."
             )
         self.begin_ids = [self._ids[token] for token in self.begin]
         self.finish_ids = [self._ids[token] for token in self.finish]
@@ -139,25 +155,56 @@ class TableTokenizer(Tokenizer, ABC):
             max_size: int, optional. Upper bound of the vocabulary's size.
             **kwargs: Arguments of the constructor (`lowercase`, `name`).
         """
-        strings = tf.constant(list(lines), tf.string)
-        without_words = cls([*SPECIAL_TOKENS], **kwargs)
-        pieces = without_words.split_strings(strings, without_words.lowercase)
-        tokens = (
-            [token.decode("utf-8", "replace") for token in line] for line in _rows(pieces)
-        )
-        vocabulary = build_vocabulary(
-            # A carriage return inside a line cannot stand in a vocabulary file: unknown.
-            ([token for token in line if token != "\r"] for line in tokens),
-            min_count=min_count,
-            max_size=max_size,
-        )
-        return cls(vocabulary, **kwargs)
+        tokens = cls([*SPECIAL_TOKENS], **kwargs).tokens_of(lines)
+        return cls(build_vocabulary(tokens, min_count=min_count, max_size=max_size), **kwargs)
+
+    def tokens_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The tokens of each line that can stand in a vocabulary."""
+        rest = iter(lines)
+        # A part at a time: the lines may be more than fit in memory.
+        while part := [*islice(rest, LINES_AT_ONCE)]:
+            strings = tf.constant(part, tf.string)
+            for line in _rows(self.split_strings(strings, self.lowercase)):
+                tokens = [token.decode("utf-8", "replace") for token in line]
+                # A carriage return inside a line cannot stand in a vocabulary file: unknown.
+                yield [token for token in tokens if token != "\r"]
+
+    def extended(
+        self,
+        tokens: Iterable[Sequence[str]],
+        *,
+        min_count: int = 1,
+        max_size: int | None = None,
+    ) -> Self:
+        """The same tokenizer with the tokens that it lacks behind its own: ids stay.
+
+        Args:
+            tokens: Of each line, as `tokens_of` gives them; the most frequent come first.
+            min_count: int. Tokens seen less often stay unknown.
+            max_size: int, optional. Upper bound of the vocabulary's size.
+
+        Raises:
+            InputError: If a tokenizer of this kind cannot grow.
+        """
+        if not self.grows:
+            raise InputError(
+                f"The vocabulary of a {type(self).__name__} is made as a whole; tokens cannot "
+                "be added to it. Characters, symbols and words can."
+            )
+        frequent = frequent_tokens(count_tokens(tokens), min_count)
+        new = [token for token in frequent if token not in self._ids]
+        room = None if max_size is None else max(0, max_size - len(self.vocabulary))
+        vocabulary = [*self.vocabulary, *new[:room]]
+        return type(self).from_config({**self.get_config(), "vocabulary": vocabulary})
 
     def split_strings(self, strings: tf.Tensor, lowercase: bool = False) -> tf.RaggedTensor:
         """`(batch,)` strings -> ragged `(batch, None)` strings, one a token, those that every
         text begins and finishes with included."""
         pieces = self.split(lower(strings) if lowercase else strings)
         return _between(self.begin, pieces, self.finish)
+
+    def call(self, inputs: Any) -> tf.Tensor | tf.RaggedTensor:
+        return self.tokenize(inputs)
 
     @abstractmethod
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
@@ -291,6 +338,8 @@ class CharacterTokenizer(TableTokenizer):
     array([b'bac'], dtype=object)
     """
 
+    grows = True
+
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
         return tf.strings.unicode_split(strings, "UTF-8")
 
@@ -306,6 +355,7 @@ class SymbolTokenizer(TableTokenizer):
     array([b'S EY'], dtype=object)
     """
 
+    grows = True
     separator = " "
 
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:

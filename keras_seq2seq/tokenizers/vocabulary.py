@@ -41,11 +41,7 @@ def build_vocabulary(
         InputError: If no token is left.
     """
     counts = count_tokens(lines)
-    tokens = [
-        token
-        for token, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        if count >= min_count and token not in SPECIAL_TOKENS
-    ]
+    tokens = frequent_tokens(counts, min_count)
     if max_size is not None:
         tokens = tokens[: max(0, max_size - len(SPECIAL_TOKENS))]
     if not tokens:
@@ -54,6 +50,15 @@ def build_vocabulary(
             f"{len(counts)} different tokens, min_count={min_count}, max_size={max_size}."
         )
     return [*SPECIAL_TOKENS, *tokens]
+
+
+def frequent_tokens(counts: Counter[str], min_count: int) -> list[str]:
+    """The tokens that occur so often, the most frequent first; no special ones."""
+    return [
+        token
+        for token, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if count >= min_count and token not in SPECIAL_TOKENS
+    ]
 
 
 def check_vocabulary(vocabulary: Sequence[str]) -> list[str]:

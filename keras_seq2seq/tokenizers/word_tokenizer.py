@@ -57,6 +57,7 @@ class WordTokenizer(TableTokenizer):
     ['sir', ',', 'yes']
     """
 
+    grows = True
     separator = " "
 
     def split(self, strings: tf.Tensor) -> tf.RaggedTensor:

@@ -382,6 +382,7 @@ def test_what_cannot_come_in_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_an_import_is_a_run_for_the_other_commands(plain, tmp_path):
     run = tmp_path / "run"
     limits = ["--max-source-length", "12", "--max-target-length", "10"]
@@ -454,8 +455,9 @@ def test_models_that_the_layout_lacks_are_refused(tmp_path):
 
 def test_the_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
     page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text("utf-8")
-    (block,) = re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(compile(block, "pretrained.md", "exec"), names)
+    exec(compile("\n".join(blocks), "pretrained.md", "exec"), names)
+    assert len(blocks) == 3 and capsys.readouterr().out.endswith("True\n")
     assert names["same"].generate("a small") == names["model"].generate("a small")

@@ -13,8 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.weight_folders import export_ctranslate2
 from keras_seq2seq.converters import from_ctranslate2, to_ctranslate2
-from tests.converters.test_ctranslate2 import KINDS, LONGEST, SOURCES, TARGETS, build, rewritten
+from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.special_tokens import END_ID
+from tests.converters.test_ctranslate2 import (
+    KINDS,
+    LONGEST,
+    SOURCES,
+    TARGETS,
+    WORDS,
+    build,
+    rewritten,
+)
 
 PYTHON = os.environ.get("KERAS_SEQ2SEQ_ORACLE_PYTHON", sys.executable)
 ORACLE = Path(__file__).with_name("ctranslate2_oracle.py")
@@ -129,3 +140,32 @@ def test_positions_that_are_not_in_the_file_are_those_that_ctranslate2_computes(
         model.token_log_probs(SOURCES, TARGETS), answers["log_probs"], strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["gated, relative", "waves, logits of their own"])
+def test_the_runner_of_an_exported_folder_gives_the_texts_of_the_model(tmp_path, kind):
+    model = build(**{**KINDS[kind], "begin": ((), ())})
+    for weight in model.weights:
+        weight.assign(0.3 * weight)
+    # Less sure of itself, and often at an end.
+    layers = {layer.name: layer for layer in model.layers}
+    bias = (layers.get("decoder_output_bias") or layers["decoder_logits"]).weights[-1]
+    bias.assign(bias + 3 * np.eye(len(WORDS))[END_ID])
+    for search in (GenerationSettings(), GenerationSettings(3, min_length=2)):
+        path = tmp_path / search.description.replace(" ", "_")
+        export_ctranslate2(model, path, search)
+        done = subprocess.run(
+            [PYTHON, "ctranslate2_runner.py", *SOURCES],
+            cwd=path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        expected = model.search(SOURCES, search)
+        # At the greatest length CTranslate2 cuts a target, which ours ends.
+        ends = expected.lengths.max(1) < LONGEST["max_target_length"]
+        assert ends.all() or search.num_beams == 1
+        assert [text for _, _, text in lines] == [row[0] for row in model.texts(expected)]
+        log_probs = [float(one) for _, one, _ in lines]
+        np.testing.assert_allclose(log_probs, expected.log_probs[:, 0], atol=2e-4)

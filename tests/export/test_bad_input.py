@@ -1,10 +1,9 @@
 """What every exporter does with a target it cannot write and a model it cannot use."""
 
 import errno
+import multiprocessing
 import os
-import subprocess
-import sys
-import textwrap
+import time
 import warnings
 from pathlib import Path
 
@@ -14,9 +13,11 @@ import pytest
 import tensorflow as tf
 
 from export import export_saved_model, export_serving, export_tflite, export_web
+from export.serving import _write_version
 from export.signatures import TextSignatures
 from export.trained import warn_if_untrained
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq, load_model
 from keras_seq2seq.settings import GenerationSettings
 from tests.zoo import MODELS
@@ -115,14 +116,8 @@ def test_an_operation_that_tflite_lacks_is_told_with_its_layer(text_model, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-PROCESS = textwrap.dedent(
-    """
-    import sys, time
-    from pathlib import Path
-    from keras_seq2seq.errors import InputError
-    from keras_seq2seq.export.serving import _write_version
-    from keras_seq2seq.files import write_new
-    folder, number = Path(sys.argv[1]), sys.argv[2]
+def export_beside_another(folder, number, sender):
+    """The work of one of two processes."""
 
     def write(path):
         path.mkdir(parents=True)
@@ -133,31 +128,28 @@ PROCESS = textwrap.dedent(
             time.sleep(0.01)
         (path / "second").write_text(number)
 
-    print(_write_version(folder / "m", None, write).name)
+    version = _write_version(folder / "m", None, write).name
     try:
         write_new(folder / "one", write)
-        print("written")
+        sender.send([version, "written"])
     except InputError as error:
-        print(error)
-    """
-)
+        sender.send([version, str(error)])
 
 
-@pytest.mark.large
 def test_two_processes_that_export_at_the_same_time(tmp_path):
     """Of a model folder both versions are whole; of one path one is, the other is told."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, tmp_path, number],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in "ab"
-    ]
-    results = [process.communicate(timeout=300) for process in processes]
-    assert all(process.returncode == 0 for process in processes), results
-    lines = [output.splitlines() for output, _ in results]
+    context = multiprocessing.get_context("fork")  # Neither runs TensorFlow.
+    processes, lines = [], []
+    for number in "ab":
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=export_beside_another, args=(tmp_path, number, sender))
+        process.start()
+        processes.append((process, receiver))
+    for process, receiver in processes:
+        assert receiver.poll(60)
+        lines.append(receiver.recv())
+        process.join(60)
+        assert process.exitcode == 0
     assert sorted(line[0] for line in lines) == ["1", "2"]
 
     def content(path):

@@ -8,6 +8,7 @@ import textwrap
 import zipfile
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +98,9 @@ def test_a_line_that_does_not_fit_is_named_and_the_next_one_answered(bundle, tmp
 
 def test_the_card_tells_sizes_and_settings(bundle, text_model):
     card = (bundle / "MODEL_CARD.md").read_text("utf-8")
-    assert card.startswith("# Speller\n") and "$" not in card
+    _, fields, body = card.split("---\n", 2)
+    assert yaml.safe_load(fields)["library_name"] == "litert"
+    assert body.startswith("\n# Speller\n") and "$" not in card
     assert f"{text_model.count_params():,}" in card
     assert "from 1 to 7 tokens" in card
     assert "| beam 2; num_beams 2, num_hypotheses 2 |" in card

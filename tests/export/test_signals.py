@@ -263,6 +263,8 @@ def test_the_card_tells_the_inputs(case):
     model, _, folder = case
     card = (folder / "tflite" / "MODEL_CARD.md").read_text("utf-8")
     assert f"`{model.preprocessor.key}`" in card and "$" not in card
+    is_sound = model.preprocessor.kind == "waveform"
+    assert ("pipeline_tag: automatic-speech-recognition\n" in card) == is_sound
     source = json.loads((folder / "tflite" / "signatures.json").read_text("utf-8"))["source"]
     assert source["kind"] == model.preprocessor.kind
 
@@ -335,8 +337,8 @@ def test_a_folder_of_tensorflow_serving_is_warmed_up_with_signals(frame_model, t
     assert (written / "assets.extra" / "tf_serving_warmup_requests").exists()
 
 
-def test_a_web_page_takes_text_alone(frame_model, tmp_path):
-    with pytest.raises(InputError, match="The page takes text, and this model takes features"):
+def test_a_web_page_takes_no_frames(frame_model, tmp_path):
+    with pytest.raises(InputError, match="takes text or sound, and this model takes features"):
         export_web(frame_model, tmp_path / "page")
 
 

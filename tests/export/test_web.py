@@ -1,28 +1,34 @@
 """The page generates in a headless browser what the Keras model generates."""
 
 import base64
+import contextlib
 import functools
 import hashlib
 import html
 import http.server
+import io
 import json
 import random
 import re
 import shutil
 import subprocess
 import threading
+import wave
 from urllib.parse import quote
 
+import keras
+import numpy as np
 import pytest
 
 from export.web import LITERTJS_VERSION, PAGE, _page, export_web
-from keras_seq2seq.data import TextPreprocessor
+from keras_seq2seq.data import TextPreprocessor, WaveformPreprocessor
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.models import recurrent
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+from tests.browser import CHROMIUM, Browser
 
 SEARCH = GenerationSettings(2, 2)
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +119,78 @@ def test_a_page_that_cannot_load_or_is_not_as_exported_says_so(text_model, site,
     body = look(f"{address}/changed/")
     assert "LiteRT.js cannot be loaded from the page's own folder" in body
     assert "Loading the model" not in body
+
+
+RATE = 8000
+# What 16 bits hold.
+SOUNDS = [
+    np.random.default_rng(length).integers(-9000, 9000, length).astype("float32") / 32768
+    for length in (900, 400, 1600)
+]
+
+
+@pytest.fixture(scope="module")
+def sound_model():
+    keras.utils.set_random_seed(6)
+    preprocessor = WaveformPreprocessor.from_pairs(
+        SOUNDS, ["abcd", "cab", "dabcab"], CharacterTokenizer, sample_rate=RATE
+    )
+    model = recurrent(preprocessor, embedding_dim=8, hidden_dim=12, cell="gru")
+    for weight in model.trainable_weights:
+        weight.assign(weight * 2)
+    return model
+
+
+def wav(samples):
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((samples * 32768).astype("<i2").tobytes())
+    return base64.b64encode(content.getvalue()).decode()
+
+
+@pytest.mark.large
+def test_the_page_of_a_model_of_sound_hears(sound_model, site, litertjs, tmp_path):
+    folder, address = site
+    search = GenerationSettings(2, 2, min_length=3)
+    export_web(sound_model, folder / "sound", search, litertjs=litertjs)
+    expected = sound_model.search(SOUNDS[:1], search)
+    with contextlib.closing(Browser(tmp_path / "chromium")) as page:
+        page.open(f"{address}/sound/")
+        page.until("document.body.dataset.ready === 'yes'", 60)
+        assert "As exported: 3 of 3" in page.evaluate("check.textContent")
+        page.evaluate(
+            f"""(() => {{
+              const bytes = Uint8Array.from(atob("{wav(SOUNDS[0])}"), (c) => c.charCodeAt(0));
+              const chosen = new DataTransfer();
+              chosen.items.add(new File([bytes], "a.wav"));
+              file.files = chosen.files;
+              file.dispatchEvent(new Event("change"));
+            }})()"""
+        )
+        page.until("targets.childElementCount")
+        assert page.evaluate("sound.textContent") == "0.1 s at 8000 samples a second"
+        found = page.evaluate(
+            "[...targets.children].map(({ firstChild, lastChild }) =>"
+            " [firstChild.data.slice(0, -1), +lastChild.textContent])"
+        )
+        texts, log_probs = zip(*found, strict=True)
+        assert list(texts) == sound_model.texts(expected)[0]
+        assert log_probs == pytest.approx(expected.log_probs[0].tolist(), abs=2e-3)
+        width = page.evaluate("attention.querySelector('tbody tr').cells.length - 1")
+        weights = page.evaluate(
+            "[...document.querySelectorAll('td[title]')].map((e) => +e.title)"
+        )
+        (aligned,) = sound_model.align(SOUNDS[:1], list(texts[:1]))
+        shown = aligned[: len(weights) // width, :width]
+        assert weights == pytest.approx(shown.ravel().tolist(), abs=2e-3)
+        page.evaluate("record.click()")
+        page.until("record.textContent === 'Stop'")
+        page.evaluate("new Promise((done) => setTimeout(done, 700))")
+        page.evaluate("record.click()")
+        page.until(
+            "message.textContent.includes('A sound must have from 1 to 1600 samples (0.2 s)')"
+        )
 
 
 @pytest.mark.parametrize("own_copy", [False, True])

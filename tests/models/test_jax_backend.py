@@ -12,6 +12,8 @@ from keras_seq2seq.export import export_saved_model
 from keras_seq2seq.models import load_model
 from keras_seq2seq.settings import GenerationSettings
 
+# Machine code that runs once need not be fast: XLA's own passes are those of any run.
+QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 TRAIN = """
 import sys
 import keras
@@ -59,7 +61,7 @@ else:
 def test_models_train_on_jax_and_load_and_export_under_tensorflow(tmp_path):
     subprocess.run(
         [sys.executable, "-c", TRAIN, tmp_path],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICK_XLA},
         check=True,
     )
     for name in ("recurrent", "fed", "transformer"):

@@ -1,10 +1,10 @@
 """The client against servers that answer in every way but the right one, and behind doors."""
 
+import asyncio
 import json
 import re
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.serving import Client
+from keras_seq2seq.serving import AsyncClient, Client
 from keras_seq2seq.serving.address import parse_address
 
 GOOD = {"outputs": {"text": [["CC"]], "log_probs": [[-0.5]], "error": [""]}}
@@ -250,30 +250,6 @@ def test_one_string_is_no_list_of_sources():
 # TLS.
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """An authority, and what it signed for a server and for a client."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments):
-        command = ["openssl", *arguments]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
-
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(
-        *("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem"),
-        *("-subj", "/CN=authority", "-days", "2"),
-    )
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
-    for name in ("server", "client"):
-        openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=x")
-        openssl(
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
-            *("-out", f"{name}.pem", "-days", "2", "-extfile", "names", "-CAcreateserial"),
-        )
-    return folder
-
-
 def test_https_with_certificates_of_both_sides(certificates):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
@@ -310,3 +286,163 @@ def test_bad_certificates_are_told(certificates, tmp_path):
         Client(url.replace("https", "http"), ca_file=certificates / "ca.pem")
     with pytest.raises(InputError, match="A key needs the certificate"):
         Client(url, key_file=certificates / "client.key")
+
+
+# What is sent again, streams, and asyncio.
+
+
+def in_turn(*answers):
+    """Answers one after the other; the last one for ever."""
+    left = list(answers)
+
+    def answer(path, headers):
+        status, headers, body = left.pop(0) if len(left) > 1 else left[0]
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return status, headers, content
+
+    return answer
+
+
+BUSY = (503, {"Retry-After": "0"}, {"error": "full"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "retries", "asked"),
+    [
+        ([BUSY, (429, {}, b""), (200, {}, GOOD)], 2, 3),
+        ([BUSY, (200, {}, GOOD)], 1, 2),
+        ([(503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, b""), (200, {}, GOOD)], 1, 2),
+        ([(503, {"Retry-After": "soon"}, b""), (200, {}, GOOD)], 1, 2),
+    ],
+)
+def test_what_had_no_room_is_sent_again(answers, retries, asked):
+    with server(in_turn(*answers)) as (port, received):
+        client = Client(f"http://127.0.0.1:{port}/v1/models/m", retries=retries)
+        assert client.generate(["cab"])[0].texts == ["CC"]
+        assert len(received) == asked
+
+
+@pytest.mark.parametrize(
+    ("answers", "retries", "asked", "message"),
+    [
+        ([BUSY], 2, 3, "answers 503: full"),
+        ([BUSY], 0, 1, "answers 503: full"),
+        # What it asks for is longer than there is time.
+        ([(503, {"Retry-After": "60"}, b"")], 2, 1, "answers 503"),
+        ([(500, {}, b"broken"), (200, {}, GOOD)], 2, 1, "answers 500: broken"),
+        ([(400, {}, b"no"), (200, {}, GOOD)], 2, 1, "answers 400: no"),
+        # It has been answered, if only in part.
+        ([(200, {"Content-Length": "9999"}, b"{"), (200, {}, GOOD)], 2, 1, "was cut after 1 "),
+    ],
+)
+def test_what_is_not_sent_again(answers, retries, asked, message):
+    with server(in_turn(*answers)) as (port, received):
+        client = Client(f"http://127.0.0.1:{port}/v1/models/m", retries=retries)
+        with pytest.raises(InputError, match=message):
+            client.generate(["cab"])
+        assert len(received) == asked
+
+
+def test_a_server_that_breaks_off_or_comes_late_is_asked_again():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def breaks_off_twice():
+            for _ in range(2):
+                connection, _ = listening.accept()
+                connection.recv(1 << 16)
+                connection.close()
+            listening.close()  # Refuses from now on.
+
+        thread = threading.Thread(target=breaks_off_twice)
+        thread.start()
+        with pytest.raises(InputError, match="cannot be reached"):
+            Client(f"http://127.0.0.1:{port}/v1/models/m", retries=2).generate(["cab"])
+        thread.join()
+    begin = time.monotonic()
+    with pytest.raises(InputError, match="cannot be reached"):
+        Client(f"http://127.0.0.1:{port}/v1/models/m", 0.2, retries=99).generate(["cab"])
+    assert time.monotonic() - begin < 2
+    with pytest.raises(InputError, match="`retries` must be at least 0. Received: -1."):
+        Client(f"http://127.0.0.1:{port}/v1/models/m", retries=-1)
+
+
+def event(name, data):
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+DONE = event("done", {"text": ["AA", "B"], "log_probs": [-0.5, -1e9], "scores": [0, 0]})
+TOKEN = event("token", {"text": "A"})
+
+
+def test_a_stream_gives_the_target_so_far_and_then_the_answer():
+    asked = []
+
+    def answer(path, headers):
+        asked.append(path)
+        return 200, {}, [TOKEN, event("attention", {}), DONE]
+
+    with server(answer) as (port, _):
+        client = Client(f"http://127.0.0.1:{port}/a/v1/models/m/versions/2?key=K")
+        first, last = client.stream("cab", n_best=2)
+        assert asked == ["/a/v1/models/m/versions/2/generate_stream?key=K"]
+        assert (first.texts, first.is_done) == (["A"], False)
+        assert (last.texts, last.log_probs, last.is_done) == (["AA"], [-0.5], True)
+    with pytest.raises(InputError, match="A stream is asked for over http"):
+        Client("grpc://host:1/m").stream("cab")
+    with pytest.raises(InputError, match="Prefix 1 must be a string"):
+        client.stream("cab", prefix=3)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([TOKEN, event("error", {"error": "too long"})], "says: too long"),
+        ([TOKEN], "ended its stream before the answer"),
+        ([TOKEN, b"event: token\ndata: {"], "does not stream events of JSON"),
+        ([event("token", {"text": 3})], "not as a server of this package"),
+        ([event("token", [])], "not as a server of this package"),
+        ([TOKEN] * 8, "gave no answer within 0.5 s"),
+    ],
+)
+def test_a_stream_that_goes_wrong_is_one_line_and_not_begun_again(body, message):
+    with server(with_body(body)) as (port, received):
+        client = Client(f"http://127.0.0.1:{port}/v1/models/m", 0.5)
+        with pytest.raises(InputError, match=message):
+            list(client.stream("cab"))
+        assert len(received) == 1
+
+
+def test_a_stream_that_is_cut_is_told():
+    answer = 200, {"Content-Length": "9999"}, [TOKEN]
+    with server(lambda path, headers: answer) as (port, _):
+        with pytest.raises(InputError, match="that was cut after"):
+            list(Client(f"http://127.0.0.1:{port}/v1/models/m").stream("cab"))
+
+
+def test_the_client_of_asyncio_asks_at_once_and_streams():
+    def answer(path, headers):
+        if path.endswith("stream"):
+            return 200, {}, [TOKEN, DONE]
+        time.sleep(0.2)
+        return 200, {}, json.dumps(GOOD).encode()
+
+    async def run(url):
+        client = AsyncClient(url, retries=0)
+        begin = time.monotonic()
+        answers = await asyncio.gather(*(client.generate(["cab"], n_best=1) for _ in range(8)))
+        assert all(one[0].texts == ["CC"] for one in answers)
+        assert time.monotonic() - begin < 1.4
+        assert [one.is_done async for one in client.stream("cab")] == [False, True]
+        with pytest.raises(InputError, match="Sources must be a list"):
+            await client.generate("cab")
+        task = asyncio.create_task(client.generate(["cab"]))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with server(answer) as (port, _):
+        asyncio.run(run(f"http://127.0.0.1:{port}/v1/models/m"))
+    with pytest.raises(InputError, match="`at_once` must be at least 1"):
+        AsyncClient("http://host/v1/models/m", at_once=0)

@@ -69,6 +69,7 @@ def test_every_kind_of_folder_is_told(tmp_path):
         (["saved", "--tls-key", "no_keys"], "--tls-key needs the certificate"),
         (["saved", "--tls-certificate", "no_keys"], "no_keys cannot be used"),
         (["saved", "--port", "{taken}"], "127.0.0.1:{taken} cannot be listened at"),
+        (["saved", "--grpc-port", "{taken}"], "Choose another --grpc-port or --host."),
         (["saved", "--host", "no.such.host.invalid"], "cannot be listened at"),
     ],
 )

@@ -3,10 +3,8 @@
 import asyncio
 import base64
 import json
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,73 +13,15 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.serving.access import Keys
 from keras_seq2seq.serving.batching import Batcher, Limits
 from keras_seq2seq.serving.client import AS_EXPORTED
 from keras_seq2seq.serving.measures import Measures
 from keras_seq2seq.serving.messages import read_request, write_answer
 from keras_seq2seq.serving.server import Server
-from keras_seq2seq.serving.tensors import RequestError, Signature, Tensor, join
+from keras_seq2seq.serving.tensors import RequestError, join
 from keras_seq2seq.serving.versions import ServedModel
-
-NOWHERE = Path("nowhere")
-STRINGS = Tensor("string", (None,))
-OUTPUTS = {
-    "text": Tensor("string", (None, None)),
-    "log_probs": Tensor("float32", (None, None)),
-    "scores": Tensor("float32", (None, None)),
-    "error": STRINGS,
-}
-OPTIONS = {"prefix": STRINGS} | {
-    name: Tensor("int32" if isinstance(value, int) else "float32", (None,))
-    for name, value in AS_EXPORTED.items()
-    if name != "prefix"
-}
-SIGNATURES = {
-    "serving_default": Signature({"text": STRINGS}, OUTPUTS),
-    "generate": Signature({"text": STRINGS, **OPTIONS}, OUTPUTS),
-    "encode": Signature({"text": STRINGS}, {"memory": Tensor("float32", (None, 2))}),
-}
-
-
-class Reverser:
-    """Turns a source around. "" has an error, "poison" fails the batch that it is in."""
-
-    joins = True
-
-    def __init__(self, mark=""):
-        self.signatures = SIGNATURES
-        self.mark, self.delay, self.streams = mark, 0.0, False
-        self.batches = []
-        self.go_on = threading.Event()
-        self.go_on.set()
-
-    def predict(self, signature, inputs):
-        sources = [text.decode() for text in inputs["text"]]
-        self.batches.append((signature, sources))
-        time.sleep(self.delay)
-        assert self.go_on.wait(10)
-        if "poison" in sources:
-            raise RequestError(400, "poisoned")
-        if "broken" in sources:
-            raise OSError("disk")
-        if signature == "encode":
-            return {"memory": np.zeros((len(sources), 2), np.float32)}
-        n_best = int(inputs["n_best"][0]) or 1 if signature == "generate" else 1
-        texts = [[(self.mark + text[::-1]).encode()] * n_best for text in sources]
-        return {
-            "text": np.array(texts, object),
-            "log_probs": np.full((len(sources), n_best), -0.2, np.float32),
-            "scores": np.full((len(sources), n_best), -0.1, np.float32),
-            "error": np.array([b"" if text else b"empty" for text in sources], object),
-        }
-
-    def stream(self, inputs):
-        text = inputs["text"][0].decode()[::-1]
-        return (text[: i + 1] for i in range(len(text))) if self.streams else None
-
-
-def one_model(engine, limits=None, **settings):
-    return ServedModel("m", lambda: {1: NOWHERE}, lambda path: engine, limits, **settings)
+from tests.serving.reverser import NOWHERE, SIGNATURES, Reverser, one_model
 
 
 def quick(**changes):
@@ -230,6 +170,9 @@ def test_a_failing_model_is_500_and_goes_on(client):
     answer = ask(client, {"instances": ["broken"]})
     assert answer.status_code == 500
     assert answer.json() == {"error": "the model failed: OSError: disk"}
+    answer = ask(client, {"text": "broken"}, "/v1/models/m/generate_stream")
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the model failed: OSError: disk"}
     assert ask(client, {"instances": ["ab"]}).status_code == 200
 
 
@@ -361,6 +304,9 @@ def test_a_stream_gives_tokens_and_then_the_answer(client, engine):
     engine.streams = True
     tokens = [("token", {"text": "b"}), ("token", {"text": "ba"})]
     assert events(ask(client, {"text": "ab"}, path)) == [*tokens, done]
+    looked = {"source": ["a", "b"], "target": ["b", "a"], "weights": [[0, 1], [1, 0]]}
+    answer = ask(client, {"text": "ab"}, f"{path}?attention=1")
+    assert events(answer) == [*tokens, done, ("attention", looked)]
     answer = ask(client, {"text": "ab", "n_best": 2}, path)
     assert events(answer)[-1][1]["text"] == ["ba", "ba"]
     for body, message in (
@@ -479,7 +425,7 @@ def test_batches_are_counted(engine):
 
 
 def test_a_key_is_needed_but_for_health_and_page(engine):
-    with client_of(one_model(engine), keys=["one", "two"]) as client:
+    with client_of(one_model(engine), keys=Keys(["one", "two"])) as client:
         body = {"content": json.dumps({"instances": ["ab"]})}
         for headers in ({}, {"X-Api-Key": "on"}, {"Authorization": "Bearer three"}):
             answer = client.post("/v1/models/m:predict", headers=headers, **body)
@@ -507,7 +453,13 @@ def test_the_page_fetches_nothing_from_elsewhere(client):
     assert "http://" not in page.text and "https://" not in page.text
     assert "TensorFlow Serving" in page.text
     assert client.get("/models").json()["models"] == [
-        {"name": "m", "version": 1, "inputs": ["text"], "has_options": True}
+        {
+            "name": "m",
+            "version": 1,
+            "inputs": ["text"],
+            "sample_rate": 0,
+            "has_options": True,
+        }
     ]
 
 

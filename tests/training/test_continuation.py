@@ -53,6 +53,7 @@ def test_two_epochs_and_two_more_are_four_bit_by_bit(ended, tmp_path, monkeypatc
 
 
 @pytest.mark.large
+@pytest.mark.soak
 def test_a_kept_average_of_a_moving_average_in_mixed_precision_goes_on_alike(tmp_path):
     parts, whole = tmp_path / "parts", tmp_path / "whole"
     # The average of both epochs is the model; training goes on from the raw weights.

@@ -24,6 +24,7 @@ from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
 CONFIG = TrainingConfig(
+    architecture="lstm",
     embedding_dim=2,
     hidden_dim=2,
     epochs=3,

@@ -13,6 +13,7 @@ from training.recipes import load_recipe
 from training.run.trainer import train
 from training.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 NOUNS = ["cat", "dog", "horse", "car", "house", "tree", "bird", "ball"]
 GERMAN = ["Katze", "Hund", "Pferd", "Auto", "Haus", "Baum", "Vogel", "Ball"]
 
@@ -90,6 +91,7 @@ SMALL = {
     "num_buckets": 1,
     "validation_decoded": 8,
     "average": 0,
+    "average_of": "best",
 }
 CHANGES = {
     "multi30k": {

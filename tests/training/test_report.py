@@ -20,6 +20,8 @@ from training.run.machine import describe_machine
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(scope="module")
 def run(text_model, pairs, tmp_path_factory):

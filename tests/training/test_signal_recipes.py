@@ -18,6 +18,7 @@ from training.recipes import an4, fsdd, load_recipe, moving_shapes
 from training.run.trainer import train
 from training.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 RNG = np.random.default_rng(0)
 SMALL = {
     "hidden_dim": 8,

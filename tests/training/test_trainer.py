@@ -24,6 +24,7 @@ from training.run.trainer import train
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 CONFIG = TrainingConfig(
     embedding_dim=16,
     hidden_dim=48,

@@ -67,6 +67,11 @@ def build_model(
         raise InputError(str(error)) from error
     if own is not None:
         model = own.put_into(model, config, preprocessor)
+    return with_sampling(model, config)
+
+
+def with_sampling(model: Seq2Seq, config: TrainingConfig) -> Seq2Seq:
+    """The model, reading tokens of its own in training if the configuration says so."""
     settings = config.optimization
     if settings.scheduled_sampling != "none":
         model.scheduled_sampling = ScheduledSampling(

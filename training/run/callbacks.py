@@ -13,6 +13,7 @@ import numpy as np
 from keras_seq2seq.data import Pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors, write_atomically
+from keras_seq2seq.models.trained_parts import unmerged
 from keras_seq2seq.settings import GenerationSettings
 
 from ..evaluation import evaluate
@@ -34,6 +35,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         metric: string. As of `evaluate`. Defaults to `"none"`.
         references: string. As of `evaluate`. Defaults to `"source"`.
         bleu_tokenizer: string. As of `evaluate`. Defaults to `"13a"`.
+        model: Callable, optional: gives the model that decodes. Defaults to that of `fit`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         metric: str = "none",
         references: str = "source",
         bleu_tokenizer: str = "13a",
+        model: Callable[[], Any] | None = None,
     ):
         super().__init__()
         self.pairs = pairs
@@ -50,10 +53,11 @@ class DecodedErrorRates(keras.callbacks.Callback):
         self.metric = metric
         self.references = references
         self.bleu_tokenizer = bleu_tokenizer
+        self.decoding_model = model
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         result = evaluate(
-            self.model,
+            self.decoding_model() if self.decoding_model else self.model,
             self.pairs,
             self.settings,
             self.metric,
@@ -215,6 +219,7 @@ class RunState(keras.callbacks.Callback):
             weights, the models have the average.
         keep: Callable, optional: history -> numbers (from 1) of the epochs whose models stay
             in `epochs/`. Defaults to none.
+        save: Callable, optional: writes the model to a path. Defaults to its own `save`.
     """
 
     def __init__(
@@ -223,12 +228,14 @@ class RunState(keras.callbacks.Callback):
         monitor: str = SEQUENCE_ERROR_RATE,
         average: AveragedWeights | None = None,
         keep: Callable[[list[dict[str, float]]], list[int]] | None = None,
+        save: Callable[[Path], None] | None = None,
     ):
         super().__init__()
         self.run = run
         self.monitor = monitor
         self.average = average
         self.keep = keep
+        self.save = save
         self.history: list[dict[str, float]] = []
         self._weights = ""
         if run.record_file.exists():
@@ -249,7 +256,7 @@ class RunState(keras.callbacks.Callback):
             return []
         path = self.run.checkpoint / self._weights
         try:
-            with warnings.catch_warnings(record=True) as said:
+            with unmerged(model), warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
                 model.load_weights(path)  # Of a whole model too, with its optimizer.
         except Exception as error:  # Keras and h5py raise many kinds for a broken file.
@@ -273,13 +280,15 @@ class RunState(keras.callbacks.Callback):
             self.run.checkpoint.mkdir(exist_ok=True)
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, **metrics})
+        save = self.save or self.model.save
         if self.best_epoch == epoch:
-            write_atomically(self.run.model_file, self.model.save)
+            write_atomically(self.run.model_file, save)
         kept = self.keep(self.history) if self.keep else []
         if epoch + 1 in kept:
-            write_atomically(self.run.epoch_file(epoch + 1), self.model.save)
+            write_atomically(self.run.epoch_file(epoch + 1), save)
         weights = self.run.checkpoint / f"epoch_{epoch + 1:04d}.weights.h5"
-        with self.average.training_weights() if self.average else nullcontext():
+        raw = self.average.training_weights() if self.average else nullcontext()
+        with raw, unmerged(self.model):
             write_atomically(weights, self.model.save_weights)
         record = {"weights": weights.name, "history": self.history}
         self.run.write_json(self.run.record_file, record)

@@ -88,9 +88,14 @@ def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Consol
 
 
 def report_unknown(
-    preprocessor: Any, pairs: Pairs, console: Console, began: bool = False
+    preprocessor: Any,
+    pairs: Pairs,
+    console: Console,
+    began: bool = False,
+    base: bool = False,
 ) -> None:
-    """Says which tokens of held-out sources the vocabulary lacks.
+    """Says which tokens of held-out sources the vocabulary, which may be that of a `base`,
+    lacks.
 
     Raises:
         InputError: If it lacks most of them, unless the run `began` so.
@@ -100,8 +105,8 @@ def report_unknown(
         return
     total = int(preprocessor.source_tokenizer.tokenize(pairs.sources).flat_values.shape[0])
     if sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total and not began:
-        raise _mostly_unknown("source", unknown, total)
-    _say_unknown("source", unknown, total, console)
+        raise _mostly_unknown("source", unknown, total, base)
+    _say_unknown("validation sources", unknown, total, console)
 
 
 def report_unknown_targets(
@@ -110,6 +115,7 @@ def report_unknown_targets(
     console: Console,
     copies: bool = False,
     began: bool = False,
+    base: bool = False,
 ) -> None:
     """Says which tokens of held-out targets the vocabulary lacks, and how many targets can
     never be generated.
@@ -128,16 +134,26 @@ def report_unknown_targets(
     total = int(ids.flat_values.shape[0])
     most = sum(unknown.values()) > LARGEST_UNKNOWN_SHARE * total
     if most and not copies and not began:
-        raise _mostly_unknown("target", unknown, total)
+        raise _mostly_unknown("target", unknown, total, base)
     lost = "" if copies else f" {num_rows} of {len(pairs)} targets can never be generated."
-    _say_unknown("target", unknown, total, console, lost)
+    _say_unknown("validation targets", unknown, total, console, lost)
+
+
+def report_new(preprocessor: Preprocessor, pairs: Pairs, console: Console) -> None:
+    """Says which tokens of training pairs the vocabularies of a base lack."""
+    texts = {"source": pairs.sources, "target": pairs.targets}
+    for side, tokenizer in preprocessor.tokenizers.items():
+        if unknown := count_unknown(tokenizer, texts[side]):
+            total = int(tokenizer.tokenize(texts[side]).flat_values.shape[0])
+            more = " --extend-vocabulary makes them known." if tokenizer.grows else ""
+            _say_unknown(f"training {side}s", unknown, total, console, more)
 
 
 def _say_unknown(
-    side: str, unknown: dict[str, int], total: int, console: Console, more: str = ""
+    what: str, unknown: dict[str, int], total: int, console: Console, more: str = ""
 ) -> None:
     console.print(
-        f"Unknown in validation {side}s: {sum(unknown.values())} of "
+        f"Unknown in {what}: {sum(unknown.values())} of "
         f"{counted(total, 'token')}: {_listed(unknown)}.{more}",
         highlight=False,
         soft_wrap=True,
@@ -145,7 +161,13 @@ def _say_unknown(
     )
 
 
-def _mostly_unknown(side: str, unknown: dict[str, int], total: int) -> InputError:
+def _mostly_unknown(side: str, unknown: dict[str, int], total: int, base: bool) -> InputError:
+    if base:
+        return InputError(
+            f"The {side} vocabulary of the model of --from misses {sum(unknown.values())} of "
+            f"{total} tokens of the validation {side}s: {_listed(unknown)}. Give it text of "
+            "its kind, --extend-vocabulary, or leave --from out."
+        )
     return InputError(
         f"The vocabulary of the training {side}s misses {sum(unknown.values())} of {total} "
         f"tokens of the validation {side}s: {_listed(unknown)}. Train and validate on the same "

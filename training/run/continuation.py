@@ -8,11 +8,11 @@ import h5py
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_folder, disk_errors, write_atomically
-from keras_seq2seq.settings.declarations import option_name
 from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
+from ..settings.config import option_of
 from ..settings.growth import GROWING
 from ..settings.monitors import epochs_without_better
 
@@ -41,7 +41,7 @@ def go_on(run: RunDirectory, config: TrainingConfig) -> list[str]:
         check_folder(run.path)
         history = run.read_history(monitor := f"val_{config.selection.monitor}")
         notes = [
-            f"{option_name(name)} was {then:.15g} and is now {config.values[name]:.15g}"
+            f"{option_of(name)} was {then:.15g} and is now {config.values[name]:.15g}"
             for name, then in changes.items()
             if name in grown
         ]
@@ -96,6 +96,12 @@ def _check_more(
 def _reopen(run: RunDirectory, history: list[dict[str, float]]) -> tuple[list[str], list[str]]:
     """Makes a finished run one to resume; where it starts, and names of what was removed."""
     metrics = run.metrics("best_epoch")
+    tuning = run.settings.fine_tuning
+    if not run.record_file.exists() and (tuning.freeze or tuning.lora_rank):
+        raise InputError(
+            f"{run.path} trained a part of its model, and its last checkpoint was not kept. "
+            f"Begin another run with it: --from {run.path}."
+        )
     best = run.model_file
     averaged = bool((metrics.get("average") or {}).get("kept"))
     if averaged:

@@ -86,6 +86,7 @@ def _end(config: TrainingConfig) -> str:
 def say_what_began(
     config: TrainingConfig,
     model: Seq2Seq,
+    num_trained: int,
     num_train: int,
     num_validation: int,
     steps: int,
@@ -93,8 +94,10 @@ def say_what_began(
     console: Console,
 ) -> None:
     preprocessor = model.preprocessor
+    is_part = config.fine_tuning.freeze or config.fine_tuning.lora_rank
+    trained = f", {num_trained:,} trained" if is_part else ""
     console.print(
-        f"{config.model.architecture}: {model.count_params():,} parameters; "
+        f"{config.model.architecture}: {model.count_params():,} parameters{trained}; "
         f"{num_train:,} training and {counted(num_validation, 'validation pair')}; "
         f"{_sizes(preprocessor)}; "
         f"{counted(steps, 'step')} an epoch, {_end(config)} at most.",

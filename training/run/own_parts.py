@@ -64,6 +64,11 @@ class OwnParts:
                     )
                 self._functions[name] = function
 
+    @property
+    def parts(self) -> list[str]:
+        """The functions that make a part of a model or a tokenizer."""
+        return [name for name in FUNCTIONS[:4] if name in self._functions]
+
     def tokenizer(self, side: str) -> Callable[..., Any] | None:
         """The function that makes the tokenizer of `"source"` or `"target"`."""
         name = f"{side}_tokenizer"

@@ -30,18 +30,24 @@ def batches(
 
 
 def compiled(
-    config: TrainingConfig, preprocessor: Preprocessor, steps: int, own: OwnParts
+    config: TrainingConfig,
+    preprocessor: Preprocessor,
+    steps: int,
+    own: OwnParts,
+    model: Seq2Seq | None = None,
 ) -> Seq2Seq:
-    """The model of a configuration, new weights, ready for `fit`.
+    """The model of a configuration, new weights, or one that is there, ready for `fit`.
 
     Args:
         config: Settings.
         preprocessor: Of the model.
         steps: int. Batches an epoch.
         own: Parts of the user's own.
+        model: Optional.
     """
-    with precision(config.optimization.precision):
-        model = build_model(config, preprocessor, own)
+    if model is None:
+        with precision(config.optimization.precision):
+            model = build_model(config, preprocessor, own)
     # Compiling the whole step for every bucket's shape costs more than it saves on a CPU;
     # JAX has no other way to run more than an operation at a time.
     model.compile(

@@ -2,16 +2,17 @@
 
 import shutil
 import time
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Preprocessor, Splits, validation_data
+from keras_seq2seq.data import Pairs, Splits, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
-from keras_seq2seq.models import backend_generates
+from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.models.trained_parts import ordinary, trained_parameters
 
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory
@@ -19,7 +20,7 @@ from ..settings import TrainingConfig
 from ..settings.measured import unmeasured
 from ..settings.monitors import cost, epochs_without_better, mode_of
 from .averaging import average_models, epochs_to_average
-from .building import build_preprocessor
+from .building import build_loss
 from .callbacks import (
     AveragedWeights,
     DecodedErrorRates,
@@ -27,23 +28,19 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import (
-    check_backend,
-    fitting,
-    fitting_metric,
-    report_overlap,
-    report_unknown,
-    report_unknown_targets,
-)
+from .checks import check_backend, fitting_metric
 from .continuation import go_on
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import plateau_callbacks
 from .own_parts import OwnParts
+from .preparation import Prepared, prepare
 from .progress import ProgressBar
 from .sizing import as_measured, seconds_of_measuring, sized
+from .starting import describe_base, hold_parts
 from .steps import batches, compiled
 from .time_budget import SECONDS, TimeBudget
+from .trackers import check_tracker, tracked
 
 
 def train(
@@ -71,6 +68,7 @@ def train(
             the loss is not a number.
     """
     check_backend(config)
+    check_tracker(config.run.tracker)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
     with run.held():
@@ -88,7 +86,8 @@ def _train(
     is_new = not run.config_file.exists()
     if not is_new:
         config = as_measured(config, run)
-    for line in run.begin(config, splits.train, splits.validation, own.modules):
+    base = describe_base(config, run, own)
+    for line in run.begin(config, splits.train, splits.validation, own.modules, base):
         console.print(line, highlight=False, soft_wrap=True)
     for line in go_on(run, config):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -107,7 +106,7 @@ def _train(
     set_threads(config.run.intra_op_threads, console)
     keras.utils.set_random_seed(config.run.seed)
     try:
-        prepared = _prepare(config, splits, run, console, own)
+        prepared = prepare(config, splits, run, console, own)
         if unmeasured(config):
             config = sized(config, run, prepared.preprocessor, prepared.train, own, console)
             keras.utils.set_random_seed(config.run.seed)
@@ -130,39 +129,6 @@ def _train(
     return summary
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Pairs that fit the model, and what makes batches of them."""
-
-    preprocessor: Preprocessor
-    train: Pairs
-    validation: Pairs
-    num_dropped: int
-
-
-def _prepare(
-    config: TrainingConfig,
-    splits: Splits,
-    run: RunDirectory,
-    console: Console,
-    own: OwnParts,
-) -> _Prepared:
-    """Vocabularies from the training pairs; says what is odd, and writes what is held out."""
-    preprocessor = build_preprocessor(config, splits.train, own)
-    train_pairs = fitting(preprocessor, splits.train, "training", console)
-    validation = fitting(preprocessor, splits.validation, "validation", console)
-    report_unknown(preprocessor, validation, console, run.has_begun)
-    copies = getattr(config.model, "copy", False)
-    report_unknown_targets(preprocessor, validation, console, copies, run.has_begun)
-    report_overlap(splits, console)
-    run.write_vocabulary(preprocessor)
-    run.write_pairs(run.validation_file, validation)
-    if splits.test is not None:
-        run.write_pairs(run.test_file, splits.test)
-    num_dropped = len(splits.train) - len(train_pairs)
-    return _Prepared(preprocessor, train_pairs, validation, num_dropped)
-
-
 class _Training:
     """Model, batches and callbacks of a run, where its last checkpoint left them."""
 
@@ -170,7 +136,7 @@ class _Training:
         self,
         config: TrainingConfig,
         run: RunDirectory,
-        prepared: _Prepared,
+        prepared: Prepared,
         console: Console,
         own: OwnParts,
     ):
@@ -178,13 +144,20 @@ class _Training:
         self.own = own
         self.monitor = f"val_{config.selection.monitor}"
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
-        self.state = RunState(run, self.monitor, self.averaged_weights, self.epochs_to_average)
+        self.state = RunState(
+            run, self.monitor, self.averaged_weights, self.epochs_to_average, self._save
+        )
         self.initial_epoch = len(self.state.history)
         self.data = batches(config, prepared.preprocessor, prepared.train, self.initial_epoch)
-        self.model = compiled(config, prepared.preprocessor, self.data.steps, own)
+        # What is saved where a part of the model is trained.
+        self.whole = hold_parts(config, prepared.model, console) if prepared.model else None
+        self.model = compiled(
+            config, prepared.preprocessor, self.data.steps, own, prepared.model
+        )
         say_what_began(
             config,
-            self.model,
+            self.whole or self.model,
+            trained_parameters(self.model),
             len(prepared.train),
             len(prepared.validation),
             self.data.steps,
@@ -196,6 +169,14 @@ class _Training:
         self.held_out = validation_data(
             prepared.preprocessor, validation.sources, validation.targets
         )
+
+    def _ordinary(self) -> Seq2Seq:
+        """The model as it is now, without adapters and with nothing frozen; where there was
+        something, without the optimizer, which knows the trained part alone."""
+        return self.model if self.whole is None else ordinary(self.model, self.whole)
+
+    def _save(self, path: Path) -> None:
+        self._ordinary().save(path)
 
     def epochs_to_average(self, history: list[dict[str, float]]) -> list[int]:
         """Numbers of the epochs whose models are kept for `--average`."""
@@ -235,6 +216,7 @@ class _Training:
             selection.metric,
             selection.references,
             selection.bleu_tokenizer,
+            self._ordinary,
         )
         callbacks = [
             *([self.averaged_weights] if self.averaged_weights else []),
@@ -244,21 +226,19 @@ class _Training:
             *self.own.callbacks(self.config, self.run.path),
             *stopping,
             *([budget] if budget else []),
-            keras.callbacks.TensorBoard(self.run.logs, update_freq="epoch"),
-            progress,
-            self.state,
         ]
         try:
-            self.model.fit(
-                self.data.dataset,
-                steps_per_epoch=self.data.steps,
-                epochs=self.config.optimization.epochs,
-                initial_epoch=self.initial_epoch,
-                validation_data=self.held_out,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
-            )
+            with tracked(self.config, self.run, self.prepared.validation) as trackers:
+                self.model.fit(
+                    self.data.dataset,
+                    steps_per_epoch=self.data.steps,
+                    epochs=self.config.optimization.epochs,
+                    initial_epoch=self.initial_epoch,
+                    validation_data=self.held_out,
+                    callbacks=[*callbacks, *trackers, progress, self.state],
+                    shuffle=False,
+                    verbose=0,
+                )
         finally:
             progress.on_train_end()
 
@@ -271,7 +251,7 @@ class _Training:
             "best_epoch": best["epoch"],
             "epochs": len(history),
             **validation_of(best),
-            "parameters": self.model.count_params(),
+            "parameters": (self.whole or self.model).count_params(),
             "training_pairs": num_pairs,
             "dropped_pairs": self.prepared.num_dropped,
             "seconds": round(seconds, 1),
@@ -285,15 +265,20 @@ class _Training:
         best; what the summary says of it."""
         epochs = self.epochs_to_average(self.state.history)
         models = [self.run.epoch_file(epoch) for epoch in epochs]
-        self.model.set_weights(average_models(models).get_weights())
-        averaged = self._measure()
+        model = self.whole or self.model
+        if self.whole is not None:
+            self.whole.compile(
+                loss=build_loss(self.config), jit_compile=not backend_generates()
+            )
+        model.set_weights(average_models(models).get_weights())
+        averaged = self._measure(model)
         best = self.state.history[self.state.best_epoch]
         kept = cost(self.monitor, averaged[self.monitor]) < cost(
             self.monitor, best[self.monitor]
         )
         if kept:
             self._keep_best_epoch()
-            write_atomically(self.run.model_file, self.model.save)
+            write_atomically(self.run.model_file, model.save)
         measured = {"average": {"epochs": epochs, **averaged, "kept": kept}}
         return {**validation_of(averaged), **measured} if kept else measured
 
@@ -303,14 +288,14 @@ class _Training:
         if not file.exists():
             write_atomically(file, lambda new: shutil.copyfile(self.run.model_file, new))
 
-    def _measure(self) -> dict[str, float]:
+    def _measure(self, model: Seq2Seq) -> dict[str, float]:
         """The validation metrics that an epoch has."""
-        loss = self.model.evaluate(self.held_out, verbose=0, return_dict=True)["loss"]
+        loss = model.evaluate(self.held_out, verbose=0, return_dict=True)["loss"]
         if not backend_generates():
             return {"val_loss": loss}
         selection = self.config.selection
         found = evaluate(
-            self.model,
+            model,
             self.decoded,
             None,
             selection.metric,

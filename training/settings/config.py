@@ -16,6 +16,7 @@ from keras_seq2seq.settings.declarations import (
 from keras_seq2seq.settings.files import unknown_setting
 
 from .data import DataSettings
+from .fine_tuning import FineTuningSettings
 from .model import (
     ARCHITECTURES,
     ModelSettings,
@@ -34,6 +35,7 @@ SECTIONS: dict[str, type[Settings]] = {
     "optimization": OptimizationSettings,
     "selection": SelectionSettings,
     "run": RunSettings,
+    "fine_tuning": FineTuningSettings,
 }
 
 
@@ -65,6 +67,7 @@ class TrainingConfig:
     optimization: OptimizationSettings
     selection: SelectionSettings
     run: RunSettings
+    fine_tuning: FineTuningSettings
     origins: Mapping[str, str] = field(compare=False, repr=False)
 
     def __init__(self, **settings: Any):
@@ -179,6 +182,11 @@ def section_of(name: str) -> str:
         if name in settings:
             return section
     raise unknown_setting(name, [one for s in sections.values() for one in s.values()])
+
+
+def option_of(name: str) -> str:
+    """The option of a setting: `hidden_dim` -> `--hidden-dim`."""
+    return training_settings()[section_of(name)][name].option
 
 
 def flattened(sections: Mapping[str, Any]) -> dict[str, Any]:

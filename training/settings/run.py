@@ -22,5 +22,16 @@ class RunSettings(Settings):
         "Keep the last weights and optimizer of the finished run, about three times the "
         "weights, so that it can go on exactly.",
     )
+    tracker: str = setting(
+        "tensorboard",
+        "Where the figures of every epoch go beside the run's own files.",
+        choices=("tensorboard", "mlflow", "wandb", "none"),
+    )
+    tracker_samples: int = setting(
+        0,
+        "Validation sources whose output and attention TensorBoard shows after every epoch.",
+        bounds="[0, 1000]",
+        needs={"tracker": ("tensorboard",)},
+    )
     token_name: str = setting("token", "What a target token is called in results.")
     sequence_name: str = setting("sequence", "What a target is called in results.")
