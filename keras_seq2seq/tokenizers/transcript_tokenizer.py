@@ -17,8 +17,8 @@ _TIME = re.compile(r"<\|\d+\.\d\d\|>")
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class TranscriptTokenizer(ByteLevelBPETokenizer):
-    """The tokens of Whisper: pieces of `ByteLevelBPETokenizer`, and marks `<|...|>` of language,
-    task and time.
+    """The tokens of Whisper: pieces of `ByteLevelBPETokenizer`, and marks `<|...|>` of
+    language, task and time.
 
     Marks are not written, but those of time where they are asked for. A text is tokenized with
     a space in front; spaces at its ends are not written.

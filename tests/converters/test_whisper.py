@@ -181,7 +181,9 @@ def test_a_weight_that_is_missing_or_strange_is_named(tmp_path):
             from_ctranslate2(write_whisper(tmp_path / name[:13], arrays))
     with pytest.raises(InputError, match="encoder/conv3/weight, which is not supported"):
         from_ctranslate2(
-            write_whisper(tmp_path / "more", {**ARRAYS, "encoder/conv3/weight": np.zeros(3, "f4")})
+            write_whisper(
+                tmp_path / "more", {**ARRAYS, "encoder/conv3/weight": np.zeros(3, "f4")}
+            )
         )
     flat = {**ARRAYS, "encoder/conv1/weight": np.zeros((16, 3 * MELS), np.float32)}
     with pytest.raises(InputError, match="do not fit one another"):
