@@ -33,6 +33,7 @@ from .options import (
     print_written,
     printed_warnings,
 )
+from .pack import pack
 from .pairs import data_options, read_data
 from .reports import compare, report, results
 from .request import request
@@ -105,6 +106,7 @@ def main() -> None:
 
 for command in (
     inspect,
+    pack,
     import_model,
     train,
     distill,

@@ -10,6 +10,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.files import GENERATION, read_generation, read_toml
 from keras_seq2seq.training.settings import resolve
 
+from .engines import ModelEngine
 from .options import PATH, console, given, load_tensorflow, training_options
 from .pairs import read_data, read_splits
 from .runs import import_option, open_run
@@ -174,7 +175,7 @@ def _teacher(runs: list[Any]) -> Any:
 
 def _generate(model: Any, sources: Path, targets: Path, search: GenerationSettings) -> None:
     """Writes the teacher's targets as `generate --file --output --resume` does."""
-    writer = Writer(model, search)
+    writer = Writer(ModelEngine(model, search))
     # A source without a target costs its pair alone; the command does not fail for it.
     writer.file, done, _, lines = open_output(
         targets, True, lines_of(sources), False, lambda source: False

@@ -76,6 +76,14 @@ def read_data(
     return pairs
 
 
+def weight_option(command: Callable) -> Callable:
+    """Adds the column of what pairs weigh."""
+    return click.option(
+        "--weight-column",
+        help="Column or key of what each pair weighs in the loss, a number above 0.",
+    )(command)
+
+
 def read_splits(
     files: tuple[Path, ...],
     validation_file: Path | None,
@@ -83,20 +91,23 @@ def read_splits(
     config: Any,
     strict: bool,
     columns: tuple[str | None, str | None],
+    weight: str | None = None,
 ) -> Any:
     """The `Splits` of the files of `train`; validation pairs are held out where none are
-    given."""
+    given. Training texts stay on the disk."""
     from keras_seq2seq.data import Splits, split_by_source
+    from keras_seq2seq.data.different import different_sources
 
-    if len(files) not in (1, 2):
+    if not files or (config.data.source != "text" and len(files) > 2):
         raise InputError(
-            "Expected one file or folder of pairs, or two parallel files, or --recipe. "
-            f"Received {len(files)} files."
+            "Expected one file or folder of pairs, or two parallel files, or corpora of texts, "
+            f"or --recipe. Received {len(files)} files."
         )
-    if config.data.source == "text" and len(files) == 1 and os.path.isdir(files[0]):
-        splits = _read_folder(files[0], strict, columns)
+    if config.data.source == "text":
+        splits = _text_splits(files, validation_file, test_file, strict, columns, weight)
     else:
-        folder = () if config.data.source == "text" else files[1:]
+        if weight is not None:
+            raise InputError("--weight-column is for pairs of texts. Leave it out.")
         lists = [path for path in (files[0], validation_file, test_file) if path]
 
         def read(*paths: Path | None) -> Any:
@@ -105,13 +116,62 @@ def read_splits(
             given = [path for path in paths if path]
             return read_data(given, config.data.source, strict, columns, lists)
 
+        folder = files[1:]
         splits = Splits(read(*files), read(validation_file, *folder), read(test_file, *folder))
     if splits.validation:
         return splits
     pairs = splits.train
-    held_out = min(config.selection.validation_sources, max(1, len(set(pairs.sources)) // 10))
-    parts = split_by_source(pairs, validation_sources=held_out, seed=config.run.seed)
+    different = different_sources(pairs.sources)
+    held_out = min(config.selection.validation_sources, max(1, len(different) // 10))
+    parts = split_by_source(
+        pairs, validation_sources=held_out, seed=config.run.seed, different=different
+    )
     return dataclasses.replace(parts, test=splits.test)
+
+
+def _text_splits(
+    files: tuple[Path, ...],
+    validation_file: Path | None,
+    test_file: Path | None,
+    strict: bool,
+    columns: tuple[str | None, str | None],
+    weight: str | None,
+) -> Any:
+    from keras_seq2seq.data import Splits
+    from keras_seq2seq.data.stored.packs import is_pack
+
+    if len(files) == 1 and os.path.isdir(files[0]) and not is_pack(files[0]):
+        if weight is not None:
+            raise InputError("A folder of parallel files has no columns: no --weight-column.")
+        return _read_folder(files[0], strict, columns)
+    train = read_texts(files, strict, columns, weight)
+    held_out: list[Any] = [
+        None if file is None else read_data([file], "text", strict, columns)
+        for file in (validation_file, test_file)
+    ]
+    return Splits(train, held_out[0], held_out[1])
+
+
+def read_texts(
+    files: tuple[Path, ...],
+    strict: bool,
+    columns: tuple[str | None, str | None],
+    weight: str | None = None,
+) -> Any:
+    """The `Pairs` of two parallel files or any number of corpora, which stay on the disk;
+    prints what is left out."""
+    from keras_seq2seq.data import read_corpora, read_parallel_records
+    from keras_seq2seq.data.corpora import are_corpora, corpus
+
+    corpora = [corpus(file) for file in files]
+    if are_corpora(corpora):
+        pairs, report = read_corpora(corpora, *columns, weight=weight, strict=strict)
+    elif (*columns, weight) != (None, None, None):
+        raise InputError("Two parallel files have no columns; leave the options out.")
+    else:
+        pairs, report = read_parallel_records(*files, strict=strict, on_disk=True)
+    _print_report(report)
+    return pairs
 
 
 def _read_folder(folder: Path, strict: bool, columns: tuple[str | None, str | None]) -> Any:
@@ -123,7 +183,7 @@ def _read_folder(folder: Path, strict: bool, columns: tuple[str | None, str | No
             f"{folder}: a folder. Give the endings of its files, such as --source-column en "
             "--target-column de for train.en and train.de."
         )
-    splits, report = read_folder(folder, source, target, strict=strict)
+    splits, report = read_folder(folder, source, target, strict=strict, on_disk=True)
     _print_report(report)
     return splits
 

@@ -1,6 +1,7 @@
 """The command `train`: settings of several sources, pairs, and the run that they make."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from keras_seq2seq.training.recipes import check_data, load_recipe, recipe_names
 from keras_seq2seq.training.settings import TrainingConfig, base_layers, resolve
 from keras_seq2seq.training.settings.base import check_base
 from keras_seq2seq.training.settings.files import recorded
+from keras_seq2seq.training.settings.run import ADDRESSES, INDEX
 
 from .options import (
     PATH,
@@ -23,8 +25,9 @@ from .options import (
     printed_warnings,
     training_options,
 )
-from .pairs import data_options, read_splits
+from .pairs import data_options, read_splits, weight_option
 from .runs import check_imported, import_option, imported_modules, open_run
+from .supervision import is_child, run_supervised
 
 
 @click.command()
@@ -66,6 +69,7 @@ from .runs import check_imported, import_option, imported_modules, open_run
     help="Test pairs for `evaluate`.",
 )
 @data_options
+@weight_option
 @import_option
 @training_options
 def train(
@@ -81,10 +85,13 @@ def train(
     source_column: str | None,
     target_column: str | None,
     strict: bool,
+    weight_column: str | None,
     **settings: Any,
 ) -> None:
     """Train a model on FILES: pairs of texts in one TSV (source, tab, target), CSV or JSON
-    Lines file, two parallel text files, or a folder with train.en, train.de and so on.
+    Lines file, two parallel text files, or a folder with train.en, train.de and so on. Any
+    number of corpora, also by a name with `*`; `:3` behind a name has its pairs come three
+    times an epoch. Texts are read when their batch is made.
 
     With --source features or waveform: a list of .npy or sound files with their texts (TSV,
     metadata.csv, metadata.jsonl or a folder with one of these), and where the files are.
@@ -104,6 +111,7 @@ def train(
       keras-seq2seq train pairs.tsv --config run.toml --run-dir runs/second
       keras-seq2seq train words.txt phonemes.txt.gz --run-dir runs/second
       keras-seq2seq train corpus/ --source-column en --target-column de --run-dir runs/third
+      keras-seq2seq train 'web-*.tsv.gz' news.tsv:3 --run-dir runs/large
       keras-seq2seq train --recipe cmudict_demo --run-dir runs/demo
       keras-seq2seq train speech/metadata.csv --source waveform --run-dir runs/speech
       keras-seq2seq train captions.tsv features/ --source features --run-dir runs/video
@@ -121,6 +129,8 @@ def train(
     if print_config and (module is not None or not files):
         _print_config(config, left_out)
         return
+    if config.run.distribute and ADDRESSES in os.environ and not is_child():
+        sys.exit(run_supervised(sys.argv[1:]))
     load_tensorflow()
     from keras_seq2seq.training.run.trackers import check_tracker
     from keras_seq2seq.training.run_directory import RunDirectory
@@ -135,7 +145,8 @@ def train(
             splits = module.load(data)
         else:
             columns = source_column, target_column
-            splits = read_splits(files, validation_file, test_file, config, strict, columns)
+            held_out = validation_file, test_file
+            splits = read_splits(files, *held_out, config, strict, columns, weight_column)
             config, left_out = resolve([*layers, *suggested_layers(config, splits.train, run)])
             config = as_begun(config, run)
     if print_config or run is None:
@@ -228,6 +239,8 @@ def train_and_report(config: TrainingConfig, splits: Any, run: Any) -> None:
 
     train_run(config, splits, run, console, OwnParts(imported_modules()))
     if not backend_generates():
+        if config.run.distribute and os.environ.get(INDEX, "0") != "0":
+            return
         _say(
             "Generation needs the TensorFlow backend: give `keras-seq2seq evaluate "
             f"{run.path}` without KERAS_BACKEND."

@@ -155,6 +155,19 @@ def _mismatch(value: Any, shape: Shape, name: str = "it") -> str | None:
     return None
 
 
+def epochs_of(metrics: dict[str, float]) -> float:
+    """How many epochs were trained when these metrics were measured: not whole ones where
+    `--evaluate-steps` says when."""
+    return metrics.get("epochs", metrics["epoch"])
+
+
+def place_of(metrics: dict[str, float]) -> str:
+    """When these metrics were measured: `"epoch 3"`, or `"step 300 (epoch 0.97)"`."""
+    if "step" not in metrics:
+        return f"epoch {metrics['epoch']:.0f}"
+    return f"step {metrics['step']:,.0f} (epoch {metrics['epochs']:.2f})"
+
+
 def file_fingerprint(path: Path) -> str:
     """SHA-256 of a file; `InputError` if it cannot be read."""
     with disk_errors(path, "read"), path.open("rb") as file:
@@ -169,5 +182,8 @@ def fingerprint(*parts: Pairs) -> str:
             digest.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
             if isinstance(source, Signal):
                 digest.update(source.array.tobytes())
+        for numbers in (pairs.weights, pairs.repeats):
+            if numbers is not None:
+                digest.update(numbers.tobytes())
         digest.update(b"\0")
     return digest.hexdigest()

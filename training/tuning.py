@@ -250,7 +250,7 @@ class Tuning:
                     study.enqueue_trial(self._indices(tried), skip_if_exists=True)
         for old in study.get_trials(states=[TrialState.RUNNING]):
             study.tell(old.number, state=TrialState.FAIL)
-            name = old.user_attrs.get("run", _name(old.number))
+            name = old.user_attrs.get("run", f"{old.number:04d}")
             study.enqueue_trial(old.params, {"run": name})
 
     def _started(self, start: Mapping[str, Any]) -> dict[str, Any]:
@@ -301,7 +301,7 @@ class Tuning:
         self, study: optuna.Study, trial: optuna.Trial, settings: dict[str, Any]
     ) -> None:
         if "run" not in trial.user_attrs:
-            trial.set_user_attr("run", _name(trial.number))
+            trial.set_user_attr("run", f"{trial.number:04d}")
         name = trial.user_attrs["run"]
         run = RunDirectory(self.folder / "trials" / name)
         shown = ", ".join(f"{option_name(n)} {v}" for n, v in settings.items())
@@ -386,10 +386,6 @@ class _Report(keras.callbacks.Callback):
         self.trial.report(min(self.costs), min(STEPS, round(STEPS * share)))
         if self.trial.should_prune():
             raise optuna.TrialPruned
-
-
-def _name(number: int) -> str:
-    return f"{number:04d}"
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

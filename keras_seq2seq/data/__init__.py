@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_seq2seq.data.corpora import read_corpora
 from keras_seq2seq.data.lexicons import read_lexicon
 from keras_seq2seq.data.manifests import read_manifest
 from keras_seq2seq.data.readers import Pairs, read_lines, read_pairs, read_parallel, read_texts
@@ -15,6 +16,8 @@ from keras_seq2seq.data.records import (
 )
 from keras_seq2seq.data.signals import Signal
 from keras_seq2seq.data.splits import Splits, split_by_source
+from keras_seq2seq.data.stored.packs import read_pack, write_pack
+from keras_seq2seq.data.stored.texts import StoredTexts
 from keras_seq2seq.data.tfrecords import read_tfrecords
 
 if TYPE_CHECKING:
@@ -49,16 +52,19 @@ __all__ = [
     "Preprocessor",
     "Signal",
     "Splits",
+    "StoredTexts",
     "TextPreprocessor",
     "TrainingData",
     "WaveformPreprocessor",
     "make_buckets",
     "overlap",
+    "read_corpora",
     "read_dataset",
     "read_folder",
     "read_lexicon",
     "read_lines",
     "read_manifest",
+    "read_pack",
     "read_pairs",
     "read_parallel",
     "read_parallel_records",
@@ -68,6 +74,7 @@ __all__ = [
     "split_by_source",
     "training_data",
     "validation_data",
+    "write_pack",
 ]
 
 

@@ -1,4 +1,8 @@
-"""The training pipeline: shuffle, length buckets, padded batches, the same after a resume."""
+"""The training pipeline: shuffle, length buckets, padded batches, the same after a resume.
+
+A batch begins as the numbers of its pairs. Their texts are read, wherever they are, and
+tokenized when the batch is made.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.order import Repeats, batches_of, steps_of
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.errors import InputError
 
@@ -30,8 +35,12 @@ class Buckets:
     @property
     def steps(self) -> int:
         """Batches an epoch: the last batch of a bucket may be smaller, none is dropped."""
-        counts = np.bincount(self.index, minlength=len(self.batch_sizes))
-        return int(np.sum(-(-counts // self.batch_sizes)))
+        return steps_of(self.counts, self.batch_sizes)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`(buckets,)`, int: pairs of each bucket."""
+        return np.bincount(self.index, minlength=len(self.batch_sizes))
 
 
 def make_buckets(
@@ -66,10 +75,13 @@ def make_buckets(
     quantiles = np.quantile(
         longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"
     )
-    index = np.searchsorted(np.unique(quantiles), longer)
-    count = int(index.max()) + 1
+    edges = np.unique(quantiles)
+    # Lengths are looked up, not searched for, and a bucket is a small number: pairs are many.
+    bucket_of = np.searchsorted(edges, np.arange(int(edges[-1]) + 1))
+    index = bucket_of.astype(np.min_scalar_type(num_buckets))[longer]
+    count = int(bucket_of[-1]) + 1
     source_longest, target_longest = (
-        np.array([lengths[index == bucket].max() for bucket in range(count)])
+        np.array([int(lengths[index == bucket].max()) for bucket in range(count)])
         for lengths in (source_lengths, target_lengths)
     )
     batch_sizes = (
@@ -114,24 +126,35 @@ def training_data(
     num_buckets: int = 8,
     seed: int = 0,
     initial_epoch: int = 0,
+    initial_step: int = 0,
+    weights: np.ndarray | None = None,
+    repeats: np.ndarray | None = None,
 ) -> TrainingData:
     """Builds the shuffled, bucketed pipeline of a training run.
 
     The order of epoch `e` depends on `seed` and `e` alone: a run resumed with
-    `initial_epoch=e` sees the batches that it would have seen uninterrupted.
+    `initial_epoch=e` and `initial_step=s` sees the batches that it would have seen
+    uninterrupted.
 
     Args:
         preprocessor: `TextPreprocessor`, `FramePreprocessor` or `WaveformPreprocessor`.
-        sources: What it takes; files are read when their batch is made.
+        sources: What it takes; files, and texts on the disk, are read when their batch is
+            made.
         targets: Target strings.
         batch_size: int. Pairs a batch. Defaults to 64.
         batch_tokens: int. Tokens a batch at most (`make_buckets`), in place of `batch_size`.
         num_buckets: int. Length buckets at most. Defaults to 8.
         seed: int. Defaults to 0.
         initial_epoch: int. The epoch to begin with. Defaults to 0.
+        initial_step: int. Batches to leave out from there on, of that epoch and others.
+            Defaults to 0.
+        weights: `(pairs,)`, float, optional: what each pair weighs in the loss. Defaults to
+            the same.
+        repeats: `(pairs,)`, float, optional: how often each pair comes in an epoch, as of
+            `Repeats`. Defaults to once.
 
     Returns:
-        `TrainingData`. Every pair occurs once an epoch.
+        `TrainingData`. Without `repeats` every pair occurs once an epoch.
 
     Raises:
         InputError: If there is no pair, not one target a source, or one is no text.
@@ -140,38 +163,50 @@ def training_data(
         raise InputError("There is no pair to train on.")
     check_equal_length(sources, targets)
     source_index = preprocessor.index_sources(sources)
-    target_ids = preprocessor.tokenize_target(targets)
+    target_index = preprocessor.index_targets(targets)
     buckets = make_buckets(
-        source_index.lengths,
-        target_ids.row_lengths().numpy(),
-        batch_size,
-        num_buckets,
-        batch_tokens,
+        source_index.lengths, target_index.lengths, batch_size, num_buckets, batch_tokens
     )
-    count = len(sources)
-    index = tf.constant(buckets.index, tf.int64)
-    batch_sizes = tf.constant(buckets.batch_sizes, tf.int64)
+    times = None if repeats is None else Repeats(repeats, buckets.index)
+    counts = buckets.counts if times is None else times.counts
+    steps = steps_of(counts, buckets.batch_sizes)
+    initial_epoch += initial_step // steps
+    initial_step %= steps
+    row_type = tf.int32 if len(sources) < 2**31 else tf.int64
     shapes = tf.constant(
         np.stack([buckets.source_lengths, buckets.target_lengths], 1), tf.int32
     )
+    bucket_of = tf.constant(buckets.index)
+    weight_of = None if weights is None else tf.constant(weights, tf.float32)
+
+    def rows_of(epoch: np.ndarray) -> np.ndarray:
+        if times is None:
+            return np.arange(len(sources), dtype=row_type.as_numpy_dtype)
+        return times.rows(seed, int(epoch)).astype(row_type.as_numpy_dtype)
+
+    def split(order: np.ndarray) -> list[np.ndarray]:
+        batches = batches_of(order, buckets.index, buckets.batch_sizes)
+        return [batches.rows, batches.begins, batches.ends]
 
     def epoch_batches(epoch):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(count, dtype=tf.int64), seed=[seed, epoch]
-        )
-        return tf.data.Dataset.from_tensor_slices(order).group_by_window(
-            key_func=lambda i: index[i],
-            reduce_func=lambda bucket, rows: rows.batch(batch_sizes[bucket]),
-            window_size_func=lambda bucket: batch_sizes[bucket],
-        )
+        rows = tf.numpy_function(rows_of, [epoch], row_type)
+        order = tf.random.experimental.stateless_shuffle(rows, seed=[seed, epoch])
+        rows, begins, ends = tf.numpy_function(split, [order], [row_type, tf.int64, tf.int64])
+        first = tf.where(epoch == initial_epoch, tf.constant(initial_step, tf.int64), 0)
+        places = tf.data.Dataset.range(first, tf.size(ends, tf.int64))
+        return places.map(lambda i: tf.ensure_shape(rows[begins[i] : ends[i]], [None]))
 
     def pack(rows):
-        bucket = index[rows[0]]
-        inputs = source_index.batch(rows, shapes[bucket, 0])
-        return preprocessor.pack_inputs(inputs, tf.gather(target_ids, rows), shapes[bucket, 1])
+        source_length, target_length = tf.unstack(shapes[tf.cast(bucket_of[rows[0]], tf.int32)])
+        inputs, labels, token_weights = preprocessor.pack_inputs(
+            source_index.batch(rows, source_length), target_index.ids(rows), target_length
+        )
+        if weight_of is not None:
+            token_weights *= tf.gather(weight_of, rows)[:, None]
+        return inputs, labels, token_weights
 
     rows = tf.data.Dataset.counter(initial_epoch).flat_map(epoch_batches)
-    return TrainingData(_packed(rows, pack), buckets.steps, buckets)
+    return TrainingData(_packed(rows, pack), steps, buckets)
 
 
 def validation_data(
@@ -189,12 +224,10 @@ def validation_data(
     """
     check_equal_length(sources, targets)
     source_index = preprocessor.index_sources(sources)
-    target_ids = preprocessor.tokenize_target(targets)
+    target_index = preprocessor.index_targets(targets)
 
     def pack(rows):
-        return preprocessor.pack_inputs(
-            source_index.batch(rows, -1), tf.gather(target_ids, rows)
-        )
+        return preprocessor.pack_inputs(source_index.batch(rows, -1), target_index.ids(rows))
 
     order = np.argsort(source_index.lengths, kind="stable")
     rows = min(batch_size, preprocessor.rows_at_most(source_index.lengths))

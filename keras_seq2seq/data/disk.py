@@ -5,6 +5,7 @@ import gzip
 import os
 import stat
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_seq2seq.errors import InputError
@@ -52,6 +53,29 @@ def read_bytes(path: str | Path) -> bytes:
             return file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({_words_of(error)}).") from error
+
+
+def read_pieces(path: str | Path, size: int = 2**22) -> Iterator[bytes]:
+    """What a file holds, as `read_bytes`, piece by piece.
+
+    Raises:
+        InputError: As of `read_bytes`, when the piece is read.
+    """
+    path = require_file(path)
+    try:
+        opener = gzip.open if path.suffix.lower() == ".gz" else open
+        file = opener(path, "rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({_words_of(error)}).") from error
+    with file:
+        while True:
+            try:
+                piece = file.read(size)
+            except (OSError, EOFError, zlib.error) as error:
+                raise InputError(f"{path}: cannot be read ({_words_of(error)}).") from error
+            if not piece:
+                return
+            yield piece
 
 
 def files_in(folder: str | Path, pattern: str = "*") -> list[Path]:

@@ -21,7 +21,7 @@ from typing import Any
 from keras_seq2seq.data.disk import files_in, is_file, is_folder
 from keras_seq2seq.data.kaldi_folders import is_kaldi_folder, kaldi_rows
 from keras_seq2seq.data.readers import Pairs
-from keras_seq2seq.data.records import report_of, take_text
+from keras_seq2seq.data.rows import report_of, take_text
 from keras_seq2seq.data.signal_check import ROUNDING, SignalCheck
 from keras_seq2seq.data.signal_files import (
     ARRAY_SUFFIX,
@@ -91,7 +91,9 @@ def read_manifest(
     if folder is not None and not is_folder(base):
         raise InputError(f"{base}: no such folder. Give the folder of the signal files.")
     skipped, check = Skipped(strict), SignalCheck(kind)
-    pairs = Pairs([], [])
+    sources: list[str] = []
+    targets: list[str] = []
+    lines: list[int] = []
     named = set()
     for where, number, (name, text, *times) in _rows(path, kind, columns, skipped):
         place = f"{where} {number}"
@@ -109,9 +111,9 @@ def read_manifest(
         if reason := check(segment):
             skipped.add(place, *reason)
             continue
-        pairs.sources.append(segment)
-        pairs.targets.append(words)
-        pairs.lines.append(number)
+        sources.append(segment)
+        targets.append(words)
+        lines.append(number)
     if folder is not None:
         for other in others:
             for _, _, (name, *_) in _rows(Path(other), kind, columns, Skipped()):
@@ -120,6 +122,7 @@ def read_manifest(
         for found in files_in(base):
             if found.suffix.lower() in _suffixes(kind) and found not in named:
                 skipped.add(str(found), "a file without a text")
+    pairs = Pairs(sources, targets, lines)
     return pairs, [*report_of(str(path), pairs, skipped), *check.notes()]
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.readers import check_equal_length
-from keras_seq2seq.data.text import check_texts, why_no_text
+from keras_seq2seq.data.stored.texts import StoredTexts
+from keras_seq2seq.data.text import why_no_text
+from keras_seq2seq.data.token_lengths import check_list, token_lengths
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
@@ -31,6 +33,20 @@ class SourceIndex:
 
     lengths: np.ndarray
     batch: Callable[[tf.Tensor, Any], dict[str, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class TextIndex:
+    """The texts of a data set, from which batches are taken by row number.
+
+    Attributes:
+        lengths: `(texts,)`, int: tokens of each text, the end token included.
+        ids: `(rows,)`, int -> ragged ids `(rows, None)`, int32, with the end token: the texts
+            are read and tokenized then. Works in a graph.
+    """
+
+    lengths: np.ndarray
+    ids: Callable[[tf.Tensor], tf.RaggedTensor]
 
 
 class Preprocessor(ABC):
@@ -180,6 +196,10 @@ class Preprocessor(ABC):
             self.target_tokenizer.tokenize(targets), self.target_tokenizer.end_token_id
         )
 
+    def index_targets(self, targets: Sequence[str]) -> TextIndex:
+        """The targets of a data set as a `TextIndex`."""
+        return index_texts("Target", self.target_tokenizer, targets)
+
     def pack_target(self, target_ids: tf.RaggedTensor, length: Any = -1):
         """Ragged ids with end tokens -> `(decoder_token_ids, labels, weights)`.
 
@@ -212,12 +232,6 @@ class Preprocessor(ABC):
         return self.pack_inputs(self.encoder_inputs(sources), self.tokenize_target(targets))
 
 
-def check_list(what: str, texts: Any) -> None:
-    """`check_texts` of a list from Python; a tensor holds strings by its kind."""
-    if isinstance(texts, (list, tuple)):
-        check_texts(what, texts)
-
-
 def raise_problems(problems: dict[int, str], count: int, what: str = "Source") -> None:
     """Raises `InputError` with the first problem and the numbers of all, if there is one.
 
@@ -237,6 +251,33 @@ def raise_problems(problems: dict[int, str], count: int, what: str = "Source") -
     raise InputError(message)
 
 
+def index_texts(what: str, tokenizer: TableTokenizer, texts: Sequence[str]) -> TextIndex:
+    """Texts in memory or on the disk as a `TextIndex`; `what` they are is for messages."""
+    check_list(what, texts)
+    lengths = token_lengths(tokenizer, texts) + 1
+
+    if isinstance(texts, StoredTexts):
+
+        def strings_of(rows: tf.Tensor) -> tf.Tensor:
+            strings = tf.numpy_function(read, [rows], tf.string)
+            strings.set_shape((rows.shape[0],))
+            return strings
+
+        def read(rows: np.ndarray) -> np.ndarray:
+            return np.array(texts.encoded(rows), object)
+
+    else:
+        held = tf.constant([*texts], tf.string)
+
+        def strings_of(rows: tf.Tensor) -> tf.Tensor:
+            return tf.gather(held, rows)
+
+    def ids(rows: tf.Tensor) -> tf.RaggedTensor:
+        return append_id(tokenizer.tokenize(strings_of(rows)), tokenizer.end_token_id)
+
+    return TextIndex(lengths, ids)
+
+
 def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
     """Ragged ids with one more id at the end of each row."""
     column = tf.fill([ids.nrows(), 1], tf.constant(token_id, ids.dtype))
@@ -245,7 +286,7 @@ def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
 
 def longest_of(tokenizer: Any, lines: Sequence[str]) -> int:
     """Tokens of the longest line."""
-    return int(tf.reduce_max(tokenizer.tokenize(list(lines)).row_lengths()))
+    return int(token_lengths(tokenizer, lines).max())
 
 
 def count_unknown(tokenizer: Any, texts: Sequence[str]) -> dict[str, int]:

@@ -1,9 +1,12 @@
 """Pairs of lines from files: a two-column TSV or two parallel files, UTF-8, `.gz` too."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_seq2seq.data.disk import read_bytes
 from keras_seq2seq.data.text import (
@@ -11,6 +14,7 @@ from keras_seq2seq.data.text import (
     check_texts,
     clean_text,
     decode_lines,
+    iterate_lines,
     texts_of_lines,
 )
 from keras_seq2seq.errors import InputError
@@ -23,24 +27,41 @@ _SEPARATORS = re.compile("[\t\r\n]")
 class Pairs:
     """Parallel lists of source and target lines.
 
-    Sources can also be signals: paths of files, or `Signal` for arrays in memory.
+    Sources can also be signals: paths of files, or `Signal` for arrays in memory. Texts that
+    stay on the disk (`StoredTexts`) are sequences of strings too, read when they are asked
+    for.
 
     Attributes:
         lines: Line of its file where each pair begins, from 1; empty where there is none.
+        weights: `(pairs,)`, float32: what each pair weighs in the loss, optional.
+        repeats: `(pairs,)`, float32: how often each pair comes in an epoch, optional.
 
     Raises:
         InputError: If there is not one target a source.
     """
 
-    sources: list[Any]
-    targets: list[str]
-    lines: list[int] = field(default_factory=list, compare=False, repr=False)
+    # Lists, or other sequences of their items.
+    sources: Any
+    targets: Any
+    lines: Sequence[int] = field(default_factory=list, compare=False, repr=False)
+    weights: np.ndarray | None = field(default=None, compare=False, repr=False)
+    repeats: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_equal_length(self.sources, self.targets)
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Pairs":
+        """The pairs of these numbers, in this order."""
+        return Pairs(
+            _taken(self.sources, rows),
+            _taken(self.targets, rows),
+            _taken(self.lines, rows) if len(self.lines) else [],
+            None if self.weights is None else self.weights[rows],
+            None if self.repeats is None else self.repeats[rows],
+        )
 
     def references(self) -> dict[Any, list[str]]:
         """Source -> all its targets, in order of appearance: a source that occurs with
@@ -49,6 +70,10 @@ class Pairs:
         for source, target in zip(self.sources, self.targets, strict=True):
             references.setdefault(source, []).append(target)
         return references
+
+
+def _taken(values: Any, rows: Any) -> Any:
+    return values.take(rows) if hasattr(values, "take") else [values[row] for row in rows]
 
 
 def check_equal_length(sources: Any, targets: Any) -> None:
@@ -134,31 +159,55 @@ def format_pairs(pairs: Pairs) -> str:
     return "".join(rows)
 
 
+def parallel_lines(
+    source_path: str | Path, target_path: str | Path, *, whole: bool = True
+) -> Iterator[tuple[str, str]]:
+    """Line i of one file with line i of the other.
+
+    Raises:
+        InputError: If their numbers of lines differ, or with `whole` a file is empty or not
+            UTF-8, when that is found.
+    """
+    paths = source_path, target_path
+    sides = [iterate_lines(path, whole=whole) for path in paths]
+    counts = [0, 0]
+    while True:
+        source, target = (next(lines, None) for lines in sides)
+        if source is None or target is None:
+            break
+        counts = [count + 1 for count in counts]
+        yield source, target
+    for side, line in enumerate((source, target)):
+        counts[side] += (line is not None) + sum(1 for _ in sides[side])
+    for path, count in zip(paths, counts, strict=True):
+        if whole and not count:
+            _not_empty(path, [])
+    if counts[0] != counts[1]:
+        raise InputError(
+            f"{source_path} has {counted(counts[0], 'line')} and {target_path} has "
+            f"{counts[1]}; parallel files must have the same number of lines."
+        )
+
+
 def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
     """Reads two files of which line i of one belongs to line i of the other. Tabs inside a
     text become a space, and spaces at its ends go.
 
     Raises:
-        InputError: Also if their numbers of lines differ, or a line is empty.
+        InputError: As of `read_lines`, and if their numbers of lines differ, or a line is
+            empty.
     """
-    files = {source_path: read_lines(source_path), target_path: read_lines(target_path)}
-    sources, targets = files[source_path], files[target_path]
-    if len(sources) != len(targets):
-        raise InputError(
-            f"{source_path} has {counted(len(sources), 'line')} and {target_path} has "
-            f"{len(targets)}; "
-            "parallel files must have the same number of lines."
-        )
-    pairs = Pairs([], [], [*range(1, len(sources) + 1)])
-    for number, row in enumerate(zip(sources, targets, strict=True), 1):
-        for name, text, kept in zip(
-            ("source", "target"), row, (pairs.sources, pairs.targets), strict=True
-        ):
+    rows: list[list[str]] = []
+    for number, lines in enumerate(parallel_lines(source_path, target_path), 1):
+        texts = []
+        for name, text in zip(("source", "target"), lines, strict=True):
             try:
-                kept.append(clean_text(text))
+                texts.append(clean_text(text))
             except NotText as error:
                 raise InputError(
                     f"{source_path} and {target_path}, line {number}: the {name} "
                     f"{error.reason}; fill or remove it."
                 ) from error
-    return pairs
+        rows.append(texts)
+    sources, targets = ([row[side] for row in rows] for side in (0, 1))
+    return Pairs(sources, targets, [*range(1, len(rows) + 1)])

@@ -21,9 +21,11 @@ from typing import Any
 
 from keras_seq2seq.data.disk import file_or_gz, is_file
 from keras_seq2seq.data.lexicons import is_lexicon, lexicon_rows
-from keras_seq2seq.data.readers import Pairs
+from keras_seq2seq.data.readers import Pairs, parallel_lines
+from keras_seq2seq.data.rows import SOURCE, TARGET, collect_pairs, tab_row
 from keras_seq2seq.data.skipped import Skipped
 from keras_seq2seq.data.splits import Splits
+from keras_seq2seq.data.stored.index import stored_pairs
 from keras_seq2seq.data.tables import (
     Row,
     column_rows,
@@ -34,12 +36,15 @@ from keras_seq2seq.data.tables import (
     tab_fields,
     value_of,
 )
-from keras_seq2seq.data.text import CONTROLS, NotText, clean_text, read_text_lines
+from keras_seq2seq.data.text import iterate_lines
 from keras_seq2seq.data.translations import po_rows, tmx_rows
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.wording import counted
 
-SOURCE, TARGET = "source", "target"
+# Source, target and weight, by name or number, as they were given.
+Columns = tuple[str | None, str | None, str | None]
+
+# What is no table of tabs.
+_OTHER_FORMS = ("jsonl", "csv", "tmx", "po", "pot")
 
 # Names that a part of a folder has in different toolkits.
 PARTS = {
@@ -48,19 +53,15 @@ PARTS = {
     "test": ("test",),
 }
 
-# First lines that say what the columns are; a file has them with columns that are named.
-HEADERS = {(SOURCE, TARGET), ("src", "tgt"), ("input", "output"), ("word", "pronunciation")}
-
-# A longer text is more likely a mistake of its file than a text.
-LONG = 100_000
-
 
 def read_records(
     path: str | Path,
     source: str | None = None,
     target: str | None = None,
     *,
+    weight: str | None = None,
     strict: bool = False,
+    on_disk: bool = False,
 ) -> tuple[Pairs, list[str]]:
     """Reads pairs from a file in one of the forms above, UTF-8, `.gz` too.
 
@@ -74,7 +75,10 @@ def read_records(
             then); `"lemma,features"` or `"1,3"` both, with a space between. Of a translation
             memory, its language.
         target: Likewise of the targets. Defaults to `"target"`.
+        weight: Likewise of what each pair weighs in the loss, a number above 0, optional.
         strict: bool. The first entry that cannot be used is an error. Defaults to `False`.
+        on_disk: bool. The texts stay on the disk (`StoredTexts`), and an index of a large file
+            beside it. Defaults to `False`.
 
     Returns:
         `Pairs`, and the lines of the report: what was left out and why.
@@ -82,32 +86,48 @@ def read_records(
     Raises:
         InputError: If the file cannot be read, lacks a column, or no entry can be used.
     """
-    path, skipped = Path(path), Skipped(strict)
-    kind, columns = kind_of(path), (source, target)
+    path, columns, skipped = Path(path), (source, target, weight), Skipped(strict)
+    if on_disk:
+        return stored_records(path, columns, skipped), skipped.lines()
+    return collect_pairs(str(path), _rows_of(path, columns, skipped), skipped)
+
+
+def stored_records(path: Path, columns: Columns, skipped: Skipped) -> Pairs:
+    """The pairs of a file as `StoredTexts`; what is left out is counted in `skipped`.
+
+    Raises:
+        InputError: As of `read_records`.
+    """
+    plain = columns == (None, None, None) and kind_of(path) not in _OTHER_FORMS
+    tabs = plain and not is_lexicon(path) and path.suffix.lower() != ".gz"
+
+    def rows(own: Skipped) -> Iterator[Row]:
+        return _rows_of(path, columns, own)
+
+    return stored_pairs(str(path), [path], rows, skipped, key=columns, tabs=tabs)
+
+
+def _rows_of(path: Path, columns: Columns, skipped: Skipped) -> Iterator[Row]:
+    kind, where = kind_of(path), f"{path}, line"
+    *sides, weight = columns
+    if kind in ("tmx", "po", "pot") or (is_lexicon(path) and kind not in _OTHER_FORMS):
+        if weight is not None:
+            raise InputError(f"{path}: a file of this form has no column {weight!r}.")
     if kind in ("tmx", "po", "pot"):
-        rows = tmx_rows(path, columns) if kind == "tmx" else po_rows(path, columns, skipped)
-    else:
-        rows = _rows_of_lines(path, kind, read_text_lines(path), columns, skipped)
-    return collect_pairs(str(path), rows, skipped)
-
-
-def _rows_of_lines(
-    path: Path,
-    kind: str,
-    lines: list[str],
-    columns: tuple[str | None, str | None],
-    skipped: Skipped,
-) -> Iterator[Row]:
-    where, names = f"{path}, line", (columns[0] or SOURCE, columns[1] or TARGET)
+        of_sides = (sides[0], sides[1])
+        return tmx_rows(path, of_sides) if kind == "tmx" else po_rows(path, of_sides, skipped)
+    names = [sides[0] or SOURCE, sides[1] or TARGET, *([weight] if weight else [])]
+    lines = iterate_lines(path)
     if kind == "jsonl":
         return _json_rows(where, lines, names, skipped)
     if kind == "csv":
-        return column_rows(path, comma_fields(where, lines, skipped), names, skipped)
-    if columns != (None, None):
+        # A row may take many lines, and one that is broken is read again: all are needed.
+        return column_rows(path, comma_fields(where, [*lines], skipped), names, skipped)
+    if columns != (None, None, None):
         header = not all(map(is_number, names))
         return column_rows(path, tab_fields(lines), names, skipped, header)
     if is_lexicon(path):
-        return lexicon_rows(where, lines, skipped)
+        return lexicon_rows(where, [*lines], skipped)
     return _tab_rows(where, lines, skipped)
 
 
@@ -139,7 +159,12 @@ def read_dataset(
 
 
 def read_folder(
-    folder: str | Path, source: str, target: str, *, strict: bool = False
+    folder: str | Path,
+    source: str,
+    target: str,
+    *,
+    strict: bool = False,
+    on_disk: bool = False,
 ) -> tuple[Splits, list[str]]:
     """Reads `train.SOURCE` and `train.TARGET`, and the other parts, of a folder.
 
@@ -148,7 +173,7 @@ def read_folder(
             with the two languages as endings, `.gz` too.
         source: Ending of the sources, such as `"en"`.
         target: Ending of the targets.
-        strict: bool. As of `read_records`.
+        strict, on_disk: bool. As of `read_records`.
 
     Returns:
         `Splits` (without validation pairs if the folder has none: an empty part), and the
@@ -164,11 +189,12 @@ def read_folder(
             tuple(file_or_gz(folder / f"{name}.{end}") for end in (source, target))
             for name in names
         ]
-        found = [pair for pair in files if all(map(is_file, pair))]
-        if not found:
+        found = next((pair for pair in files if all(map(is_file, pair))), None)
+        if found is None:
             parts[part] = None
             continue
-        parts[part], _ = collect_pairs(str(folder), parallel_rows(*found[0]), skipped)
+        name = str(folder)
+        parts[part] = _parallel_pairs(name, found, skipped, on_disk)
     if parts["train"] is None:
         raise InputError(
             f"{folder}: no train.{source} and train.{target}. Give the folder of these files, "
@@ -179,14 +205,18 @@ def read_folder(
 
 
 def read_parallel_records(
-    source_path: str | Path, target_path: str | Path, *, strict: bool = False
+    source_path: str | Path,
+    target_path: str | Path,
+    *,
+    strict: bool = False,
+    on_disk: bool = False,
 ) -> tuple[Pairs, list[str]]:
     """Reads two files of which line i of one belongs to line i of the other, `.gz` too.
 
     Args:
         source_path: The sources.
         target_path: The targets.
-        strict: bool. As of `read_records`.
+        strict, on_disk: bool. As of `read_records`.
 
     Returns:
         `Pairs`, and the lines of the report.
@@ -195,93 +225,45 @@ def read_parallel_records(
         InputError: If a file cannot be read, their numbers of lines differ, or no line can be
             used.
     """
-    skipped = Skipped(strict)
+    skipped, files = Skipped(strict), (Path(source_path), Path(target_path))
     name = f"{source_path} and {target_path}"
-    return collect_pairs(name, parallel_rows(source_path, target_path), skipped)
+    return _parallel_pairs(name, files, skipped, on_disk), skipped.lines()
 
 
-def parallel_rows(source_path: str | Path, target_path: str | Path) -> Iterator[Row]:
-    """The lines of two files; `InputError` if there are not as many of one as of the other."""
-    sources, targets = map(read_text_lines, (source_path, target_path))
-    if len(sources) != len(targets):
-        raise InputError(
-            f"{source_path} has {counted(len(sources), 'line')} and {target_path} has "
-            f"{len(targets)}; parallel files must have the same number of lines."
-        )
-    for number, row in enumerate(zip(sources, targets, strict=True), 1):
-        yield f"{source_path} and {target_path}, line", number, row
+def _parallel_pairs(
+    name: str, files: tuple[Path, ...], skipped: Skipped, on_disk: bool
+) -> Pairs:
+    where = f"{files[0]} and {files[1]}, line"
+
+    def rows(_: Skipped) -> Iterator[Row]:
+        lines = parallel_lines(*files, whole=False)
+        return ((where, number, row) for number, row in enumerate(lines, 1))
+
+    if on_disk:
+        return stored_pairs(name, files, rows, skipped)
+    return collect_pairs(name, rows(skipped), skipped)[0]
 
 
 def overlap(train: Pairs, other: Pairs) -> tuple[int, int]:
     """Pairs of `other` whose source occurs in `train`, and those whose target does as well."""
-    answers = train.references()
+    asked = other.references()
+    answers: dict[Any, set[str]] = {}
+    # What is looked for is held, not what is looked through: that may be large.
+    for source, target in zip(train.sources, train.targets, strict=True):
+        if source in asked:
+            answers.setdefault(source, set()).add(target)
     rows = [row for row in zip(other.sources, other.targets, strict=True) if row[0] in answers]
     return len(rows), sum(target in answers[source] for source, target in rows)
 
 
-def collect_pairs(name: str, rows: Iterable[Row], skipped: Skipped) -> tuple[Pairs, list[str]]:
-    """The rows that are two texts, and the report of those that are not.
-
-    Raises:
-        InputError: If there is none.
-    """
-    pairs = Pairs([], [])
-    for where, number, values in rows:
-        texts = []
-        for side, value in zip((SOURCE, TARGET), values, strict=True):
-            text = take_text(side, value, f"{where} {number}", skipped)
-            if text is None:
-                break
-            texts.append(text)
-        else:
-            pairs.sources.append(texts[0])
-            pairs.targets.append(texts[1])
-            pairs.lines.append(number)
-    return pairs, report_of(name, pairs, skipped)
-
-
-def take_text(side: str, value: Any, place: str, skipped: Skipped) -> str | None:
-    """`clean_text`; `None`, and counted, where it is none. What is strange is noted."""
-    try:
-        text = clean_text(value)
-    except NotText as error:
-        if error.reason == "is not UTF-8":
-            skipped.add(place, "not UTF-8, convert the file for example with iconv")
-        else:
-            skipped.add(place, f"the {side} {error.reason}", error.detail)
-        return None
-    if not text.isprintable() and (found := CONTROLS.search(text)):
-        skipped.note(place, f"control characters in the {side}", ascii(found[0]), error=True)
-    if len(text) > LONG:
-        what = f"more than {LONG:,} characters in the {side}"
-        skipped.note(place, what, f"{len(text):,}", error=True)
-    return text
-
-
-def report_of(name: str, pairs: Pairs, skipped: Skipped) -> list[str]:
-    """The lines of the report; `InputError` if there is no pair."""
-    if not len(pairs):
-        reasons = ". ".join(skipped.lines()) or "It is empty."
-        raise InputError(f"{name}: no entry can be used. {reasons}")
-    return skipped.lines()
-
-
-def _tab_rows(where: str, lines: list[str], skipped: Skipped) -> Iterator[Row]:
+def _tab_rows(where: str, lines: Iterable[str], skipped: Skipped) -> Iterator[Row]:
     for number, columns in tab_fields(lines):
-        if len(columns) == 2:
-            if number == 1 and tuple(column.strip().lower() for column in columns) in HEADERS:
-                what = "a first line that looks like a header, read as a pair"
-                skipped.note(f"{where} 1", what, lines[0], error=True)
-            yield where, number, columns
-            continue
-        reason = "not two columns (source, tab, target)"
-        if len(columns) > 2:
-            reason += "; name two, such as --source-column 1 --target-column 2"
-        skipped.add(f"{where} {number}", reason, repr(lines[number - 1][:40]))
+        if row := tab_row(where, number, columns, skipped):
+            yield row
 
 
 def _json_rows(
-    where: str, lines: list[str], names: tuple[str, str], skipped: Skipped
+    where: str, lines: Iterable[str], names: list[str], skipped: Skipped
 ) -> Iterator[Row]:
     for number, record in json_records(where, lines, skipped):
         values = []

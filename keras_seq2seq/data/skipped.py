@@ -1,5 +1,7 @@
 """What a reader of a data set leaves out or remarks, counted; nothing is left out silently."""
 
+from typing import Any
+
 from keras_seq2seq.data.text import printable
 from keras_seq2seq.errors import InputError
 
@@ -11,13 +13,18 @@ class Skipped:
 
     Args:
         strict: bool. Defaults to `False`.
+
+    Attributes:
+        errors: int. Entries that `strict` would not have taken.
     """
 
     def __init__(self, strict: bool = False):
         self.strict = strict
         self.left_out: dict[str, int] = {}
         self.noted: dict[str, int] = {}
+        self.errors = 0
         self._examples: dict[str, list[str]] = {}
+        self._said: list[str] = []
 
     def add(self, place: str, reason: str, detail: str = "", count: int = 1) -> None:
         """Counts an entry that is left out.
@@ -31,7 +38,7 @@ class Skipped:
         Raises:
             InputError: If `strict`.
         """
-        self._count(self.left_out, place, reason, detail, count, self.strict)
+        self._count(self.left_out, place, reason, detail, count, True)
 
     def note(
         self, place: str, what: str, detail: str = "", count: int = 1, error: bool = False
@@ -46,7 +53,7 @@ class Skipped:
         Raises:
             InputError: If `strict` and `error`.
         """
-        self._count(self.noted, place, what, detail, count, self.strict and error)
+        self._count(self.noted, place, what, detail, count, error)
 
     def _count(
         self,
@@ -55,27 +62,52 @@ class Skipped:
         reason: str,
         detail: str,
         count: int,
-        fail: bool,
+        error: bool,
     ) -> None:
         shown = detail and f" ({printable(detail)})"
-        if fail:
+        self.errors += error
+        if error and self.strict:
             raise InputError(f"{printable(place)}: {reason}{shown}.")
         counts[reason] = counts.get(reason, 0) + count
         examples = self._examples.setdefault(reason, [])
         if len(examples) <= EXAMPLES:
             examples.append(f"{printable(place)}{shown}")
 
+    def say(self, line: str) -> None:
+        """Adds a line to the report."""
+        self._said.append(line)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `add_all` takes."""
+        return {
+            "left_out": self.left_out,
+            "noted": self.noted,
+            "errors": self.errors,
+            "examples": self._examples,
+        }
+
+    def add_all(self, counted: dict[str, Any]) -> None:
+        """Adds what another one counted, as `to_dict` gives it."""
+        self.errors += counted["errors"]
+        for counts, name in ((self.left_out, "left_out"), (self.noted, "noted")):
+            for reason, count in counted[name].items():
+                counts[reason] = counts.get(reason, 0) + count
+        for reason, examples in counted["examples"].items():
+            known = self._examples.setdefault(reason, [])
+            known += examples[: EXAMPLES + 1 - len(known)]
+
     def __len__(self) -> int:
         return sum(self.left_out.values())
 
     def lines(self) -> list[str]:
-        """One line a reason: how many, and the first of them."""
+        """One line a reason: how many, and the first of them; and what else was said."""
         counts = [("Left out", self.left_out), ("Noted", self.noted)]
-        return [
+        lines = [
             self._line(f"{title}, {reason}", count, reason)
             for title, reasons in counts
             for reason, count in reasons.items()
         ]
+        return lines + self._said
 
     def _line(self, title: str, count: int, reason: str) -> str:
         examples = self._examples[reason]

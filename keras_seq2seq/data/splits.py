@@ -1,10 +1,17 @@
 """Honest splits: no source of one part occurs in another."""
 
 import random
+from array import array
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from keras_seq2seq.data.different import different_sources
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.errors import InputError
+
+_TRAIN, _VALIDATION, _TEST = range(3)
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,12 @@ class Splits:
 
 
 def split_by_source(
-    pairs: Pairs, *, validation_sources: int, test_sources: int = 0, seed: int = 0
+    pairs: Pairs,
+    *,
+    validation_sources: int,
+    test_sources: int = 0,
+    seed: int = 0,
+    different: Any = None,
 ) -> Splits:
     """Splits at random by source: all targets of a source go to one part.
 
@@ -26,32 +38,26 @@ def split_by_source(
         validation_sources: int. Number of different sources of the validation part.
         test_sources: int. Likewise for the test part; 0 (default) for none.
         seed: int. The same seed gives the same split.
+        different: `different_sources` of the pairs, where they are known already.
 
     Raises:
         InputError: If fewer than one source would be left to train on.
     """
-    sources = sorted(set(pairs.sources), key=str)
+    sources = different if different is not None else different_sources(pairs.sources)
     if validation_sources + test_sources >= len(sources):
         raise InputError(
             f"The data has {len(sources)} different sources, too few to hold out "
             f"{validation_sources} for validation and {test_sources} for test. Add data, or "
             "give a validation file."
         )
-    random.Random(seed).shuffle(sources)
-    test = set(sources[:test_sources])
-    validation = set(sources[test_sources : test_sources + validation_sources])
-    held_out = validation | test
-    return Splits(
-        _select(pairs, lambda source: source not in held_out),
-        _select(pairs, validation.__contains__),
-        _select(pairs, test.__contains__) if test_sources else None,
+    places = array("q", range(len(sources)))
+    random.Random(seed).shuffle(places)
+    held_out = sources.at([*places[: test_sources + validation_sources]])
+    parts = dict.fromkeys(held_out[:test_sources], _TEST)
+    parts |= dict.fromkeys(held_out[test_sources:], _VALIDATION)
+    numbers = (parts.get(source, _TRAIN) for source in pairs.sources)
+    part_of = np.fromiter(numbers, np.uint8, len(pairs))
+    train, validation, test = (
+        pairs.take(np.flatnonzero(part_of == part)) for part in (_TRAIN, _VALIDATION, _TEST)
     )
-
-
-def _select(pairs: Pairs, keep) -> Pairs:
-    kept = [
-        (source, target)
-        for source, target in zip(pairs.sources, pairs.targets, strict=True)
-        if keep(source)
-    ]
-    return Pairs([source for source, _ in kept], [target for _, target in kept])
+    return Splits(train, validation, test if test_sources else None)

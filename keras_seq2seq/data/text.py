@@ -14,14 +14,14 @@ UTF-8) is `NotText`, which says why; a reader leaves it out and counts it.
 
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_seq2seq.data.disk import read_bytes
+from keras_seq2seq.data.disk import read_bytes, read_pieces
 from keras_seq2seq.errors import InputError
 
-_MARK = b"\xef\xbb\xbf"
+UTF8_MARK = b"\xef\xbb\xbf"
 # The longer ones first: that of UTF-32 begins with that of UTF-16.
 _OTHER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -175,7 +175,7 @@ def read_text_lines(path: str | Path) -> list[str]:
 def split_lines(name: str, content: bytes) -> list[str]:
     """Lines of UTF-8 bytes, as `read_text_lines`; `name` is for messages."""
     check_encoding(name, content)
-    text = content.removeprefix(_MARK).decode("utf-8", "surrogateescape")
+    text = content.removeprefix(UTF8_MARK).decode("utf-8", "surrogateescape")
     if "\r" not in text:
         lines = text.split("\n")
     elif "\n" not in text:
@@ -187,6 +187,44 @@ def split_lines(name: str, content: bytes) -> list[str]:
     return lines
 
 
+def iterate_lines(path: str | Path, *, whole: bool = False) -> Iterator[str]:
+    """The lines of `read_text_lines` one after the other, or with `whole` those of
+    `decode_lines`; a piece of the file is in memory at a time.
+
+    Raises:
+        InputError: As of these, when the line is reached.
+    """
+    number, fed = 0, False
+    rest: list[bytes] = []
+    for place, piece in enumerate(read_pieces(path)):
+        if place == 0:
+            check_encoding(str(path), piece)
+            piece = piece.removeprefix(UTF8_MARK)
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            rest.append(piece)
+            continue
+        fed = True
+        lines = _decoded(path, b"".join([*rest, piece[:end]]), number, whole)[:-1]
+        yield from lines
+        number += len(lines)
+        rest = [piece[end:]]
+    last = b"".join(rest)
+    if fed and last:
+        yield from _decoded(path, last, number, whole)
+    elif last:  # One line, or lines that end with carriage returns.
+        yield from (decode_lines if whole else split_lines)(str(path), last)
+
+
+def _decoded(path: str | Path, content: bytes, number: int, whole: bool) -> list[str]:
+    """Lines of a file that has line feeds; `number` lines were before."""
+    if whole:
+        _require_utf8(str(path), content, number)
+    text = content.decode("utf-8", "surrogateescape")
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+
+
 def decode_lines(name: str, content: bytes) -> list[str]:
     """Lines of UTF-8 bytes of which none may be left out.
 
@@ -194,17 +232,21 @@ def decode_lines(name: str, content: bytes) -> list[str]:
         InputError: If a line is not UTF-8; names it.
     """
     lines = split_lines(name, content)
-    content = content.removeprefix(_MARK)
+    _require_utf8(name, content.removeprefix(UTF8_MARK))
+    return lines
+
+
+def _require_utf8(name: str, content: bytes, before: int = 0) -> None:
+    """Raises `InputError` for the first byte that is not UTF-8; `before` lines were before."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
+        number = before + content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
         raise InputError(
             f"{name}, line {number}: not UTF-8 (byte 0x{content[error.start]:02x} at column "
             f"{column}). Convert the file, for example with `iconv -f latin1 -t utf-8`."
         ) from error
-    return lines
 
 
 def texts_of_lines(name: str, content: bytes) -> list[str]:

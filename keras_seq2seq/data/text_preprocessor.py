@@ -11,12 +11,12 @@ from keras_seq2seq.data.preprocessor import (
     Preprocessor,
     SourceIndex,
     append_id,
-    check_list,
     count_unknown,
+    index_texts,
     longest_of,
 )
 from keras_seq2seq.data.readers import check_equal_length
-from keras_seq2seq.data.text import check_texts
+from keras_seq2seq.data.token_lengths import check_list, token_lengths
 from keras_seq2seq.tokenizers import TableTokenizer
 
 
@@ -89,8 +89,8 @@ class TextPreprocessor(Preprocessor):
             InputError: If there is not one target a source, or one is no text.
         """
         check_equal_length(sources, targets)
-        check_texts("Source", sources)
-        check_texts("Target", targets)
+        check_list("Source", sources)
+        check_list("Target", targets)
         source = source_tokenizer.from_lines(
             sources, min_count=min_count, lowercase=lowercase_source, name="source_vocabulary"
         )
@@ -140,10 +140,10 @@ class TextPreprocessor(Preprocessor):
         return {"encoder_token_ids": source_ids.to_tensor(0, shape=shape)}
 
     def index_sources(self, sources: Sequence[str]) -> SourceIndex:
-        ids = self.tokenize_source(list(sources))
+        index = index_texts("Source", self.source_tokenizer, sources)
         return SourceIndex(
-            ids.row_lengths().numpy(),
-            lambda rows, length: self.pad_source(tf.gather(ids, rows), length),
+            index.lengths,
+            lambda rows, length: self.pad_source(index.ids(rows), length),
         )
 
     def pack(self, source_ids: tf.RaggedTensor, target_ids: tf.RaggedTensor, shapes=None):
@@ -162,10 +162,8 @@ class TextPreprocessor(Preprocessor):
 
     def source_lengths(self, sources: Sequence[str]) -> np.ndarray:
         """Tokens of each source, without the end token, `(sources,)`."""
-        if not len(sources):
-            return np.zeros(0, np.int64)
         check_list("Source", sources)
-        return self.source_tokenizer.tokenize(list(sources)).row_lengths().numpy()
+        return token_lengths(self.source_tokenizer, sources)
 
     def count_unknown(self, sources: Sequence[str]) -> dict[str, int]:
         """The source tokens that the vocabulary lacks, with how often each occurs."""

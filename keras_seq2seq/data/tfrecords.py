@@ -5,8 +5,9 @@ from pathlib import Path
 
 from keras_seq2seq.data.disk import files_in
 from keras_seq2seq.data.readers import Pairs
-from keras_seq2seq.data.records import SOURCE, TARGET, collect_pairs
+from keras_seq2seq.data.rows import SOURCE, TARGET, collect_pairs
 from keras_seq2seq.data.skipped import Skipped
+from keras_seq2seq.data.stored.index import stored_pairs
 from keras_seq2seq.data.tables import Row
 from keras_seq2seq.errors import InputError
 
@@ -17,6 +18,7 @@ def read_tfrecords(
     target: str | None = None,
     *,
     strict: bool = False,
+    on_disk: bool = False,
 ) -> tuple[Pairs, list[str]]:
     """Reads `tf.train.Example` records with one string feature a side, shard by shard.
 
@@ -26,6 +28,7 @@ def read_tfrecords(
         source: Feature of the sources. Defaults to `"source"`.
         target: Feature of the targets. Defaults to `"target"`.
         strict: bool. The first record that cannot be used is an error. Defaults to `False`.
+        on_disk: bool. As of `read_records`. Defaults to `False`.
 
     Returns:
         `Pairs`, and the lines of the report.
@@ -33,13 +36,32 @@ def read_tfrecords(
     Raises:
         InputError: If there is no such file, one is damaged, or no record can be used.
     """
+    skipped, names = Skipped(strict), (source or SOURCE, target or TARGET)
+    if on_disk:
+        return stored_tfrecords(pattern, names, skipped), skipped.lines()
+    return collect_pairs(str(pattern), _rows(_shards(pattern), names, skipped), skipped)
+
+
+def stored_tfrecords(pattern: str | Path, names: tuple[str, str], skipped: Skipped) -> Pairs:
+    """The pairs of shards as `StoredTexts`; what is left out is counted in `skipped`.
+
+    Raises:
+        InputError: As of `read_tfrecords`.
+    """
+    files = _shards(pattern)
+
+    def rows(own: Skipped) -> Iterator[Row]:
+        return _rows(files, names, own)
+
+    return stored_pairs(str(pattern), files, rows, skipped, key=names)
+
+
+def _shards(pattern: str | Path) -> list[Path]:
     pattern = Path(pattern)
     files = files_in(pattern.parent, pattern.name)
     if not files:
         raise InputError(f"{pattern}: no such file. Check the path.")
-    skipped = Skipped(strict)
-    names = source or SOURCE, target or TARGET
-    return collect_pairs(str(pattern), _rows(files, names, skipped), skipped)
+    return files
 
 
 def _rows(files: list[Path], names: tuple[str, str], skipped: Skipped) -> Iterator[Row]:

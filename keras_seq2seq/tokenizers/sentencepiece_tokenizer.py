@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -80,7 +80,7 @@ class SentencePieceTokenizer(TableTokenizer):
     @classmethod
     def from_lines(
         cls,
-        lines: Sequence[str],
+        lines: Iterable[str],
         *,
         vocabulary_size: int = 8000,
         algorithm: str = "unigram",

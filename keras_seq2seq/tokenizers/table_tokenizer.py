@@ -141,7 +141,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
     @classmethod
     def from_lines(
         cls,
-        lines: Sequence[str],
+        lines: Iterable[str],
         *,
         min_count: int = 1,
         max_size: int | None = None,

@@ -1,6 +1,6 @@
 """WordPiece subwords in the graph."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -58,7 +58,7 @@ class WordPieceTokenizer(TableTokenizer):
 
     @classmethod
     def from_lines(
-        cls, lines: Sequence[str], *, vocabulary_size: int = 8000, **kwargs: Any
+        cls, lines: Iterable[str], *, vocabulary_size: int = 8000, **kwargs: Any
     ) -> "WordPieceTokenizer":
         """Learns the vocabulary from lines of text; the same lines give the same one.
 

@@ -80,7 +80,7 @@ def test_a_run_learns_and_leaves_what_it_promises(finished):
     assert "epoch 3/3" in output and "left at most" in output
     assert json.loads((path / "metrics.json").read_text()) == summary
     assert [epoch["epoch"] for epoch in run.history] == [1, 2, 3]
-    assert run.config["settings"] == CONFIG.to_dict()
+    assert run.config["settings"] == json.loads(json.dumps(CONFIG.to_dict()))
     assert (path / "vocabulary" / "source.txt").read_text().split()[:4] == [
         "[PAD]",
         "[UNK]",

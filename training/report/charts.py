@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_seq2seq.pictures.canvas import figure_of
 
+from ..run_records import epochs_of
 from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
 from .errors import Calibration
 from .markup import chart
@@ -30,14 +31,15 @@ def curves(
     """Loss and error rates by epoch."""
     with figure_of([settings["token_name"], settings["sequence_name"]]) as figure:
         axes = _axes(figure)
-        epochs = [row["epoch"] for row in history]
+        epochs = [epochs_of(row) for row in history]
         for name, label, color in (
             ("loss", "training loss", PALE),
             ("val_loss", "validation loss", BLUE),
         ):
             values = [row[name] for row in history]
             axes.plot(epochs, values, "o-", ms=3, color=color, label=label)
-        axes.set_xlabel("epoch")
+        every = settings.get("evaluate_steps", 0)
+        axes.set_xlabel(f"epoch, measured every {every:,} steps" if every else "epoch")
         axes.set_ylabel("loss")
         axes.xaxis.get_major_locator().set_params(integer=True)
         rates = axes.twinx()
@@ -50,11 +52,12 @@ def curves(
             decoded = [row for row in history if name in row]
             if decoded:
                 values = [100 * row[name] for row in decoded]
-                numbers = [row["epoch"] for row in decoded]
+                numbers = [epochs_of(row) for row in decoded]
                 rates.plot(numbers, values, "s--", ms=3, color=color, label=f"{what} errors")
         rates.set_ylabel("validation errors (%)")
         rates.set_ylim(0)
-        axes.axvline(metrics["best_epoch"], color=GREY, lw=1, ls=":", label="model kept")
+        kept = epochs_of(history[metrics["best_epoch"] - 1])
+        axes.axvline(kept, color=GREY, lw=1, ls=":", label="model kept")
         handles = [*axes.get_legend_handles_labels()[0], *rates.get_legend_handles_labels()[0]]
         figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
         return chart(figure, "loss and error rates by epoch")

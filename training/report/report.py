@@ -118,9 +118,16 @@ def _lead(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
     return (
         f"{settings['architecture']}, {metrics['parameters']:,} parameters, trained on "
         f"{counted(metrics['training_pairs'], 'pair')} for "
-        f"{counted(metrics['epochs'], 'epoch')}; the model is that of epoch "
-        f"{metrics['best_epoch']}."
+        f"{_length(metrics)}."
     )
+
+
+def _length(metrics: dict[str, Any]) -> str:
+    if "best_step" in metrics:
+        steps, best = metrics["steps"], metrics["best_step"]
+        return f"{counted(steps, 'step')}; the model is that of step {best:,}"
+    epochs = counted(metrics["epochs"], "epoch")
+    return f"{epochs}; the model is that of epoch {metrics['best_epoch']}"
 
 
 def _tiles(

@@ -3,11 +3,13 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
 from keras_seq2seq.data.preprocessor import count_unknown
+from keras_seq2seq.data.token_lengths import token_lengths
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import check_metric, metric_warnings, never_scores
 from keras_seq2seq.models import backend_generates
@@ -65,7 +67,7 @@ def fitting_metric(config: TrainingConfig, validation: Pairs, began: bool = Fals
 def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Console) -> Pairs:
     """The pairs within the maximum lengths; says how many are left out."""
     sources = preprocessor.source_lengths(pairs.sources)
-    targets = preprocessor.target_tokenizer.tokenize(pairs.targets).row_lengths().numpy()
+    targets = token_lengths(preprocessor.target_tokenizer, pairs.targets)
     fits = (sources <= preprocessor.max_source_length) & (
         targets <= preprocessor.max_target_length
     )
@@ -76,7 +78,7 @@ def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Consol
         )
     if fits.all():
         return pairs
-    kept = [i for i, fit in enumerate(fits) if fit]
+    kept = np.flatnonzero(fits)
     console.print(
         f"{len(pairs) - len(kept)} of {len(pairs)} {name} pairs are left out: longer than "
         f"{preprocessor.max_source_length} source {preprocessor.unit} or "
@@ -84,7 +86,7 @@ def fitting(preprocessor: Preprocessor, pairs: Pairs, name: str, console: Consol
         highlight=False,
         soft_wrap=True,
     )
-    return Pairs([pairs.sources[i] for i in kept], [pairs.targets[i] for i in kept])
+    return pairs.take(kept)
 
 
 def report_unknown(

@@ -11,6 +11,7 @@ from keras_seq2seq.files import check_folder, disk_errors, write_atomically
 from keras_seq2seq.wording import counted
 
 from ..run_directory import RunDirectory
+from ..run_records import epochs_of, place_of
 from ..settings import TrainingConfig
 from ..settings.config import option_of
 from ..settings.growth import GROWING
@@ -51,7 +52,8 @@ def go_on(run: RunDirectory, config: TrainingConfig) -> list[str]:
             started, removed = _reopen(run, history)
             notes += started
         notes += _schedule_notes(config, grown)
-        lines.append(f"Going on after epoch {len(history)}: {'; '.join(notes)}.")
+        after = place_of(history[-1]) if history else "epoch 0"
+        lines.append(f"Going on after {after}: {'; '.join(notes)}.")
         if removed:
             lines.append(f"Removed, as it was of the model so far: {', '.join(removed)}.")
     if changes:
@@ -73,14 +75,15 @@ def _check_more(
             "it from where the run was, or choose another --run-dir."
         )
     idle = epochs_without_better(monitor, history)
+    what = "validation" if config.selection.evaluate_steps else "epoch"
     if idle >= config.selection.patience:
         raise InputError(
-            f"{run.path} ended after epoch {len(history)} because {counted(idle, 'epoch')} "
+            f"{run.path} ended after {place_of(history[-1])} because {counted(idle, what)} "
             f"brought nothing better (--patience {old.selection.patience}). To go on, give "
             f"--patience {idle + 1} or more."
         )
     optimization = config.optimization
-    if len(history) >= optimization.epochs:
+    if epochs_of(history[-1]) >= optimization.epochs:
         raise InputError(
             f"{run.path} has all of its {counted(optimization.epochs, 'epoch')}. To go on, "
             "give more --epochs."

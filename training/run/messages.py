@@ -1,5 +1,6 @@
 """What is said of a run: of its model and data when it begins, of its best epoch at the end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from keras_seq2seq.wording import counted
 
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES
+from ..run_records import place_of
 from ..settings import TrainingConfig
 from ..settings.monitors import SCORES, SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
+from .periods import ending
 
 
 def say_what_came_out(
@@ -25,7 +28,7 @@ def say_what_came_out(
     """One line: the best epoch, the average, the time, the file; and one more where the clock
     ended a run (`by_clock`) that still got better."""
     console.print(
-        f"Best epoch {best['epoch']} of {summary['epochs']}: {_describe(config, best)} on "
+        f"Best {ending(summary, best)}: {_describe(config, best)} on "
         f"validation. {_describe_average(config, summary)}"
         f"{format_seconds(summary['seconds'])}. Model: {model_file}",
         highlight=False,
@@ -83,6 +86,11 @@ def _end(config: TrainingConfig) -> str:
     return counted(config.optimization.epochs, "epoch")
 
 
+def _evaluated(config: TrainingConfig) -> str:
+    every = config.selection.evaluate_steps
+    return f", validated every {counted(every, 'step')}" if every else ""
+
+
 def say_what_began(
     config: TrainingConfig,
     model: Seq2Seq,
@@ -90,7 +98,7 @@ def say_what_began(
     num_train: int,
     num_validation: int,
     steps: int,
-    initial_epoch: int,
+    history: Sequence[dict[str, float]],
     console: Console,
 ) -> None:
     preprocessor = model.preprocessor
@@ -100,9 +108,12 @@ def say_what_began(
         f"{config.model.architecture}: {model.count_params():,} parameters{trained}; "
         f"{num_train:,} training and {counted(num_validation, 'validation pair')}; "
         f"{_sizes(preprocessor)}; "
-        f"{counted(steps, 'step')} an epoch, {_end(config)} at most.",
+        f"{counted(steps, 'step')} an epoch, {_end(config)} at most"
+        f"{_evaluated(config)}.",
         highlight=False,
         soft_wrap=True,
     )
-    if initial_epoch:
-        console.print(f"Resuming after epoch {initial_epoch}.", highlight=False, soft_wrap=True)
+    if history:
+        console.print(
+            f"Resuming after {place_of(history[-1])}.", highlight=False, soft_wrap=True
+        )

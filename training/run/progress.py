@@ -11,6 +11,7 @@ from rich.text import Text
 from ..durations import format_seconds
 from ..evaluation import SCORE_NAMES
 from ..settings.monitors import SEQUENCE_ERROR_RATE, TOKEN_ERROR_RATE
+from .periods import Periods
 from .time_budget import TimeBudget
 
 
@@ -22,15 +23,21 @@ class ProgressBar(keras.callbacks.Callback):
             lines are printed.
         labels: What the error rates are called, `(token, sequence)`.
         budget: `TimeBudget` of the same `fit`, optional: the bar shows the time spent.
+        periods: `Periods` of the same `fit`, optional: what is called an epoch.
     """
 
     def __init__(
-        self, console: Console, labels: tuple[str, str], budget: TimeBudget | None = None
+        self,
+        console: Console,
+        labels: tuple[str, str],
+        budget: TimeBudget | None = None,
+        periods: Periods | None = None,
     ):
         super().__init__()
         self.console = console
         self.labels = labels
         self.budget = budget
+        self.periods = periods
         self.first_epoch: int | None = None
         # `fit` can fail before it calls anything here; the end is told all the same.
         self.progress = self._bar()
@@ -71,6 +78,8 @@ class ProgressBar(keras.callbacks.Callback):
             self.progress.update(self.task, advance=1, loss=loss)
 
     def _epoch(self, epoch: int) -> str:
+        if self.periods and self.periods.every:
+            return self.periods.describe()
         return f"epoch {epoch + 1}" + ("" if self.budget else f"/{self.params['epochs']}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -7,14 +7,21 @@ from keras_seq2seq.token_accuracy import TokenAccuracy
 
 from ..settings import TrainingConfig
 from .building import build_loss, build_model
+from .distribution import ALONE, Processes
 from .optimization import build_optimizer, precision
 from .own_parts import OwnParts
 
 
 def batches(
-    config: TrainingConfig, preprocessor: Preprocessor, train: Pairs, initial_epoch: int = 0
+    config: TrainingConfig,
+    preprocessor: Preprocessor,
+    train: Pairs,
+    initial_epoch: int = 0,
+    initial_step: int = 0,
+    processes: Processes = ALONE,
 ) -> TrainingData:
-    """The batches of a run, from an epoch (from 0) on."""
+    """The batches of a run, from an epoch (from 0) and a step of it on; the rows of this
+    process."""
     settings = config.optimization
     data = training_data(
         preprocessor,
@@ -25,8 +32,11 @@ def batches(
         num_buckets=settings.num_buckets,
         seed=config.run.seed,
         initial_epoch=initial_epoch,
+        initial_step=initial_step,
+        weights=train.weights,
+        repeats=train.repeats,
     )
-    return data.twice() if settings.r_drop else data
+    return processes.shared(data, twice=bool(settings.r_drop))
 
 
 def compiled(

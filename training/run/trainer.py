@@ -2,7 +2,9 @@
 
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -16,6 +18,7 @@ from keras_seq2seq.models.trained_parts import ordinary, trained_parameters
 
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory
+from ..run_records import epochs_of, fingerprint
 from ..settings import TrainingConfig
 from ..settings.measured import unmeasured
 from ..settings.monitors import cost, epochs_without_better, mode_of
@@ -30,12 +33,15 @@ from .callbacks import (
 )
 from .checks import check_backend, fitting_metric
 from .continuation import go_on
+from .distribution import Processes, join
 from .machine import describe_machine, set_threads
 from .messages import say_what_began, say_what_came_out, validation_of
 from .optimization import plateau_callbacks
 from .own_parts import OwnParts
+from .periods import Periods
 from .preparation import Prepared, prepare
 from .progress import ProgressBar
+from .run_copy import copy_run
 from .sizing import as_measured, seconds_of_measuring, sized
 from .starting import describe_base, hold_parts
 from .steps import batches, compiled
@@ -71,8 +77,38 @@ def train(
     check_tracker(config.run.tracker)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
-    with run.held():
-        return _train(config, splits, run, console, own or OwnParts(), notes)
+    processes = join(config)
+    if processes.count > 1:
+        data = str(fingerprint(splits.train, splits.validation))
+        processes.check_same(settings=config.to_dict(), data=data)
+    own = own or OwnParts()
+    if not processes.is_first:
+        console = Console(quiet=True)
+        config = config.replace(tracker="none", tracker_samples=0)
+    with ExitStack() as stack, processes.ending_together():
+
+        def begin() -> tuple[RunDirectory, bool]:
+            if not processes.is_first:
+                return copy_run(run, stack.enter_context(TemporaryDirectory())), False
+            stack.enter_context(run.held())
+            return run, _begin(config, splits, run, console, own)
+
+        mine, is_new = processes.in_order(begin)
+        return _train(config, splits, mine, console, own, notes, processes, is_new)
+
+
+def _begin(
+    config: TrainingConfig, splits: Splits, run: RunDirectory, console: Console, own: OwnParts
+) -> bool:
+    """Creates the run, or makes it ready to resume or to go on; whether it is new."""
+    is_new = not run.config_file.exists()
+    if not is_new:
+        config = as_measured(config, run)
+    base = describe_base(config, run, own)
+    lines = run.begin(config, splits.train, splits.validation, own.modules, base)
+    for line in lines + go_on(run, config):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return is_new
 
 
 def _train(
@@ -82,15 +118,11 @@ def _train(
     console: Console,
     own: OwnParts,
     notes: list[str],
+    processes: Processes,
+    is_new: bool,
 ) -> dict[str, Any]:
-    is_new = not run.config_file.exists()
     if not is_new:
         config = as_measured(config, run)
-    base = describe_base(config, run, own)
-    for line in run.begin(config, splits.train, splits.validation, own.modules, base):
-        console.print(line, highlight=False, soft_wrap=True)
-    for line in go_on(run, config):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if run.is_finished:
         if not config.run.keep_checkpoint:
             run.remove_checkpoint()  # A kill can fall between the end and this.
@@ -110,7 +142,7 @@ def _train(
         if unmeasured(config):
             config = sized(config, run, prepared.preprocessor, prepared.train, own, console)
             keras.utils.set_random_seed(config.run.seed)
-        training = _Training(config, run, prepared, console, own)
+        training = _Training(config, run, prepared, console, own, processes)
     except InputError:
         if is_new:  # Else the corrected command would meet a run of another configuration.
             run.withdraw()
@@ -139,6 +171,7 @@ class _Training:
         prepared: Prepared,
         console: Console,
         own: OwnParts,
+        processes: Processes,
     ):
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
         self.own = own
@@ -148,7 +181,17 @@ class _Training:
             run, self.monitor, self.averaged_weights, self.epochs_to_average, self._save
         )
         self.initial_epoch = len(self.state.history)
-        self.data = batches(config, prepared.preprocessor, prepared.train, self.initial_epoch)
+        self.periods = Periods(
+            config.selection.evaluate_steps, config.optimization.epochs, self.state.history
+        )
+        self.data = batches(
+            config,
+            prepared.preprocessor,
+            prepared.train,
+            **self.periods.start,
+            processes=processes,
+        )
+        self.periods.steps_an_epoch = self.data.steps
         # What is saved where a part of the model is trained.
         self.whole = hold_parts(config, prepared.model, console) if prepared.model else None
         self.model = compiled(
@@ -161,13 +204,13 @@ class _Training:
             len(prepared.train),
             len(prepared.validation),
             self.data.steps,
-            self.initial_epoch,
+            self.state.history,
             console,
         )
         validation = prepared.validation
         self.decoded = _head(validation, config.selection.validation_decoded)
-        self.held_out = validation_data(
-            prepared.preprocessor, validation.sources, validation.targets
+        self.held_out = processes.rows_of(
+            validation_data(prepared.preprocessor, validation.sources, validation.targets)
         )
 
     def _ordinary(self) -> Seq2Seq:
@@ -193,7 +236,7 @@ class _Training:
         for line in self.state.restore(self.model):
             self.console.print(line, highlight=False, soft_wrap=True, markup=False)
         begin = time.perf_counter()
-        if self.initial_epoch < self.config.optimization.epochs and not stopped:
+        if self.initial_epoch < self.periods.last and not stopped:
             self._run_epochs(stopping, budget)
         return time.perf_counter() - begin
 
@@ -209,7 +252,8 @@ class _Training:
         self, stopping: list[keras.callbacks.Callback], budget: TimeBudget | None
     ) -> None:
         run, selection = self.config.run, self.config.selection
-        progress = ProgressBar(self.console, (run.token_name, run.sequence_name), budget)
+        labels = run.token_name, run.sequence_name
+        progress = ProgressBar(self.console, labels, budget, self.periods)
         error_rates = DecodedErrorRates(
             self.decoded,
             None,
@@ -223,6 +267,7 @@ class _Training:
             SeedEveryEpoch(run.seed),
             StopOnInvalidLoss(),
             *([error_rates] if backend_generates() else []),
+            self.periods,
             *self.own.callbacks(self.config, self.run.path),
             *stopping,
             *([budget] if budget else []),
@@ -231,8 +276,8 @@ class _Training:
             with tracked(self.config, self.run, self.prepared.validation) as trackers:
                 self.model.fit(
                     self.data.dataset,
-                    steps_per_epoch=self.data.steps,
-                    epochs=self.config.optimization.epochs,
+                    steps_per_epoch=self.periods.length,
+                    epochs=self.periods.last,
                     initial_epoch=self.initial_epoch,
                     validation_data=self.held_out,
                     callbacks=[*callbacks, *trackers, progress, self.state],
@@ -246,10 +291,12 @@ class _Training:
         """What `metrics.json` says of the run."""
         history, num_pairs = self.state.history, len(self.prepared.train)
         best = history[self.state.best_epoch]
-        epochs_run = len(history) - self.initial_epoch
+        begun = epochs_of(history[self.initial_epoch - 1]) if self.initial_epoch else 0
+        epochs_run = epochs_of(history[-1]) - begun
         return {
             "best_epoch": best["epoch"],
             "epochs": len(history),
+            **self.periods.summary(best),
             **validation_of(best),
             "parameters": (self.whole or self.model).count_params(),
             "training_pairs": num_pairs,
@@ -313,8 +360,7 @@ def _head(pairs: Pairs, num_sources: int) -> Pairs:
     if not num_sources:
         return pairs
     kept = set(list(pairs.references())[:num_sources])
-    rows = [row for row in zip(pairs.sources, pairs.targets, strict=True) if row[0] in kept]
-    return Pairs([source for source, _ in rows], [target for _, target in rows])
+    return pairs.take([row for row, source in enumerate(pairs.sources) if source in kept])
 
 
 def _time_budget(

@@ -1,11 +1,11 @@
 """The tokenizers of a configuration, learned from the training pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
-import tensorflow as tf
-
 from keras_seq2seq.data import Pairs
+from keras_seq2seq.data.token_lengths import pieces_of
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import option_name
 from keras_seq2seq.tokenizers import (
@@ -16,6 +16,7 @@ from keras_seq2seq.tokenizers import (
     WordPieceTokenizer,
     WordTokenizer,
 )
+from keras_seq2seq.tokenizers.table_tokenizer import lower
 
 from ..settings import TrainingConfig
 from .own_parts import OwnParts
@@ -28,6 +29,8 @@ PLAIN: dict[str, type[TableTokenizer]] = {
 
 # Subwords, unless --vocabulary-size says otherwise.
 DEFAULT_SIZE = 8000
+# Lines that subwords are learned from at most: SentencePiece holds them in memory.
+SUBWORD_LINES = 1_000_000
 
 
 class Vocabulary:
@@ -60,17 +63,21 @@ class Vocabulary:
             )
 
     def from_lines(
-        self, lines: Sequence[str], *, min_count: int = 1, **kwargs: Any
+        self, lines: Iterable[str], *, min_count: int = 1, **kwargs: Any
     ) -> TableTokenizer:
-        """Learns the vocabulary; keyword arguments as of the tokenizer's `from_lines`."""
+        """Learns the vocabulary, of subwords from `some` of many lines; keyword arguments as
+        of the tokenizer's `from_lines`."""
         if self._own is not None:
-            return self._own(self._config, lines)
+            return self._own(self._config, [*lines])
+        if isinstance(lines, Sequence):
+            lines = self.some(lines)
         kwargs = {"lowercase": self.lowercase, **kwargs}
         if self.kind in PLAIN:
             size = self.size or None
             return PLAIN[self.kind].from_lines(
                 lines, min_count=min_count, max_size=size, **kwargs
             )
+        lines = [*lines]
         size = self.size or DEFAULT_SIZE
         if self.kind == "wordpiece":
             return WordPieceTokenizer.from_lines(lines, vocabulary_size=size, **kwargs)
@@ -78,6 +85,14 @@ class Vocabulary:
         return SentencePieceTokenizer.from_lines(
             lines, vocabulary_size=size, algorithm=algorithm, **kwargs
         )
+
+    def some(self, lines: Sequence[str]) -> Sequence[str]:
+        """The lines; of subwords, where they are more than `SUBWORD_LINES`, so many of them,
+        evenly from the first to the last."""
+        if self.kind in PLAIN or len(lines) <= SUBWORD_LINES:
+            return lines
+        rows = [row * len(lines) // SUBWORD_LINES for row in range(SUBWORD_LINES)]
+        return Pairs(lines, lines).take(rows).sources
 
 
 def text_tokenizers(
@@ -104,10 +119,10 @@ def text_tokenizers(
             "--joint-vocabulary needs one tokenizer for both sides. Received: "
             f"--source-tokenizer {source.kind}, --target-tokenizer {target.kind}."
         )
-    lines = [
-        *_lowered(train.sources, source.lowercase),
-        *_lowered(train.targets, target.lowercase),
-    ]
+    lines = chain(
+        _lowered(source.some(train.sources), source.lowercase),
+        _lowered(target.some(train.targets), target.lowercase),
+    )
     learned = source.from_lines(lines, min_count=config.data.min_count, lowercase=False)
     return tuple(
         type(learned).from_config(
@@ -117,8 +132,9 @@ def text_tokenizers(
     )
 
 
-def _lowered(lines: Sequence[str], lowercase: bool) -> Sequence[str]:
+def _lowered(lines: Sequence[str], lowercase: bool) -> Iterator[str]:
     if not lowercase:
-        return lines
-    lowered = tf.strings.lower(tf.constant(list(lines)), encoding="utf-8").numpy()
-    return [line.decode("utf-8") for line in lowered]
+        yield from lines
+        return
+    for piece in pieces_of(lines):
+        yield from (line.decode("utf-8") for line in lower(piece).numpy())

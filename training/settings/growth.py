@@ -3,7 +3,7 @@
 from typing import Any
 
 # Whatever they are, a run goes on from where it is.
-FREE = ("keep_checkpoint", "tracker", "tracker_samples")
+FREE = ("keep_checkpoint", "tracker", "tracker_samples", "distribute", "model_devices")
 GROWING = ("epochs", "minutes", "patience")
 
 

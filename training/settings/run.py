@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from keras_seq2seq.settings.declarations import Settings, setting
 
+# By these environment variables Keras tells the processes of a run of each other.
+ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
+COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
+INDEX = "KERAS_DISTRIBUTION_PROCESS_ID"
+
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
@@ -21,6 +26,17 @@ class RunSettings(Settings):
         True,
         "Keep the last weights and optimizer of the finished run, about three times the "
         "weights, so that it can go on exactly.",
+    )
+    distribute: bool = setting(
+        False,
+        "Train on all devices, and with the processes that KERAS_DISTRIBUTION_JOB_ADDRESSES "
+        "names; with KERAS_BACKEND=jax.",
+    )
+    model_devices: int = setting(
+        1,
+        "Devices that share the weights of one Transformer, with --distribute.",
+        bounds="[1, 65536]",
+        needs={"distribute": (True,)},
     )
     tracker: str = setting(
         "tensorboard",

@@ -34,6 +34,12 @@ class SelectionSettings(Settings):
         "Validation metric that chooses the best epoch and stops the run.",
         choices=("sequence_error_rate", "token_error_rate", "loss", *SCORES),
     )
+    evaluate_steps: int = setting(
+        0,
+        "Steps from one validation and checkpoint to the next, in place of an epoch; 0 for an "
+        "epoch. --patience, --average and --plateau-patience count them.",
+        bounds="[0, 1000000000]",
+    )
     patience: int = setting(
         5, "Epochs without a better result before the run stops.", bounds="[1, 1000000]"
     )

@@ -1,5 +1,6 @@
 """Settings chosen from the data, each with its reason, where a user gives none."""
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ FEWEST_WORDS = 4
 SUBWORDS = 4000
 # A few very long lines make every batch of their bucket slow.
 OUTLIER = 4
+# Lines that are looked at, the first ones.
+MOST_LINES = 500_000
 # Where a run stops by the clock.
 MOST_EPOCHS = 10_000
 # The sizes to choose from, in units; and the budget that is too short to measure in.
@@ -50,8 +53,11 @@ class Suggestions:
         self.unmeasured: dict[str, Any] = {}
         self.reasons: list[str] = []
         self.later: list[str] = []
-        sides = {"source": pairs.sources, "target": pairs.targets}
-        texts = sides if config.data.source == "text" else {"target": pairs.targets}
+        sides = {
+            "source": [*islice(pairs.sources, MOST_LINES)],
+            "target": [*islice(pairs.targets, MOST_LINES)],
+        }
+        texts = sides if config.data.source == "text" else {"target": sides["target"]}
         kinds = self._tokenizers(texts)
         if "bpe" in self.settings.values():
             size = min(SUBWORDS, max(200, len(pairs) // 4))
