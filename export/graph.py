@@ -25,6 +25,7 @@ def write_graph(folder: Path | str, functions: dict[str, Any], tables: Iterable 
     for function in functions.values():
         if isinstance(function, tf.types.experimental.ConcreteFunction):
             variables |= {id(variable): variable for variable in function.variables}
-    root.weights = list(variables.values())
+    # TensorFlow gives them in the order of their addresses: another one in every process.
+    root.weights = sorted(variables.values(), key=lambda variable: variable.name)
     root.tables = list(tables)
     tf.saved_model.save(root, str(folder), signatures=functions)
