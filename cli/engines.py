@@ -265,7 +265,13 @@ def open_engine(
 
 
 def _open(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
-    return export_in(path) or open_run(path)
+    if (found := export_in(path)) is None and not (path / "model.keras").is_file():
+        raise InputError(
+            f"{path} is neither a run with a trained model (model.keras) nor an export that "
+            "answers here (saved_model.pb or model.tflite). Check the path; of an export give "
+            "the folder of one format, such as FOLDER/saved_model."
+        )
+    return found or open_run(path)
 
 
 def engine_argument(command: Any) -> Any:
