@@ -267,9 +267,9 @@ def open_engine(
 def _open(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
     if (found := export_in(path)) is None and not (path / "model.keras").is_file():
         raise InputError(
-            f"{path} is neither a run with a trained model (model.keras) nor an export that "
-            "answers here (saved_model.pb or model.tflite). Check the path; of an export give "
-            "the folder of one format, such as FOLDER/saved_model."
+            f"{path} holds no trained model: neither model.keras of a run, nor saved_model.pb "
+            "or model.tflite of an export. Check the path; of an export give the folder of one "
+            "of these formats, such as FOLDER/saved_model."
         )
     return found or open_run(path)
 

@@ -36,11 +36,16 @@ def say_what_came_out(
     )
     if by_clock and best["epoch"] == summary["epochs"]:
         console.print(
-            "The last epoch was the best: more --minutes would still help; the same command "
-            "with more goes on from here.",
+            f"The last {_period(summary)} was the best: more --minutes would still help; the "
+            "same command with more goes on from here.",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _period(summary: dict[str, Any]) -> str:
+    """What lies between two validations, of a run that `ending` describes."""
+    return "validation" if "steps" in summary else "epoch"
 
 
 def validation_of(metrics: dict[str, float]) -> dict[str, float]:
@@ -67,7 +72,7 @@ def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {counted(len(averaged['epochs']), 'epoch')}: "
+        f"Average of {counted(len(averaged['epochs']), _period(summary))}: "
         f"{_describe(config, averaged)}, {'kept' if averaged['kept'] else 'not better'}. "
     )
 
