@@ -41,6 +41,7 @@ from .runs import run_argument
 from .serve import serve
 from .targets import Writer
 from .train import train
+from .transcribe import transcribe
 from .tune import tune
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -113,6 +114,7 @@ for command in (
     request,
     serve,
     generate,
+    transcribe,
     generate_files,
     score,
     attention,

@@ -38,12 +38,17 @@ from .options import PATH, console, load_tensorflow, print_written
     default=None,
     help="Whether the model reads the end token after a source.  [default: of the model]",
 )
+@click.option("--language", help="What is spoken, such as en.  [default: what it hears]")
+@click.option(
+    "--task", type=click.Choice(["transcribe", "translate"]), help="Of a model of sound."
+)
+@click.option("--timestamps", is_flag=True, default=None, help="Texts say when, as <|0.00|>.")
 @click.option("--max-source-length", type=click.IntRange(1), help="Source tokens at most.")
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
-    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT), checkpoint20.npz of
-    g2p_en, or what `export --format safetensors` wrote.
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper),
+    checkpoint20.npz of g2p_en, or what `export --format safetensors` wrote.
 
     Every other command works on the run: generate, evaluate, score, export.
 
@@ -51,6 +56,7 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     Examples:
       keras-seq2seq import opus-mt-en-de-ct2 --run-dir runs/en-de \\
           --source-tokenizer source.spm --target-tokenizer target.spm
+      keras-seq2seq import whisper-base-ct2 --language de --run-dir runs/whisper
       keras-seq2seq import checkpoint20.npz --run-dir runs/g2p
     """
     # Before the work: what is there stays.
@@ -127,6 +133,7 @@ def _config(model: Any) -> Any:
         "SentencePieceFileTokenizer": "sentencepiece",
         "BPETokenizer": "bpe",
         "ByteLevelBPETokenizer": "bpe",
+        "TranscriptTokenizer": "bpe",
     }
     settings = {
         f"{side}_tokenizer": names[tokenizer.description["split"]]
@@ -134,7 +141,7 @@ def _config(model: Any) -> Any:
     }
     settings["source"] = preprocessor.kind
     if preprocessor.kind == "waveform":
-        settings["sample_rate"] = preprocessor.sample_rate
+        settings |= {"sample_rate": preprocessor.sample_rate, "metric": "wer"}
     settings |= _values(preprocessor, "max_source_length", "max_target_length")
     settings |= _values(decoder, "num_layers", "dropout", "tie_output", "hidden_dim")
     settings |= _values(encoder, encoder_layers="num_layers")

@@ -213,9 +213,16 @@ class LiteRTRunner:
             if token_id == target["unknown"] and alignments is not None:
                 best = int(alignments[time, : len(source_tokens)].argmax())
                 pieces.append(source_tokens[best])
-            elif token_id not in (target["padding"], target["start"]):
+            elif self._is_written(token_id):
                 pieces.append(self.target.vocabulary[token_id])
         return self.target.join(pieces)
+
+    def _is_written(self, token_id: int) -> bool:
+        target = self.description["target"]
+        runs = target.get("unwritten", [])
+        return token_id not in (target["padding"], target["start"]) and not any(
+            first <= token_id < end for first, end in runs
+        )
 
     def generate(self, source: Any) -> tuple[list[str], dict[str, Any]]:
         """Target texts, the best first, and the raw outputs of `serving_default`.

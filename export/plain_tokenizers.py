@@ -101,7 +101,8 @@ class PlainTokenizer:
         tokens = [*first, *tokens[count:]]
         text = self.description.get("separator", "").join(tokens)
         if self._byte_of:
-            return self._of_bytes(text)
+            text = self._of_bytes(text)
+            return text.strip(" ") if self.description.get("strip") else text
         if "space" in self.description:
             return self._spaced(tokens).removeprefix(" ")
         if "goes_on" in self.description:
@@ -260,6 +261,7 @@ _SPLITS = {
     "SentencePieceTokenizer": PlainTokenizer._sentence_pieces,
     "BPETokenizer": PlainTokenizer._words_of_characters,
     "ByteLevelBPETokenizer": PlainTokenizer._byte_level,
+    "TranscriptTokenizer": PlainTokenizer._byte_level,
     "SentencePieceFileTokenizer": PlainTokenizer._pieces_of_a_file,
 }
 

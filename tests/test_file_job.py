@@ -6,11 +6,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from kills import count_changes, kill_after
 
 from keras_seq2seq.cli.engines import Export, open_engine
 from keras_seq2seq.cli.file_job import FileJob
 from keras_seq2seq.errors import InputError
+from tests.kills import count_changes, kill_after
 
 
 class Upper:

@@ -30,10 +30,11 @@ export class Tokenizer {
 
   // The tokens before the end.
   detokenize(ids) {
-    const { end, padding, start, vocabulary } = this.description.target;
+    const { end, padding, start, vocabulary, unwritten = [] } = this.description.target;
+    const isMark = (id) => unwritten.some(([first, behind]) => first <= id && id < behind);
     const stop = ids.indexOf(end);
     return (stop < 0 ? ids : ids.slice(0, stop))
-      .filter((id) => id !== padding && id !== start)
+      .filter((id) => id !== padding && id !== start && !isMark(id))
       .map((id) => vocabulary[id]);
   }
 }

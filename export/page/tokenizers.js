@@ -16,6 +16,7 @@ const SPLITS = {
     tokenizer.words(text).flatMap((word) => tokenizer.wordPieces(word)),
   BPETokenizer: (tokenizer, text) => tokenizer.wordsOfCharacters(text),
   ByteLevelBPETokenizer: (tokenizer, text) => tokenizer.byteLevel(text),
+  TranscriptTokenizer: (tokenizer, text) => tokenizer.byteLevel(text),
   SentencePieceTokenizer: (tokenizer, text) => tokenizer.sentencePieces(text),
   SentencePieceFileTokenizer: (tokenizer, text) => tokenizer.piecesOfAFile(text),
 };
@@ -75,10 +76,13 @@ export class PlainTokenizer {
 
   // The text of tokens.
   join(all) {
-    const { separator, space, inside, goes_on: goesOn } = this.description;
+    const { separator, space, inside, strip, goes_on: goesOn } = this.description;
     const tokens = all.filter((token, index) => token !== this.begin[index]);
     const text = tokens.join(separator);
-    if (this.byteOf.size) return this.ofBytes(text);
+    if (this.byteOf.size) {
+      const content = this.ofBytes(text);
+      return strip ? content.replace(/^ +| +$/g, "") : content;
+    }
     if (space) return this.spaced(tokens).replace(/^ /, "");
     if (goesOn) return text.replace(new RegExp(`${goesOn}( |$)`, "g"), "");
     return inside ? text.replaceAll(` ${inside}`, "").replaceAll(inside, "") : text;

@@ -1,13 +1,15 @@
 """Models that CTranslate2's converters wrote: Marian, BART, M2M100, T5 and others."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.converters.ctranslate2_file import read_model
-from keras_seq2seq.converters.ctranslate2_layout import SOURCE_EMBEDDING, TARGET_EMBEDDING
-from keras_seq2seq.converters.ctranslate2_reading import Reading
+from keras_seq2seq.converters.ctranslate2_layout import (
+    SOURCE_EMBEDDING,
+    SPECIFICATION,
+    TARGET_EMBEDDING,
+)
+from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting
 from keras_seq2seq.converters.ctranslate2_vocabulary import (
     Specials,
     Vocabulary,
@@ -16,9 +18,14 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
 )
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
 from keras_seq2seq.converters.tokenizer_files import tokenizer_of
+from keras_seq2seq.converters.whisper import SPECIFICATION as WHISPER
+from keras_seq2seq.converters.whisper import build_whisper
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
+
+# Tokens of a text at most, where nothing is said.
+_LONGEST = 256
 
 
 def from_ctranslate2(
@@ -26,23 +33,29 @@ def from_ctranslate2(
     *,
     source_tokenizer: str | Path | None = None,
     target_tokenizer: str | Path | None = None,
-    source_prefix: str = "",
-    source_suffix: str = "",
-    target_prefix: str = "",
+    source_prefix: str | None = None,
+    source_suffix: str | None = None,
+    target_prefix: str | None = None,
     source_end: bool | None = None,
-    max_source_length: int = 256,
-    max_target_length: int = 256,
+    language: str | None = None,
+    task: str | None = None,
+    timestamps: bool | None = None,
+    max_source_length: int | None = None,
+    max_target_length: int | None = None,
     dropout: float = 0.0,
 ) -> Seq2Seq:
-    """Rebuilds a Transformer that a CTranslate2 converter wrote, with the same outputs.
+    """Rebuilds a Transformer of text or a Whisper that a CTranslate2 converter wrote, with the
+    same outputs.
 
     Needs neither CTranslate2 nor the framework that the model was trained in.
 
     Args:
-        path: Folder with `model.bin`, `config.json` and the vocabularies.
+        path: Folder with `model.bin`, `config.json` and the vocabularies; of a Whisper with
+            `tokenizer.json` too.
         source_tokenizer: The file that splits the model's sources: SentencePiece, such as
             `source.spm`; `merges.txt` or `tokenizer.json` of a byte-level BPE; codes of
-            subword-nmt or fastBPE. Without it sources are pieces with spaces between.
+            subword-nmt or fastBPE. Without it sources are pieces with spaces between. This and
+            what follows up to `source_end` is of models of text.
         target_tokenizer: That of the target. Defaults to that of the source if there is one
             vocabulary.
         source_prefix: Tokens that every source begins with, with spaces between, such as that
@@ -54,9 +67,14 @@ def from_ctranslate2(
         source_end: bool. Whether the model reads the end token after a source. Defaults to
             `True`, but for a model that begins targets with `<s>` and does not say otherwise
             (OpenNMT's).
+        language: What is spoken, such as `"en"`. Defaults to what the model hears. This, `task`
+            and `timestamps` are of a Whisper.
+        task: `"transcribe"` (default), or `"translate"` to English.
+        timestamps: bool. Whether targets say when, such as `<|0.00|>`. Defaults to `False`.
         max_source_length: int. Source tokens at most, without the end token; less where the
-            model has fewer positions. Defaults to 256.
-        max_target_length: int. Likewise of the target.
+            model has fewer positions. Defaults to 256. A Whisper has 30 seconds.
+        max_target_length: int. Likewise of the target; of a Whisper 224 after those that
+            targets begin with.
         dropout: float. Dropout if it is trained further. Defaults to 0.
 
     Raises:
@@ -66,7 +84,36 @@ def from_ctranslate2(
     folder = Path(path)
     config = read_config(folder)
     file = read_model(folder / "model.bin")
-    with _fitting(folder):
+    of_text = {
+        "source_tokenizer": source_tokenizer,
+        "target_tokenizer": target_tokenizer,
+        "source_prefix": source_prefix,
+        "source_suffix": source_suffix,
+        "target_prefix": target_prefix,
+        "source_end": source_end,
+        "max_source_length": max_source_length,
+    }
+    of_sound = {"language": language, "task": task, "timestamps": timestamps}
+    if file.name == WHISPER:
+        _refuse(of_text, folder, "sound")
+        with fitting(folder):
+            return build_whisper(
+                folder,
+                file,
+                config,
+                language,
+                task or "transcribe",
+                bool(timestamps),
+                max_target_length,
+                dropout,
+            )
+    if file.name != SPECIFICATION:
+        raise InputError(
+            f"{folder} holds a {file.name}; this program reads {SPECIFICATION}, an encoder "
+            f"and a decoder of text, and {WHISPER}."
+        )
+    _refuse(of_sound, folder, "text")
+    with fitting(folder):
         reading = Reading(file, config, folder)
     source_tokens, target_tokens = read_vocabularies(folder)
     for side, tokens, name in (
@@ -78,6 +125,7 @@ def from_ctranslate2(
                 f"{folder}: the {side} vocabulary has {len(tokens)} tokens, the model "
                 f"{len(file[name])}."
             )
+    source_prefix, source_suffix = source_prefix or "", source_suffix or ""
     if source_suffix:
         if source_end:
             raise InputError(
@@ -85,7 +133,7 @@ def from_ctranslate2(
                 "there; leave --source-end out."
             )
         source_end = False
-    specials, target_prefix = _specials(config, reading.starts_with_zeros, target_prefix)
+    specials, target_prefix = _specials(config, reading.starts_with_zeros, target_prefix or "")
     source = Vocabulary(source_tokens, specials, "source")
     target = source
     if target_tokens is not source_tokens:
@@ -95,8 +143,8 @@ def from_ctranslate2(
     if target is source and target_tokenizer is None:
         target_tokenizer = source_tokenizer
     longest = (
-        reading.longest("encoder", max_source_length + 1) - 1,
-        reading.longest("decoder", max_target_length + 1) - 1,
+        reading.longest("encoder", (max_source_length or _LONGEST) + 1) - 1,
+        reading.longest("decoder", (max_target_length or _LONGEST) + 1) - 1,
     )
     preprocessor = TextPreprocessor(
         tokenizer_of(
@@ -116,22 +164,18 @@ def from_ctranslate2(
     )
     if source_end is None:
         source_end = _reads_end(config)
-    with _fitting(folder):
+    with fitting(folder):
         model = reading.build(preprocessor, source_end, dropout)
         assign_weights(reading, model, source, target)
     return model
 
 
-@contextmanager
-def _fitting(folder: Path) -> Iterator[None]:
-    """`InputError` for arrays each of which is possible, but which do not fit one another."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, IndexError, ZeroDivisionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: its weights do not fit one another: {reason}") from error
+def _refuse(options: dict[str, Any], folder: Path, kind: str) -> None:
+    """`InputError` for an option that is given and does not apply."""
+    for name, value in options.items():
+        if value is not None:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} does not apply to {folder}, a model of {kind}.")
 
 
 def _reads_end(config: dict[str, Any]) -> bool:

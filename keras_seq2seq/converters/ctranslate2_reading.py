@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,9 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     NEUTRAL,
     PROJECTION,
     SOURCE_EMBEDDING,
-    SPECIFICATION,
     TARGET_EMBEDDING,
     Layout,
 )
-from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
     Seq2Seq,
@@ -54,13 +53,11 @@ class Reading:
         InputError: If it is another specification, or has what this package lacks.
     """
 
+    # Weights beside those of the blocks and the projection.
+    others: tuple[str, ...] = (SOURCE_EMBEDDING, TARGET_EMBEDDING)
+
     def __init__(self, file: ModelFile, config: dict[str, Any], folder: Path):
         self.file = file
-        if file.name != SPECIFICATION:
-            raise InputError(
-                f"{folder} holds a {file.name}; this program reads {SPECIFICATION}, an encoder "
-                "and a decoder of text."
-            )
         if config.get("multi_query_attention"):
             raise InputError(f"{folder} has multi_query_attention, which is not supported.")
         self.starts_with_zeros = bool(file.scalar("decoder/start_from_zero_embedding", 0))
@@ -87,7 +84,7 @@ class Reading:
 
     def _style(self, side: str, config: dict[str, Any]) -> TransformerStyle:
         file, first = self.file, f"{side}/layer_0"
-        dim = self._need(self._embedding(side)).shape[1]
+        dim = self._width(side)
         heads = int(self._setting(f"{side}/num_heads", 8))
         inner = self._need(f"{first}/self_attention/linear_1/weight").shape[1]
         activation = int(self._setting(f"{side}/activation", 0))
@@ -108,8 +105,9 @@ class Reading:
             **self.positions[side].settings,
         )
 
-    def _embedding(self, side: str) -> str:
-        return SOURCE_EMBEDDING if side == "encoder" else TARGET_EMBEDDING
+    def _width(self, side: str) -> int:
+        embedding = SOURCE_EMBEDDING if side == "encoder" else TARGET_EMBEDDING
+        return self._need(embedding).shape[1]
 
     def _embedding_scale(self, side: str, dim: int) -> float | None:
         """A number, or a switch for the usual one."""
@@ -167,7 +165,7 @@ class Reading:
             known |= {f"{there}/gamma", f"{there}/beta"}
         for there, _, _ in self.layout.blocks():
             known |= {f"{there}/{own}attention/queries_scale" for own in ("self_", "")}
-        for name in (SOURCE_EMBEDDING, TARGET_EMBEDDING, f"{PROJECTION}/weight"):
+        for name in (*self.others, f"{PROJECTION}/weight"):
             known |= {name, f"{name}_scale"}
         known |= {f"{PROJECTION}/bias", *(f"{side}/pre_norm" for side in self.styles)}
         known |= {"decoder/start_from_zero_embedding", "decoder/scale_outputs"}
@@ -182,7 +180,7 @@ class Reading:
         style = self.styles["encoder"]
         yield from self.layout.norms(style.embedding_norm, style.final_norm)
 
-    def build(self, preprocessor: TextPreprocessor, reads_end: bool, dropout: float) -> Seq2Seq:
+    def build(self, preprocessor: Any, reads_end: bool, dropout: float) -> Seq2Seq:
         """The model, with new weights."""
         file = self.file
         source, target = preprocessor.source_tokenizer, preprocessor.target_tokenizer
@@ -220,6 +218,18 @@ class Reading:
             "positions": self.positions[side].kind,
             "style": self.styles[side],
         }
+
+
+@contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """`InputError` for arrays each of which is possible, but which do not fit one another."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: its weights do not fit one another: {reason}") from error
 
 
 def _count(names: set[str], side: str) -> int:

@@ -96,7 +96,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: If it is missing or is not what it should be.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if not isinstance(config, dict):
         raise InputError(f"{folder / 'config.json'} must hold an object.")
     return config
@@ -108,13 +108,13 @@ def read_vocabularies(folder: Path) -> tuple[list[str], list[str]]:
     Raises:
         InputError: If there are none, or they are not what they should be.
     """
-    shared = _read_tokens(folder, "shared_vocabulary")
+    shared = read_tokens(folder, "shared_vocabulary")
     if shared is not None:
         return shared, shared
-    if _read_tokens(folder, "source_1_vocabulary") is not None:
+    if read_tokens(folder, "source_1_vocabulary") is not None:
         raise InputError(f"{folder} has several source vocabularies, which is not supported.")
     source, target = (
-        _read_tokens(folder, f"{side}_vocabulary") for side in ("source", "target")
+        read_tokens(folder, f"{side}_vocabulary") for side in ("source", "target")
     )
     if source is None or target is None:
         raise InputError(
@@ -124,9 +124,14 @@ def read_vocabularies(folder: Path) -> tuple[list[str], list[str]]:
     return source, target
 
 
-def _read_tokens(folder: Path, name: str) -> list[str] | None:
+def read_tokens(folder: Path, name: str) -> list[str] | None:
+    """The tokens of `name.json` or `name.txt`; `None` if there is neither.
+
+    Raises:
+        InputError: If it is not what it should be.
+    """
     if (path := folder / f"{name}.json").is_file():
-        tokens = _read_json(path)
+        tokens = read_json(path)
         if not isinstance(tokens, list) or not all(isinstance(one, str) for one in tokens):
             raise InputError(f"{path} must hold a list of strings.")
         return tokens
@@ -138,7 +143,12 @@ def _read_tokens(folder: Path, name: str) -> list[str] | None:
     return None
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a file of a converted model holds.
+
+    Raises:
+        InputError: If it is missing or no JSON.
+    """
     if not path.is_file():
         raise InputError(
             f"{path}: no such file. Give the folder that a CTranslate2 converter or `export "

@@ -19,9 +19,10 @@ from keras_seq2seq.models import Seq2Seq
 
 
 def assign_weights(
-    reading: Reading, model: Seq2Seq, source: Vocabulary, target: Vocabulary
+    reading: Reading, model: Seq2Seq, source: Vocabulary | None, target: Vocabulary
 ) -> None:
-    """Gives the model its weights."""
+    """Gives the model its weights; without a source vocabulary those of the source are for the
+    caller to assign."""
     layers = {layer.name: layer for layer in model.layers}
     for linear in reading.layout.linears():
         kernel = reading.file.weight(f"{linear.name}/weight").T
@@ -41,7 +42,13 @@ def assign_weights(
             values.append(reading.file.weight(f"{there}/beta"))
         layers[here].set_weights(values)
     _assign_positions(reading, layers)
-    _assign_vocabularies(reading, model, layers, source, target)
+    if source is not None:
+        embeddings = source.taken_from(reading.file.weight(SOURCE_EMBEDDING))
+        layers["encoder_embedding"].set_weights([embeddings])
+    if model.encoder.embedding is not model.decoder.embedding:
+        embeddings = target.taken_from(reading.file.weight(TARGET_EMBEDDING))
+        layers["decoder_embedding"].set_weights([embeddings])
+    _assign_logits(reading, layers, target)
 
 
 def _bias(file: ModelFile, name: str, size: int) -> np.ndarray:
@@ -70,18 +77,9 @@ def _assign_positions(reading: Reading, layers: dict[str, keras.layers.Layer]) -
             layer.set_weights([positions.table[: layer.max_length]])
 
 
-def _assign_vocabularies(
-    reading: Reading,
-    model: Seq2Seq,
-    layers: dict[str, keras.layers.Layer],
-    source: Vocabulary,
-    target: Vocabulary,
+def _assign_logits(
+    reading: Reading, layers: dict[str, keras.layers.Layer], target: Vocabulary
 ) -> None:
-    embeddings = source.taken_from(reading.file.weight(SOURCE_EMBEDDING))
-    layers["encoder_embedding"].set_weights([embeddings])
-    if model.encoder.embedding is not model.decoder.embedding:
-        embeddings = target.taken_from(reading.file.weight(TARGET_EMBEDDING))
-        layers["decoder_embedding"].set_weights([embeddings])
     scale = reading.file.scalar("decoder/scale_outputs", 1.0)
     weights = reading.file.weight(f"{PROJECTION}/weight")
     bias = target.taken_from(_bias(reading.file, PROJECTION, len(weights)))

@@ -59,7 +59,7 @@ def tokenizer_of(
         read_proto(content, str(path))
         return SentencePieceFileTokenizer(vocabulary, content, **options)
     if text.lstrip()[:1] == "{":
-        merges, prefix_space = _read_json(text, path)
+        merges, prefix_space = read_json_merges(text, path)
         return ByteLevelBPETokenizer(vocabulary, merges, prefix_space, **options)
     merges, is_codes = _read_merges(text, path)
     return (BPETokenizer if is_codes else ByteLevelBPETokenizer)(vocabulary, merges, **options)
@@ -108,7 +108,7 @@ def _read_merges(text: str, path: Path) -> tuple[list[str], bool]:
     return merges, False
 
 
-def _read_json(text: str, path: Path) -> tuple[list[str], bool]:
+def read_json_merges(text: str, path: Path) -> tuple[list[str], bool]:
     """The merges of `tokenizer.json`, and whether a space comes in front."""
     try:
         content = json.loads(text)

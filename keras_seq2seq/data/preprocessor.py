@@ -72,6 +72,7 @@ class Preprocessor(ABC):
     Attributes:
         kind: string. `"text"`, `"features"` or `"waveform"`.
         unit: string. What the length of a source counts.
+        window: int. Positions that the model makes every source as long as; 0 for none.
 
     Raises:
         ValueError: If a length is below 1.
@@ -79,6 +80,7 @@ class Preprocessor(ABC):
 
     kind: str
     unit: str
+    window: int = 0
 
     def __init__(
         self, target_tokenizer: TableTokenizer, max_source_length: int, max_target_length: int
@@ -124,7 +126,8 @@ class Preprocessor(ABC):
     def rows_at_most(self, lengths: np.ndarray) -> int:
         """Sources that fit in a batch without gradients, padded to the longest of them."""
         _, inner = self.source_size if self.kind == "features" else ("", 1)
-        return max(1, BATCH_NUMBERS // (inner * int(lengths.max(initial=1))))
+        longest = max(self.window, int(lengths.max(initial=1)))
+        return max(1, BATCH_NUMBERS // (inner * longest))
 
     def is_one(self, sources: Any) -> bool:
         """Whether this is one source, not a list of them."""

@@ -219,6 +219,8 @@ class WaveformPreprocessor(SignalPreprocessor):
             have it.
         max_source_length: int. Samples at most. A longer source is an error, never cut.
         max_target_length: int. Target tokens at most, without the end token.
+        window: int. Samples that the model makes every source as long as, as `WindowLogMel`
+            does. Defaults to 0: each has its own length.
 
     Raises:
         ValueError: If a length or the rate is below 1.
@@ -234,6 +236,7 @@ class WaveformPreprocessor(SignalPreprocessor):
         sample_rate: int,
         max_source_length: int,
         max_target_length: int,
+        window: int = 0,
     ):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
         if sample_rate < 1:
@@ -241,6 +244,7 @@ class WaveformPreprocessor(SignalPreprocessor):
                 f"`sample_rate` must be at least 1. Received: sample_rate={sample_rate}."
             )
         self.sample_rate: int = int(sample_rate)
+        self.window = window
 
     @classmethod
     def from_pairs(
@@ -286,4 +290,5 @@ class WaveformPreprocessor(SignalPreprocessor):
         return array
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "sample_rate": self.sample_rate}
+        window = {"window": self.window} if self.window else {}
+        return {**super().get_config(), "sample_rate": self.sample_rate, **window}

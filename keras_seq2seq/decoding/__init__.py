@@ -27,6 +27,7 @@ from keras_seq2seq.decoding.loop import (
     Strategy,
 )
 from keras_seq2seq.decoding.pieces import decode_by_pieces, num_threads
+from keras_seq2seq.decoding.prompt import Prompt, SuppressAt
 from keras_seq2seq.decoding.rules import (
     AllowedTargets,
     ForcedPrefix,
@@ -41,6 +42,7 @@ from keras_seq2seq.decoding.rules import (
     token_biases,
 )
 from keras_seq2seq.decoding.score import score_tokens
+from keras_seq2seq.decoding.times import MarkTimes
 from keras_seq2seq.decoding.tree import Node, SearchTree
 from keras_seq2seq.decoding.values import Values, structure_of, value_specs
 
@@ -59,11 +61,13 @@ __all__ = [
     "JointCTC",
     "LengthPenalty",
     "LengthRule",
+    "MarkTimes",
     "MaxLength",
     "MinLength",
     "MinP",
     "NoRepeatNGram",
     "Node",
+    "Prompt",
     "RepetitionPenalty",
     "Rule",
     "Sampling",
@@ -71,6 +75,7 @@ __all__ = [
     "SearchTree",
     "Snapshot",
     "Strategy",
+    "SuppressAt",
     "SuppressTokens",
     "Temperature",
     "TokenBias",

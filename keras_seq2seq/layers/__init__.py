@@ -29,6 +29,7 @@ from keras_seq2seq.layers.positions import (
 from keras_seq2seq.layers.scheduled_sampling import ScheduledSampling
 from keras_seq2seq.layers.sentence_pooling import SentencePooling
 from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
+from keras_seq2seq.layers.window_log_mel import WindowLogMel
 
 __all__ = [
     "AttentionalRecurrence",
@@ -60,5 +61,6 @@ __all__ = [
     "SpecAugment",
     "SplitHeads",
     "TimeReduction",
+    "WindowLogMel",
     "lineage_mask",
 ]

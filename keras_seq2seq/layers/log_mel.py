@@ -31,6 +31,34 @@ def mel_filters(
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
+def band_energies(power: Any, filters: np.ndarray) -> Any:
+    """`power @ filters` as products of the small matrices of `filter_blocks`."""
+    energies = [
+        ops.matmul(power[..., low:high], block) for low, high, block in filter_blocks(filters)
+    ]
+    return ops.concatenate(energies, axis=-1)
+
+
+def filter_blocks(filters: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """The filters in groups of neighbouring bands: `(first bin, end, (bins, bands))`."""
+    blocks: list[tuple[int, int, np.ndarray]] = []
+    num_bands, first = filters.shape[1], 0
+    for band in range(1, num_bands + 1):
+        low, high = _span(filters[:, first : band + 1])
+        # With one more band it would be too large, or there is none.
+        if band == num_bands or (high - low) * (band + 1 - first) >= QUANTIZED_FROM:
+            low, high = _span(filters[:, first:band])
+            blocks.append((low, high, filters[low:high, first:band]))
+            first = band
+    return blocks
+
+
+def _span(filters: np.ndarray) -> tuple[int, int]:
+    """The first frequency that one of the bands holds, and the end of the last."""
+    bins = np.flatnonzero(filters.any(axis=1))
+    return int(bins[0]), int(bins[-1]) + 1
+
+
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class LogMelSpectrogram(keras.layers.Layer):
     """Log energies in mel bands of overlapping windows.
@@ -121,31 +149,16 @@ class LogMelSpectrogram(keras.layers.Layer):
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.window) / self.window)
         real, imaginary = ops.rfft(windows * hann.astype(np.float32), self.fft_size)
         power = real * real + imaginary * imaginary
-        energies = ops.concatenate(
-            [ops.matmul(power[..., low:high], block) for low, high, block in self._blocks()],
-            axis=-1,
-        )
+        energies = band_energies(power, self._filters)
         return ops.log(ops.maximum(energies, self.floor)), mask[:, :: self.stride]
 
-    def _blocks(self) -> list[tuple[int, int, np.ndarray]]:
-        """The filters in groups of neighbouring bands: `(first bin, end, (bins, bands))`."""
-        blocks: list[tuple[int, int, np.ndarray]] = []
-        first = 0
-        for band in range(1, self.num_mels + 1):
-            group = self._filters[:, first : band + 1]
-            bins = np.flatnonzero(group.any(axis=1))
-            low, high = int(bins[0]), int(bins[-1]) + 1
-            # With one more band it would be too large, or there is none.
-            if band == self.num_mels or (high - low) * group.shape[1] >= QUANTIZED_FROM:
-                bins = np.flatnonzero(self._filters[:, first:band].any(axis=1))
-                low, high = int(bins[0]), int(bins[-1]) + 1
-                blocks.append((low, high, self._filters[low:high, first:band]))
-                first = band
-        return blocks
+    def output_length(self, samples: int) -> int:
+        """Frames of so many samples."""
+        return -(-samples // self.stride)
 
     def compute_output_spec(self, waveform, mask):
         batch, samples = waveform.shape
-        frames = None if samples is None else -(-samples // self.stride)
+        frames = None if samples is None else self.output_length(samples)
         return (
             keras.KerasTensor((batch, frames, self.num_mels), "float32"),
             keras.KerasTensor((batch, frames), "bool"),

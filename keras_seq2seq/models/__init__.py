@@ -40,6 +40,7 @@ from keras_seq2seq.models.pointer_generator import PointerGenerator
 from keras_seq2seq.models.recurrent_decoder import RecurrentDecoder
 from keras_seq2seq.models.recurrent_encoder import RecurrentEncoder
 from keras_seq2seq.models.seq2seq import Seq2Seq, load_model
+from keras_seq2seq.models.transcription import Segment, transcribe
 from keras_seq2seq.models.transformer_decoder import TransformerDecoder
 from keras_seq2seq.models.transformer_encoder import TransformerEncoder
 from keras_seq2seq.models.transformer_style import TransformerStyle
@@ -63,6 +64,7 @@ __all__ = [
     "Preset",
     "RecurrentDecoder",
     "RecurrentEncoder",
+    "Segment",
     "SentenceEmbedding",
     "Seq2Seq",
     "SourceEmbedding",
@@ -77,5 +79,6 @@ __all__ = [
     "lstm",
     "lstm_attention",
     "recurrent",
+    "transcribe",
     "transformer",
 ]

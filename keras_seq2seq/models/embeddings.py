@@ -19,12 +19,15 @@ class SourceEmbedding(Part):
         vocabulary_size: int, or `None` for a source that is not token ids.
         compiles: bool. Whether XLA can compile it: whether shapes follow from those of the
             inputs, whatever their values.
+        window: int. Positions of the source that every source is made as long as; its mask is
+            then `True` throughout. 0 for none: each source has its own length.
     """
 
     role = "embedding"
     embedding_dim: int
     vocabulary_size: int | None = None
     compiles: bool = True
+    window: int = 0
 
     def output_length(self, length: int) -> int:
         """Vectors that a source of so many positions becomes."""
@@ -137,11 +140,13 @@ class ConvolutionEmbedding(SourceEmbedding):
         embedding: `TokenEmbedding`, `FrameEmbedding` or another.
         filters: int. Size of a vector after each convolution.
         kernel_size: int. Positions that one output sees. Defaults to 3.
-        strides: int. Each convolution keeps one of so many positions. Defaults to 1.
+        strides: int, or one for each convolution. It keeps one of so many positions. Defaults
+            to 1.
         num_layers: int. Defaults to 1.
+        activation: string. Of Keras. Defaults to `"relu"`.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or strides are not as many as layers.
     """
 
     def __init__(
@@ -149,21 +154,30 @@ class ConvolutionEmbedding(SourceEmbedding):
         embedding: SourceEmbedding,
         filters: int,
         kernel_size: int = 3,
-        strides: int = 1,
+        strides: int | Sequence[int] = 1,
         num_layers: int = 1,
+        activation: str = "relu",
     ):
-        check_sizes(
-            filters=filters, kernel_size=kernel_size, strides=strides, num_layers=num_layers
-        )
+        check_sizes(filters=filters, kernel_size=kernel_size, num_layers=num_layers)
+        each = [strides] * num_layers if isinstance(strides, int) else list(strides)
+        check_sizes(**{f"strides_{index}": one for index, one in enumerate(each)})
+        if len(each) != num_layers:
+            raise ValueError(
+                f"There must be one stride a layer. Received: strides={strides}, "
+                f"num_layers={num_layers}."
+            )
         self.embedding = embedding
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
         self.num_layers = num_layers
+        self.activation = activation
+        self._strides = each
         self.embedding_dim = filters
         # What the sources must fit.
         self.vocabulary_size = embedding.vocabulary_size
         self.compiles = embedding.compiles
+        self.window = embedding.window
         self.feature_dim = getattr(embedding, "feature_dim", None)
         self.sample_rate = getattr(embedding, "sample_rate", None)
         self._layers: list[keras.layers.Layer] = []
@@ -174,17 +188,17 @@ class ConvolutionEmbedding(SourceEmbedding):
             MaskedConvolution(
                 self.filters,
                 self.kernel_size,
-                self.strides,
-                activation="relu",
+                strides,
+                activation=self.activation,
                 name=f"{name}_convolution_{index}",
             )
-            for index in range(self.num_layers)
+            for index, strides in enumerate(self._strides)
         ]
 
     def output_length(self, length: int) -> int:
         length = self.embedding.output_length(length)
-        for _ in range(self.num_layers):
-            length = -(-length // self.strides)
+        for strides in self._strides:
+            length = -(-length // strides)
         return length
 
     def inputs(self) -> dict[str, Tensor]:
@@ -203,6 +217,7 @@ class ConvolutionEmbedding(SourceEmbedding):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "num_layers": self.num_layers,
+            "activation": self.activation,
         }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import LogMelSpectrogram, PictureConvolutions
+from keras_seq2seq.layers import LogMelSpectrogram, PictureConvolutions, WindowLogMel
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
     ENCODER_FEATURES,
@@ -47,7 +47,7 @@ class _FrameSource(SourceEmbedding):
         """Frames through the `layers` to vectors."""
         for layer in self.layers:
             frames = layer(frames, mask)
-        return self._layer(frames)
+        return frames if self._layer is None else self._layer(frames)
 
     def serialized_layers(self) -> list[dict[str, Any]]:
         return [keras.saving.serialize_keras_object(layer) for layer in self.layers]
@@ -101,33 +101,40 @@ class WaveformEmbedding(_FrameSource):
     """Turns sound into frames and projects them to vectors.
 
     Args:
-        front_end: `LogMelSpectrogram`.
-        embedding_dim: int. Size of a vector.
+        front_end: `LogMelSpectrogram`; or `WindowLogMel`, of whose window every source is.
+        embedding_dim: int. Size of a vector; 0 for the frames as they are.
         layers: As of `FrameEmbedding`, on the frames of the front end.
 
     Inputs: `encoder_waveform` `(batch, samples)`, float32 in [-1, 1], and `encoder_lengths`
         `(batch,)`, int32: samples of each row before its padding.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is negative.
     """
 
     key = ENCODER_WAVEFORM
 
     def __init__(
         self,
-        front_end: LogMelSpectrogram,
+        front_end: LogMelSpectrogram | WindowLogMel,
         embedding_dim: int,
         layers: Sequence[keras.layers.Layer] = (),
     ):
-        check_sizes(embedding_dim=embedding_dim)
         self.front_end = front_end
         self.sample_rate = front_end.sample_rate
-        self.embedding_dim = embedding_dim
+        self.is_projected = embedding_dim != 0
+        self.embedding_dim = embedding_dim or front_end.num_mels
+        check_sizes(embedding_dim=self.embedding_dim)
         self.layers = list(layers)
+        if isinstance(front_end, WindowLogMel):
+            self.window = front_end.window
+
+    def build(self, name: str) -> None:
+        if self.is_projected:
+            super().build(name)
 
     def output_length(self, length: int) -> int:
-        return -(-length // self.front_end.stride)
+        return self.front_end.output_length(length)
 
     def __call__(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         frames, mask = self.front_end(inputs[ENCODER_WAVEFORM], self.mask(inputs))
@@ -136,7 +143,7 @@ class WaveformEmbedding(_FrameSource):
     def get_config(self) -> dict[str, Any]:
         return {
             "front_end": keras.saving.serialize_keras_object(self.front_end),
-            "embedding_dim": self.embedding_dim,
+            "embedding_dim": self.embedding_dim if self.is_projected else 0,
             "layers": self.serialized_layers(),
         }
 

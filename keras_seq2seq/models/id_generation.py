@@ -12,10 +12,13 @@ from keras_seq2seq.decoding import (
     ForcedPrefix,
     Hypotheses,
     JointCTC,
+    MarkTimes,
     MaxLength,
+    Prompt,
     Rule,
     Search,
     Strategy,
+    SuppressAt,
     SuppressTokens,
     Values,
     build_rules,
@@ -277,11 +280,7 @@ class IdGeneration(ModelSettings):
             max_length=most,
             values=values,
         )
-        if prefix_ids is None:
-            prefix_ids = self._beginnings(state)
-        if prefix_ids is not None:
-            lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
-            rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
+        rules = self._with_beginning(rules, prefix_ids)
         mask = self.memory_mask(state)
         return Search(
             step,
@@ -298,13 +297,22 @@ class IdGeneration(ModelSettings):
             fixed_shapes=fixed_shapes,
         )
 
-    def _beginnings(self, state: State) -> tf.RaggedTensor | None:
-        """What the tokenizer begins every target with, for each row; `None` for nothing."""
-        begin = [] if self._preprocessor is None else getattr(self._target, "begin_ids", [])
-        if not begin:
-            return None
-        rows = tf.shape(next(iter(state.values())))[0]
-        return tf.RaggedTensor.from_tensor(tf.tile(tf.constant([begin], tf.int32), [rows, 1]))
+    def _with_beginning(
+        self, rules: list[Rule], prefix_ids: tf.RaggedTensor | None
+    ) -> list[Rule]:
+        """The rules, with what is known of the first tokens of every target."""
+        target: Any = None if self._preprocessor is None else self._target
+        choices = getattr(target, "begin_choices", [])
+        if first := getattr(target, "never_first_ids", []):
+            rules = [SuppressAt(len(choices), first), *rules]
+        if getattr(target, "writes_times", False):
+            # The greatest length comes last: it ends a target wherever it is.
+            times = MarkTimes(target.time_ids[0], self.end_id, len(choices))
+            rules = [*rules[:-1], times, rules[-1]]
+        if prefix_ids is not None:
+            lengths = tf.cast(prefix_ids.row_lengths(), tf.int32)
+            rules = [ForcedPrefix(prefix_ids.to_tensor(PAD_ID), lengths, rules)]
+        return [Prompt(choices, rules)] if choices else rules
 
 
 def _has_rows(value: Any) -> bool:

@@ -162,7 +162,10 @@ class ModelSettings:
     @property
     def _structural(self) -> list[int]:
         """Ids that frame a target and are never written."""
-        return [PAD_ID, self.start_id]
+        never = [PAD_ID, self.start_id]
+        if self._preprocessor is not None:
+            never += getattr(self._target, "never_ids", [])
+        return never
 
     def _biases(self, settings: GenerationSettings) -> dict[int, float]:
         return biases_of(settings, self._target if settings.bias else None)

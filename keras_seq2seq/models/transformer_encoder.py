@@ -29,7 +29,7 @@ class _EncoderBlock:
             of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name, of.style
         )
 
-    def __call__(self, sequence: Tensor, mask: Tensor, bias: Tensor | None) -> Tensor:
+    def __call__(self, sequence: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
         read, attention = self._residual.enter(sequence), self._attention
         output, _ = attention(read, attention.key(read), attention.value(read), mask, bias)
         return self._feed_forward(self._residual.leave(sequence, output))
@@ -106,8 +106,10 @@ class TransformerEncoder(TransformerSettings, Encoder):
         if self._relative is not None:
             places = count_positions(mask)
             bias = self._relative_bias(places, places)
+        # In a window there is nothing to hide.
+        hidden = None if self.embedding.window else mask
         for block in self._blocks:
-            sequence = block(sequence, mask, bias)
+            sequence = block(sequence, hidden, bias)
         return EncoderOutput(
             self._end(sequence), mask, token_ids=self.embedding.token_ids(inputs)
         )

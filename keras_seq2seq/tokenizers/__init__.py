@@ -9,6 +9,7 @@ from keras_seq2seq.tokenizers.table_tokenizer import (
     SymbolTokenizer,
     TableTokenizer,
 )
+from keras_seq2seq.tokenizers.transcript_tokenizer import TranscriptTokenizer
 from keras_seq2seq.tokenizers.vocabulary import build_vocabulary
 from keras_seq2seq.tokenizers.word_tokenizer import WordTokenizer
 from keras_seq2seq.tokenizers.wordpiece_tokenizer import WordPieceTokenizer
@@ -21,6 +22,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "SymbolTokenizer",
     "TableTokenizer",
+    "TranscriptTokenizer",
     "WordPieceTokenizer",
     "WordTokenizer",
     "build_vocabulary",

@@ -91,6 +91,22 @@ class TableTokenizer(keras.layers.Layer, ABC):
         self.finish_ids = [self._ids[token] for token in self.finish]
         self._build_tables()
 
+    @property
+    def begin_choices(self) -> list[list[int]]:
+        """Of each token that a generated text begins with, the ids among which the most
+        probable is taken."""
+        return [[begin_id] for begin_id in self.begin_ids]
+
+    @property
+    def never_ids(self) -> list[int]:
+        """Ids that are never generated."""
+        return []
+
+    @property
+    def never_first_ids(self) -> list[int]:
+        """Ids that are not generated right after those that every text begins with."""
+        return []
+
     def _build_tables(self) -> None:
         # A file and not a constant: files become `assets/` of a SavedModel. The graph reads
         # the file once here and once more when a SavedModel is written, from the asset.
@@ -235,7 +251,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
             inputs = inputs.to_tensor(PAD_ID)
         ids = tf.cast(tf.convert_to_tensor(inputs), tf.int64)
         ended = tf.cumsum(tf.cast(ids == END_ID, tf.int32), axis=-1) > 0
-        keep = ~ended & (ids != PAD_ID) & (ids != START_ID)
+        keep = ~ended & self.is_written(ids)
         place = tf.range(tf.shape(ids)[-1])
         for index, begin_id in enumerate(self.begin_ids):
             keep &= (place != index) | (ids != begin_id)
@@ -251,6 +267,10 @@ class TableTokenizer(keras.layers.Layer, ABC):
             tokens = tf.where(kept.flat_values == UNKNOWN_ID, written.flat_values, tokens)
         pieces = kept.with_flat_values(tokens)
         return tf.reshape(self.join(pieces), shape[:-1])
+
+    def is_written(self, ids: tf.Tensor) -> tf.Tensor:
+        """Which ids are of text, bool."""
+        return (ids != PAD_ID) & (ids != START_ID)
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
         """Ragged `(batch, None)` tokens -> `(batch,)` strings."""

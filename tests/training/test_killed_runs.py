@@ -172,7 +172,10 @@ def test_a_run_killed_at_any_change_as_it_goes_on_ends_alike(
     assert "so far: report.html, evaluation.json, outputs.jsonl." in output
     assert "a cosine laid out for fewer epochs until here, is from here on that of 5." in output
     record = RunDirectory(whole).config
-    assert record["settings"] == more.to_dict() and len(RunDirectory(whole).history) == 5
+    assert (
+        record["settings"] == json.loads(json.dumps(more.to_dict()))
+        and len(RunDirectory(whole).history) == 5
+    )
     assert record["changes"] == [{"after_epoch": 3, "before": {"epochs": 3, "patience": 5}}]
     assert "is finished; nothing to do" in work(whole, more)
     counted = copy("counted")
