@@ -30,8 +30,8 @@ def inspect(
     target_column: str | None,
     strict: bool,
 ) -> None:
-    """Look at FILES: pairs of texts in one TSV, CSV or JSON Lines file, or two parallel files.
-    Of a run's folder: its settings, and where each value came from.
+    """Look at FILES: pairs of texts in one TSV, CSV or JSON Lines file, one pack, or two
+    parallel files. Of a run's folder: its settings, and where each value came from.
 
     Prints lengths, characters, repeated pairs, what validation and test share with training,
     and suspicious pairs: identical sides, lengths that do not fit each other, control
@@ -43,7 +43,9 @@ def inspect(
       keras-seq2seq inspect train.tsv --validation dev.tsv --test test.tsv --json data.json
       keras-seq2seq inspect runs/first
     """
-    if len(files) == 1 and os.path.isdir(files[0]):
+    from keras_seq2seq.data.stored.packs import is_pack
+
+    if len(files) == 1 and os.path.isdir(files[0]) and not is_pack(files[0]):
         if validation or test or source_column or target_column or strict:
             raise InputError("Of the folder of a run only its settings are shown: give --json.")
         _inspect_run(files[0], json_file)

@@ -265,7 +265,13 @@ def open_engine(
 
 
 def _open(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
-    return export_in(path) or open_run(path)
+    if (found := export_in(path)) is None and not (path / "model.keras").is_file():
+        raise InputError(
+            f"{path} holds no trained model: neither model.keras of a run, nor saved_model.pb "
+            "or model.tflite of an export. Check the path; of an export give the folder of one "
+            "of these formats, such as FOLDER/saved_model."
+        )
+    return found or open_run(path)
 
 
 def engine_argument(command: Any) -> Any:

@@ -116,6 +116,8 @@ def generate(
         writer.file, done, writer.failed, lines = open_output(
             output, resume, lines, as_json, opened.has_no_target
         )
+        if writer.failed:
+            click.echo(f"Of the {done:,} lines before some have no target.", err=True)
         if prefix_file:
             prefixes = islice(prefixes, done, None)
         record = unfinished(output, began, lambda: not writer.failed)

@@ -71,7 +71,7 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     from keras_seq2seq.converters.tokenizer_files import needed_file
 
     for side, tokenizer in model.preprocessor.tokenizers.items():
-        if path.is_dir() and tokenizer.description["split"] == "SymbolTokenizer":
+        if _may_have_tokenizers(path) and tokenizer.description["split"] == "SymbolTokenizer":
             needed = needed_file(tokenizer.get_vocabulary())
             console.print(
                 f"This model's {side}s are pieces with spaces between; for plain text give "
@@ -83,10 +83,15 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     print_written(run_dir)
 
 
+def _may_have_tokenizers(path: Path) -> bool:
+    """Whether this is a folder without tokenizers of its own, which the options are for."""
+    return path.is_dir() and not (path / "model.safetensors").is_file()
+
+
 def _read(path: Path, options: dict[str, Any]) -> Any:
     from keras_seq2seq.converters import from_ctranslate2, from_g2p_en, from_safetensors
 
-    if (path / "model.safetensors").is_file():
+    if path.is_dir() and not _may_have_tokenizers(path):
         if options:
             name = next(iter(options)).replace("_", "-")
             raise InputError(f"--{name} does not apply to {path.name}, which has its own.")

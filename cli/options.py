@@ -50,16 +50,23 @@ def printed_warnings() -> Iterator[None]:
             click.echo(f"warning: {message}", err=True)
 
 
-def load_tensorflow() -> None:
-    """Imports TensorFlow without the notes that its C++ side prints on standard error."""
+@contextmanager
+def without_native_notes() -> Iterator[None]:
+    """Nothing on standard error, such as what TensorFlow's C++ side prints when imported."""
     saved = os.dup(2)
     try:
         with open(os.devnull, "w") as null:
             os.dup2(null.fileno(), 2)
-            import keras_seq2seq.models  # noqa: F401
+            yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the notes that its C++ side prints."""
+    with without_native_notes():
+        import keras_seq2seq.models  # noqa: F401
     # A graph is many thousands of objects: to look through all of them for every 700 new ones
     # takes a tenth of the time of making it.
     gc.set_threshold(50_000)

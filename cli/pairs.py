@@ -43,11 +43,14 @@ def read_data(
     """The `Pairs` of one list, or of two files, by the kind of the sources; prints what is
     left out. `others` are lists of signal files in the same folder."""
     from keras_seq2seq.data import (
+        read_corpora,
         read_manifest,
         read_parallel_records,
         read_records,
         read_tfrecords,
     )
+    from keras_seq2seq.data.corpora import corpus
+    from keras_seq2seq.data.stored.packs import is_pack
 
     if len(files) not in (1, 2):
         one = "one file of pairs or two parallel files"
@@ -58,6 +61,8 @@ def read_data(
         if columns != (None, None):
             raise InputError("Two parallel files have no columns; leave the options out.")
         pairs, report = read_parallel_records(*files, strict=strict)
+    elif kind == "text" and is_pack(files[0]):
+        pairs, report = read_corpora([corpus(files[0])], *columns, strict=strict)
     elif kind == "text":
         read = read_tfrecords if ".tfrecord" in files[0].name else read_records
         pairs, report = read(files[0], *columns, strict=strict)

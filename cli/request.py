@@ -9,7 +9,7 @@ import click
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.serving.client import SIGNALS, Client
 
-from .options import PATH
+from .options import PATH, without_native_notes
 
 
 @click.command()
@@ -81,15 +81,17 @@ def request(
     """
     from keras_seq2seq.data.text import one_line_texts, texts_of_lines
 
-    client = Client(
-        url,
-        timeout,
-        retries=retries,
-        headers=_headers(headers),
-        ca_file=ca_file,
-        certificate_file=certificate,
-        key_file=key,
-    )
+    # The messages of gRPC are TensorFlow's.
+    with without_native_notes():
+        client = Client(
+            url,
+            timeout,
+            retries=retries,
+            headers=_headers(headers),
+            ca_file=ca_file,
+            certificate_file=certificate,
+            key_file=key,
+        )
     names = one_line_texts("argument", texts)
     names = names or texts_of_lines("standard input", sys.stdin.buffer.read())
     sources = names if source == "text" else _signals(names, source, sample_rate)

@@ -39,8 +39,9 @@ def read_description(path: Path) -> dict[str, Any]:
         kind = kind_of(path)
         if kind is None:
             raise InputError(
-                f"{path} is no artefact: it has neither saved_model.pb nor model.tflite. Make "
-                "one with `keras-seq2seq export`; of a folder of TensorFlow Serving give a "
+                f"{path} is no artefact: it has neither saved_model.pb nor model.tflite nor "
+                "another format's file. Make one with `keras-seq2seq export`, and give the "
+                "folder of one format, such as FOLDER/saved_model; of TensorFlow Serving a "
                 "version, such as FOLDER/MODEL/1."
             )
         file = path / _KINDS[kind]

@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +131,10 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
         function, names = _listed(getattr(signatures, name), spec)
         traced = function.get_concrete_function()
         try:
-            proto, _ = tf2onnx.convert.from_function(
-                function, input_signature=[*spec.values()], opset=OPSET
-            )
+            with _without_warnings():
+                proto, _ = tf2onnx.convert.from_function(
+                    function, input_signature=[*spec.values()], opset=OPSET
+                )
         except Exception as error:  # Of as many kinds as there are operations.
             reason = " ".join(str(error).split())[:300]
             raise InputError(f"tf2onnx cannot convert {name}: {reason}") from error
@@ -143,6 +146,19 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
         _check(proto, name)
         contents[f"{name}.onnx"] = proto.SerializeToString()
     return contents
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """The converter copies graphs with the tables of whatever was loaded in the process, of
+    which TensorFlow warns, and which no file here holds."""
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _listed(call: Any, spec: dict[str, tf.TensorSpec]) -> tuple[Any, list[str]]:

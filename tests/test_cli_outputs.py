@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_seq2seq.cli import main
-from keras_seq2seq.cli.options import PATH
+from keras_seq2seq.cli.options import PATH, without_native_notes
 from keras_seq2seq.cli.outputs import OUTPUT, Command
 
 
@@ -105,3 +105,11 @@ def test_a_folder_that_is_missing_is_made_and_a_run_may_hold_what_is_new(tmp_pat
 
 def test_an_argument_that_is_not_utf8_is_one_line():
     assert r"An argument is not UTF-8: 'caf\udce9.tsv'" in refused("inspect", "caf\udce9.tsv")
+
+
+def test_notes_of_native_code_are_kept_from_standard_error(capfd):
+    with pytest.raises(KeyError), without_native_notes():
+        os.write(2, b"a note")
+        raise KeyError
+    os.write(2, b"an error")
+    assert capfd.readouterr().err == "an error"

@@ -116,6 +116,26 @@ def test_an_empty_line_of_parallel_files_costs_its_own_pair(tmp_path):
     assert result.exit_code == 2 and "line 2: the source is empty" in result.stderr
 
 
+def test_a_pack_is_read_wherever_a_file_of_pairs_is(tmp_path):
+    pairs, pack = tmp_path / "pairs.tsv", tmp_path / "corpus.pack"
+    pairs.write_text("ab\tA B\nc\tC\n")
+    assert invoke("pack", pairs, "--output", pack, "--shards", "2").exit_code == 0
+    seen = [tmp_path / "of_pack.json", tmp_path / "of_pairs.json"]
+    for file, others in zip((pack, pairs), seen, strict=True):
+        result = invoke("inspect", file, "--validation", pack, "--json", others)
+        assert result.exit_code == 0, result.output
+    assert seen[0].read_text() == seen[1].read_text()
+    result = invoke("inspect", pack, "--source-column", "1")
+    assert result.exit_code == 2 and "a pack has no columns" in result.stderr
+
+
+def test_a_file_in_the_place_of_a_run_is_said(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("ab\tA B\n")
+    command = ("train", tmp_path / "pairs.tsv", "--run-dir", tmp_path / "run", "--from")
+    result = invoke(*command, tmp_path / "pairs.tsv")
+    assert result.exit_code == 2 and "config.json: no such file; a run has one" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("sources", "message"),
     [

@@ -307,6 +307,7 @@ class Tuning:
         shown = ", ".join(f"{option_name(n)} {v}" for n, v in settings.items())
         self._say(f"Trial {name}: {shown}")
         begin = time.perf_counter()
+        state, result = TrialState.COMPLETE, ""
         try:
             config = self.build(settings)
             # What is odd about the data is said once.
@@ -318,8 +319,6 @@ class Tuning:
             if name == FIRST:  # It stays open, for the corrected command.
                 raise
             state, result = TrialState.FAIL, f"not trained: {error}"
-        else:
-            state, result = TrialState.COMPLETE, ""
         history = run.history
         seconds = max([time.perf_counter() - begin, *(row[SECONDS] for row in history[-1:])])
         trial.set_user_attr(SECONDS, seconds)
@@ -330,7 +329,7 @@ class Tuning:
             study.tell(trial, cost(monitor, best))
             result = f"{monitor.removeprefix('val_').replace('_', ' ')} {best:.4f}"
             if study.best_trial.number == trial.number:
-                write_text(self.best_file, written(config))
+                self._write_best(study)
                 result += ", the best so far"
         else:
             study.tell(trial, state=state)
@@ -348,10 +347,14 @@ class Tuning:
     def _conclude(self, study: optuna.Study) -> RunDirectory:
         if not study.get_trials(states=[TrialState.COMPLETE]):
             raise InputError(
-                "No trial was trained to its end. Give more --minutes, or fewer "
-                "--trial-minutes."
+                "No trial came to its end. Give more --minutes, or fewer --trial-minutes."
             )
+        self._write_best(study)  # A kill may have come before it.
         return RunDirectory(self.folder / "trials" / study.best_trial.user_attrs["run"])
+
+    def _write_best(self, study: optuna.Study) -> None:
+        best = {n: self.values[n][place] for n, place in study.best_trial.params.items()}
+        write_text(self.best_file, written(self.build(best)))
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)

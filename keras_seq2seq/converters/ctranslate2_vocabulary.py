@@ -151,7 +151,8 @@ def read_json(path: Path) -> Any:
     """
     if not path.is_file():
         raise InputError(
-            f"{path}: no such file. Give the folder that a CTranslate2 converter wrote."
+            f"{path}: no such file. Give the folder that a CTranslate2 converter or `export "
+            "--format safetensors` wrote."
         )
     try:
         return json.loads(path.read_text("utf-8"))

@@ -172,7 +172,8 @@ def _chosen(path: Path, name: str, columns: Sequence[str], header: bool) -> list
             listed = ", ".join(columns) if header else f"{len(columns)} columns"
             raise InputError(
                 f"{path}: no column {part!r}. {has}: {listed}. Name the columns with "
-                "--source-column and --target-column."
+                "--source-column, --target-column and --weight-column: all by numbers where "
+                "there is no header."
             )
     return places
 

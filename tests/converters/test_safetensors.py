@@ -39,6 +39,8 @@ def test_import_makes_a_run_of_it(text_model, tmp_path):
     to_safetensors(model, path)
     result = CliRunner().invoke(main, ["import", str(path), "--run-dir", str(run)])
     assert result.exit_code == 0, result.output
+    # Its tokenizers are in it: an option for others would be refused.
+    assert "-tokenizer FILE" not in result.output
     arguments = ["generate", str(run), "cab", "--beam-size", "2"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output

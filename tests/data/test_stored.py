@@ -354,3 +354,6 @@ def test_a_pack_says_what_is_wrong_with_it(tmp_path, pairs):
     (tmp_path / "pack" / "pack.json").write_text("{}")
     with pytest.raises(InputError, match="the pack cannot be read"):
         read_pack(tmp_path / "pack")
+    for path in (tmp_path, shard, tmp_path / "none"):
+        with pytest.raises(InputError, match="no pack; give a folder that `pack` wrote"):
+            read_pack(path)

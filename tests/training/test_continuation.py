@@ -134,16 +134,19 @@ def test_a_checkpoint_that_is_not_wanted_later_is_removed(ended, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("best", "by_clock", "more"), [(3, True, True), (2, True, False), (3, False, False)]
+    ("best", "idle", "more"),
+    [(3, 0, True), (2, 1, False), (3, CONFIG.selection.patience, False)],
 )
-def test_where_the_clock_ended_too_early_a_line_says_so(best, by_clock, more):
+def test_a_line_says_why_a_run_ended_early(best, idle, more):
     output = io.StringIO()
     console = Console(file=output, width=200)
     config = CONFIG.replace(minutes=1.0, schedule="cosine")
     summary = {"epochs": 3, "seconds": 60.0}
     epoch = {"epoch": best, "val_loss": 0.5}
-    say_what_came_out(config, epoch, summary, Path("model.keras"), console, by_clock)
+    say_what_came_out(config, epoch, summary, Path("model.keras"), console, idle)
     assert ("more --minutes would still help" in output.getvalue()) == more
+    patient = f"It ended as {idle} epochs brought nothing better (--patience {idle})."
+    assert (patient in output.getvalue()) == (idle == CONFIG.selection.patience)
 
 
 def test_what_may_change():

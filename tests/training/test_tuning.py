@@ -241,7 +241,9 @@ def test_the_command_searches_and_train_takes_what_it_found(tmp_path):
     result = invoke(*command, "--trials", 1)
     assert result.exit_code == 0, result.output
     assert read_settings(folder / "best.toml")["hidden_dim"] == 4
+    (folder / "best.toml").rename(tmp_path / "before.toml")
     again = invoke(*command, "--trials", 1)
+    assert (folder / "best.toml").read_text() == (tmp_path / "before.toml").read_text()
     assert again.exit_code == 0 and "Trial 0001" not in again.output, again.output
     printed = invoke("train", file, "--config", folder / "best.toml", "--print-config")
     assert "hidden_dim = 4" in printed.output and "minutes = 0.02" in printed.output

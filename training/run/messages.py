@@ -23,10 +23,11 @@ def say_what_came_out(
     summary: dict[str, Any],
     model_file: Path,
     console: Console,
-    by_clock: bool,
+    idle: int,
 ) -> None:
-    """One line: the best epoch, the average, the time, the file; and one more where the clock
-    ended a run (`by_clock`) that still got better."""
+    """One line: the best epoch, the average, the time, the file; and one more where patience
+    ended the run, after `idle` validations without a better one, or the clock one that still
+    got better."""
     console.print(
         f"Best {ending(summary, best)}: {_describe(config, best)} on "
         f"validation. {_describe_average(config, summary)}"
@@ -34,13 +35,25 @@ def say_what_came_out(
         highlight=False,
         soft_wrap=True,
     )
-    if by_clock and best["epoch"] == summary["epochs"]:
+    if idle >= config.selection.patience:
         console.print(
-            "The last epoch was the best: more --minutes would still help; the same command "
-            "with more goes on from here.",
+            f"It ended as {counted(idle, _period(summary))} brought nothing better "
+            f"(--patience {config.selection.patience}).",
             highlight=False,
             soft_wrap=True,
         )
+    elif config.optimization.minutes and best["epoch"] == summary["epochs"]:
+        console.print(
+            f"The last {_period(summary)} was the best: more --minutes would still help; the "
+            "same command with more goes on from here.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _period(summary: dict[str, Any]) -> str:
+    """What lies between two validations, of a run that `ending` describes."""
+    return "validation" if "steps" in summary else "epoch"
 
 
 def validation_of(metrics: dict[str, float]) -> dict[str, float]:
@@ -67,7 +80,7 @@ def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
         return ""
     averaged = summary["average"]
     return (
-        f"Average of {counted(len(averaged['epochs']), 'epoch')}: "
+        f"Average of {counted(len(averaged['epochs']), _period(summary))}: "
         f"{_describe(config, averaged)}, {'kept' if averaged['kept'] else 'not better'}. "
     )
 

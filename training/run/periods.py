@@ -63,9 +63,9 @@ class Periods(keras.callbacks.Callback):
         if self.every and logs is not None:
             logs |= {"step": self.step, "epochs": self.step / self.steps_an_epoch}
 
-    def describe(self) -> str:
-        """Where it is: `"step 300/2,480"`."""
-        return f"step {min(self.total, self.step):,}/{self.total:,}"
+    def describe(self, by_clock: bool) -> str:
+        """Where it is: `"step 300/2,480"`, or `"step 300"` where the clock ends the run."""
+        return f"step {min(self.total, self.step):,}" + ("" if by_clock else f"/{self.total:,}")
 
     def summary(self, best: dict[str, float]) -> dict[str, Any]:
         """What the summary of the run says of its steps."""

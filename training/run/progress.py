@@ -79,7 +79,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def _epoch(self, epoch: int) -> str:
         if self.periods and self.periods.every:
-            return self.periods.describe()
+            return self.periods.describe(bool(self.budget))
         return f"epoch {epoch + 1}" + ("" if self.budget else f"/{self.params['epochs']}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -156,8 +156,7 @@ def _train(
         run.remove_checkpoint()
     best = training.state.history[training.state.best_epoch]
     idle = epochs_without_better(training.monitor, training.state.history)
-    by_clock = bool(config.optimization.minutes) and idle < config.selection.patience
-    say_what_came_out(config, best, summary, run.model_file, console, by_clock)
+    say_what_came_out(config, best, summary, run.model_file, console, idle)
     return summary
 
 

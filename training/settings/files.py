@@ -80,7 +80,7 @@ def recorded(path: Path) -> TrainingConfig:
     try:
         record = json.loads(path.read_text("utf-8"))
         settings, origins = record["settings"], record.get("origins", {})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no such file; a run has one.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         settings = origins = None

@@ -150,6 +150,8 @@ def read_pack(path: str | Path, *, whole: bool = False) -> Pairs:
         InputError: If a shard is missing, truncated, or not the one that was written.
     """
     path = Path(path)
+    if not is_pack(path):
+        raise InputError(f"{path}: no pack; give a folder that `pack` wrote.")
     try:
         record = json.loads((path / RECORD).read_text("utf-8"))
         if record["version"] != _VERSION:
