@@ -105,7 +105,9 @@ def test_the_table_leaves_out_what_was_not_measured(text_model, exports):
 
 
 def test_a_number_of_threads_below_one_is_refused(text_model, exports):
-    with pytest.raises(InputError, match="threads must be at least 1. Received: \\[0\\]"):
+    with pytest.raises(
+        InputError, match="threads must be at least 1 and at most 1024. Received: \\[0\\]"
+    ):
         compare(text_model, [exports / "tflite"], ["cab"], threads=[0])
 
 
