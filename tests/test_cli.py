@@ -501,7 +501,7 @@ def test_a_finished_run_without_its_metrics_is_not_trained_over(
         raise RuntimeError("stopped")  # What is refused would be withdrawn.
 
     with monkeypatch.context() as patch:
-        patch.setattr("keras_seq2seq.training.run.trainer.build_preprocessor", stop)
+        patch.setattr("keras_seq2seq.training.run.preparation.build_preprocessor", stop)
         assert isinstance(invoke("train", tsv, "--run-dir", run).exception, RuntimeError)
     shutil.copy(run_dir / "model.keras", run)
     (run / "history.jsonl").write_text('{"epoch": 1, "loss": 1.0, "val_loss": 1.0}\n')

@@ -40,7 +40,7 @@ def contents(folder):
 
 def test_a_new_run_records_settings_and_data(run):
     assert run.config == {
-        "settings": CONFIG.to_dict(),
+        "settings": json.loads(json.dumps(CONFIG.to_dict())),
         "origins": {"hidden_dim": "given", "learning_rate": "given"},
         "data": fingerprint(TRAIN, VALIDATION),
     }

@@ -62,6 +62,7 @@ def test_a_setting_is_added_in_one_place(monkeypatch, tmp_path):
 
 # What fits the values of other settings alone.
 DEPENDENT = ("architecture", "source", "monitor", "sample_rate", "minutes", "bleu_tokenizer")
+DEPENDENT += ("base", "extend_vocabulary", "freeze", "lora_rank")
 
 
 def plain(declared):
@@ -101,6 +102,13 @@ def test_a_written_configuration_is_read_back(data, architecture, tmp_path_facto
     assert TrainingConfig(**read_settings(path)) == config
     comments = [line for line in path.read_text("utf-8").splitlines() if line.startswith("#")]
     assert all(len(line) <= 96 for line in comments)
+
+
+def test_what_a_model_starts_from_is_read_back(tmp_path):
+    config = TrainingConfig(base="runs/a b", freeze=("encoder", "decoder"), lora_rank=2)
+    path = tmp_path / "run.toml"
+    path.write_text(written(config), "utf-8")
+    assert TrainingConfig(**read_settings(path)) == config
 
 
 def test_what_would_run_is_printed_and_runs_alike(tmp_path):
