@@ -43,6 +43,7 @@ USES = {
     "sampling_floor": {"scheduled_sampling": "linear"},
     "average_of": {"average": 2},
     "lora_rank": {"base": "run"},
+    "model_devices": {"distribute": True},
 }
 
 
