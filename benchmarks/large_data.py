@@ -1,6 +1,6 @@
 """Data larger than memory: what reading, the first batch and training of many pairs cost.
 
-    python -m benchmarks.large_data --pairs 10000 10000000 --folder /tmp/large
+    python -m benchmarks.large_data --pairs 10000 10000000 --folder large
 
 Makes random pairs (seed 1: 1 to 8 letters, a symbol for each), then measures in a process of
 its own for each row: reading them as lists, making the index, the first batch once index and

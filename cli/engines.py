@@ -19,7 +19,8 @@ from .source_lines import shown
 
 # Of a run the first two, of an export what it is.
 ENGINES = ("keras", "xla", "saved_model", "litert")
-_FILES = {"saved_model": "saved_model.pb", "litert": "model.tflite"}
+# What tells what a folder holds, by engine.
+FILES = {"saved_model": "saved_model.pb", "litert": "model.tflite", "keras": "model.keras"}
 
 # Lines that are read ahead at most, so that those of similar length are decoded together.
 WINDOW = 8192
@@ -37,10 +38,15 @@ class Export:
         self.path, self.engine = path, engine
 
 
+def engine_of(folder: Path) -> str | None:
+    """The engine of what a folder holds, a key of `FILES`; `None` if it holds nothing."""
+    return next((name for name, file in FILES.items() if (folder / file).is_file()), None)
+
+
 def export_in(path: Path) -> Export | None:
     """The export that a folder holds, or `None`."""
-    found = [name for name, file in _FILES.items() if (path / file).is_file()]
-    return Export(path, found[0]) if found else None
+    engine = engine_of(path)
+    return None if engine in (None, "keras") else Export(path, engine)
 
 
 class ModelEngine:
@@ -265,13 +271,13 @@ def open_engine(
 
 
 def _open(ctx: click.Context, parameter: click.Parameter, path: Path) -> Any:
-    if (found := export_in(path)) is None and not (path / "model.keras").is_file():
+    if engine_of(path) is None:
         raise InputError(
             f"{path} holds no trained model: neither model.keras of a run, nor saved_model.pb "
             "or model.tflite of an export. Check the path; of an export give the folder of one "
             "of these formats, such as FOLDER/saved_model."
         )
-    return found or open_run(path)
+    return export_in(path) or open_run(path)
 
 
 def engine_argument(command: Any) -> Any:

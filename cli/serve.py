@@ -18,6 +18,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
+from .engines import FILES, engine_of
 from .options import (
     PATH,
     console,
@@ -27,10 +28,6 @@ from .options import (
     load_tensorflow,
 )
 from .runs import import_option, open_run
-
-ENGINES = ("saved_model", "litert", "keras")
-# What tells what a folder holds, by engine.
-_FILES = {"saved_model": "saved_model.pb", "litert": "model.tflite", "keras": "model.keras"}
 
 
 class _Seconds(click.FloatRange):
@@ -50,7 +47,7 @@ def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> 
 
 @click.command()
 @click.argument("path", type=PATH)
-@click.option("--engine", type=click.Choice(ENGINES), help="[default: by what PATH holds]")
+@click.option("--engine", type=click.Choice([*FILES]), help="[default: by what PATH holds]")
 @click.option("--model-name", help="Name in the URL.  [default: of the folder]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
@@ -227,7 +224,7 @@ def find_models(
         folders = {one.name: one for one in inside if _is_of_versions(one)}
     if not folders:
         raise InputError(
-            f"{path} holds nothing to serve: no {', '.join(_FILES.values())}, and no numbered "
+            f"{path} holds nothing to serve: no {', '.join(FILES.values())}, and no numbered "
             "versions. Make one with `keras-seq2seq export`."
         )
     if model_name is not None:
@@ -244,7 +241,7 @@ def find_models(
         folders = dict.fromkeys([model_name], *folders.values())
     found = {}
     for name, folder in folders.items():
-        kinds = {_kind(version) for version in find_versions(folder).values()}
+        kinds = {engine_of(version) or "" for version in find_versions(folder).values()}
         (kind,) = kinds if len(kinds) == 1 else ("",)
         if not kind or engine not in (None, kind):
             held = " and ".join(sorted(kinds)) or "nothing"
@@ -256,23 +253,19 @@ def find_models(
 
 def find_versions(folder: Path) -> Mapping[int, Path]:
     """The versions of a folder: those with a number, or itself as number 1."""
-    if _kind(folder):
+    if engine_of(folder):
         return {int(folder.name) if folder.name.isdecimal() else 1: folder}
     if not folder.is_dir():
         return {}
     return {
         int(one.name): one
         for one in folder.iterdir()
-        if one.name.isascii() and one.name.isdecimal() and _kind(one)
+        if one.name.isascii() and one.name.isdecimal() and engine_of(one)
     }
 
 
 def _is_of_versions(folder: Path) -> bool:
-    return not _kind(folder) and bool(find_versions(folder))
-
-
-def _kind(folder: Path) -> str:
-    return next((name for name, file in _FILES.items() if (folder / file).exists()), "")
+    return not engine_of(folder) and bool(find_versions(folder))
 
 
 def _load(path: Path, kind: str, settings: GenerationSettings) -> Any:

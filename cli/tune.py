@@ -8,6 +8,7 @@ import click
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.training.settings import TrainingConfig, resolve, training_settings
+from keras_seq2seq.training.settings.searched import searched_values
 
 from .options import PATH, console, given, load_tensorflow, options_of, print_written
 from .pairs import data_options, read_splits
@@ -120,7 +121,7 @@ def tune(
     load_tensorflow()
     from keras_seq2seq.training.run.own_parts import OwnParts
     from keras_seq2seq.training.run_directory import RunDirectory
-    from keras_seq2seq.training.tuning import FIRST, Tuning, searched_values
+    from keras_seq2seq.training.tuning import FIRST, Tuning
     from keras_seq2seq.training.tuning import trial_minutes as began_with
 
     each = trial_minutes or began_with(run_dir) or minutes / TRIALS

@@ -12,9 +12,26 @@ from pathlib import Path
 
 from keras_seq2seq import files
 
-_CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink"}
-_CHANGES |= {"os.chmod", "os.truncate", "shutil.rmtree", "shutil.copyfile", "shutil.copytree"}
+CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink"}
+CHANGES |= {"os.chmod", "os.truncate", "shutil.rmtree", "shutil.copyfile", "shutil.copytree"}
 _counter: "_Counter | None" = None
+
+
+def changes(event: str, arguments: tuple, folder: str) -> bool:
+    """Whether an audit event changes what is below a folder, given as a real path."""
+    if event == "open":
+        _, mode, flags = arguments
+        if not (
+            any(letter in mode for letter in "wax+")
+            if isinstance(mode, str)
+            else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        ):
+            return False
+    elif event not in CHANGES:
+        return False
+    name = arguments[0]
+    is_path = isinstance(name, str | os.PathLike)
+    return is_path and os.path.abspath(os.fspath(name)).startswith(folder)
 
 
 class Killed(BaseException):
@@ -26,21 +43,7 @@ class _Counter:
         self.folder, self.most, self.seen = os.path.realpath(folder), most, 0
 
     def meet(self, event: str, arguments: tuple) -> None:
-        if event == "open":
-            path, mode, flags = arguments
-            writes = (
-                any(letter in mode for letter in "wax+")
-                if isinstance(mode, str)
-                else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            )
-            if not writes:
-                return
-        elif event not in _CHANGES:
-            return
-        name = arguments[0]
-        if not isinstance(name, str | os.PathLike):
-            return
-        if not os.path.abspath(os.fspath(name)).startswith(self.folder):
+        if not changes(event, arguments, self.folder):
             return
         self.seen += 1
         if self.most is not None and self.seen > self.most:

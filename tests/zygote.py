@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+from tests.kills import changes
+
 ROOT = Path(__file__).parent.parent
-CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink"}
-CHANGES |= {"os.chmod", "os.truncate", "shutil.rmtree", "shutil.copyfile"}
 
 
 class Zygote:
@@ -103,21 +103,7 @@ def _command(order: dict, output: Path, counted: Path) -> None:
 
     def meet(event: str, arguments: tuple) -> None:
         nonlocal seen
-        if event == "open":
-            _, mode, flags = arguments
-            writes = (
-                any(letter in mode for letter in "wax+")
-                if isinstance(mode, str)
-                else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            )
-            if not writes:
-                return
-        elif event not in CHANGES:
-            return
-        name = arguments[0]
-        if not isinstance(name, str | os.PathLike):
-            return
-        if not os.path.abspath(os.fspath(name)).startswith(folder):
+        if not changes(event, arguments, folder):
             return
         if seen == most:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -12,13 +12,13 @@ import gc
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import optuna
-from optuna.samplers import TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -27,14 +27,15 @@ from rich.console import Console
 from keras_seq2seq.data import Splits
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_folder, lock, write_text
-from keras_seq2seq.settings.declarations import Setting, option_name
+from keras_seq2seq.settings.declarations import option_name
 
 from .run.own_parts import OwnParts
+from .run.sizing import as_measured
 from .run.time_budget import SECONDS
 from .run.trainer import train
 from .run_directory import RunDirectory
 from .run_records import fingerprint, read_record
-from .settings import TrainingConfig, training_settings
+from .settings import TrainingConfig
 from .settings.files import written
 from .settings.monitors import cost
 
@@ -46,10 +47,9 @@ STEPS = 100
 FIRST = "0000"
 # Trials before one may be stopped early, and what every trial gets.
 FEWEST_TRIALS, FIRST_STEP = 4, 30
-# What is tried first, as changes of the settings of the first trial: what was the best of
-# other data. A search of a dozen trials is too short to find all of this by itself.
+# What is tried next, as changes of the settings of the first trial: models unlike it, which a
+# search of a dozen trials is too short to come upon by itself.
 STARTS: tuple[dict[str, Any], ...] = (
-    {},
     {
         "architecture": "recurrent",
         "attention": "location",
@@ -62,60 +62,10 @@ STARTS: tuple[dict[str, Any], ...] = (
 )
 # Settings that cannot be trained with, such as a width that the heads do not divide.
 MOST_FAILURES = 100
-# Proposals in a row that were tried before, after which all that is near is known.
+# Proposals in a row that were tried before, after which there is taken to be no other.
 MOST_REPETITIONS = 100
 
 Build = Callable[[Mapping[str, Any]], TrainingConfig]
-
-
-def searched_values(
-    base: TrainingConfig, fixed: Collection[str], asked: Mapping[str, str]
-) -> dict[str, list[Any]]:
-    """The values that a search tries, by setting.
-
-    Args:
-        base: The settings of the first trial; its values are tried too.
-        fixed: Settings that were given, which are not searched.
-        asked: Setting -> values as a text with commas between. With one of them no others
-            are searched.
-
-    Raises:
-        InputError: If a setting is unknown, fixed, or cannot have a value.
-    """
-    declared = {
-        n: one for section in training_settings().values() for n, one in section.items()
-    }
-    values: dict[str, list[Any]] = {}
-    for name, text in asked.items():
-        if name not in declared:
-            known = ", ".join(n for n, one in declared.items() if one.tuned)
-            raise InputError(
-                f"--values {name}: there is no such setting. Those that are searched without "
-                f"--values are {known}."
-            )
-        if name in fixed:
-            raise InputError(
-                f"--values {name} and {option_name(name)} contradict each other. Give one."
-            )
-        values[name] = [_parsed(declared[name], part) for part in text.split(",")]
-    if not asked:
-        given_model = "architecture" in fixed
-        values = {
-            name: list(one.tuned)
-            for name, one in declared.items()
-            if one.tuned and name not in fixed and (not given_model or name in base.values)
-        }
-    for name, tried in values.items():
-        if name in base.values and base.values[name] not in tried:
-            tried.append(base.values[name])
-        values[name] = sorted(set(tried), key=lambda value: (str(type(value)), value))
-    return {name: tried for name, tried in values.items() if len(tried) > 1}
-
-
-def _parsed(declared: Setting, text: str) -> Any:
-    if declared.plain_type is bool:
-        return declared.checked({"true": True, "false": False}.get(text.strip(), text))
-    return declared.parsed(text.strip())
 
 
 def trial_minutes(folder: Path) -> float | None:
@@ -194,9 +144,9 @@ class Tuning:
                     break
                 trial = self._next(study)
                 if trial is None:
-                    self._say("Nothing new is proposed: what is near the best was tried.")
+                    self._say("Nothing new is found: all values were tried.")
                     break
-                self._train(study, trial, self._proposed(trial))
+                self._train(study, trial)
             return self._conclude(study)
 
     def _check_own(self) -> None:
@@ -237,7 +187,7 @@ class Tuning:
         return optuna.create_study(
             study_name="tune",
             storage=JournalStorage(JournalFileBackend(str(self.folder / "trials.log"))),
-            sampler=TPESampler(n_startup_trials=len(STARTS), seed=self.base.run.seed),
+            sampler=TPESampler(n_startup_trials=1 + len(STARTS), seed=self.base.run.seed),
             pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=FIRST_STEP),
             load_if_exists=True,
         )
@@ -245,6 +195,7 @@ class Tuning:
     def _take_up(self, study: optuna.Study) -> None:
         """The first trials, and those that a kill interrupted, come next."""
         if not study.trials:
+            study.enqueue_trial({}, {"run": FIRST})
             for start in STARTS:
                 if start.items() <= (tried := self._started(start)).items():
                     study.enqueue_trial(self._indices(tried), skip_if_exists=True)
@@ -288,28 +239,43 @@ class Tuning:
         return settings
 
     def _next(self, study: optuna.Study) -> optuna.Trial | None:
-        """A trial that is not like one before, whose result would be the same."""
-        for _ in range(MOST_REPETITIONS):
-            trial = study.ask()
-            self._proposed(trial)
-            if all(old.params != trial.params for old in _ended(study)):
-                return trial
-            study.tell(trial, state=TrialState.FAIL)
+        """The first trial, or one that is not like one before, whose result would be the
+        same."""
+        estimator = study.sampler
+        try:
+            for _ in range(MOST_REPETITIONS):
+                trial = study.ask()
+                if trial.user_attrs.get("run") == FIRST:
+                    return trial
+                config = self._config(self._proposed(trial))
+                tried = any(old.params == trial.params for old in _ended(study))
+                if not tried and config != self._config({}):
+                    return trial
+                study.tell(trial, state=TrialState.FAIL)
+                # The estimator would propose it again, having learned nothing.
+                study.sampler = RandomSampler(seed=trial.number)
+        finally:
+            study.sampler = estimator
         return None
 
-    def _train(
-        self, study: optuna.Study, trial: optuna.Trial, settings: dict[str, Any]
-    ) -> None:
+    def _config(self, settings: Mapping[str, Any]) -> TrainingConfig:
+        """The configuration of a trial. What is to be measured the first has measured, so
+        that all have the same."""
+        config, first = self.build(settings), RunDirectory(self.folder / "trials" / FIRST)
+        return as_measured(config, first) if first.config_file.exists() else config
+
+    def _train(self, study: optuna.Study, trial: optuna.Trial) -> None:
         if "run" not in trial.user_attrs:
             trial.set_user_attr("run", f"{trial.number:04d}")
         name = trial.user_attrs["run"]
         run = RunDirectory(self.folder / "trials" / name)
+        settings = {} if name == FIRST else self._proposed(trial)
         shown = ", ".join(f"{option_name(n)} {v}" for n, v in settings.items())
-        self._say(f"Trial {name}: {shown}")
+        self._say(f"Trial {name}: {shown or 'the settings of `train`'}")
         begin = time.perf_counter()
         state, result = TrialState.COMPLETE, ""
         try:
-            config = self.build(settings)
+            config = self._config(settings)
             # What is odd about the data is said once.
             console = self.console if name == FIRST else Console(quiet=True)
             train(config, self.splits, run, console, _StoppedEarly(self.own, trial))
@@ -354,7 +320,7 @@ class Tuning:
 
     def _write_best(self, study: optuna.Study) -> None:
         best = {n: self.values[n][place] for n, place in study.best_trial.params.items()}
-        write_text(self.best_file, written(self.build(best)))
+        write_text(self.best_file, written(self._config(best)))
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -54,7 +54,8 @@ def _counted(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
 
 
 def _of_file(tokenizer: Any, file: PairFile, side: int) -> np.ndarray:
-    mark = _fingerprint(tokenizer)
+    if (mark := _fingerprint(tokenizer)) is None:
+        return _counted(tokenizer, StoredTexts([file], side))
     known = file.lengths.get((side, mark))
     if known is not None:
         return known
@@ -74,12 +75,12 @@ def _of_file(tokenizer: Any, file: PairFile, side: int) -> np.ndarray:
     return lengths
 
 
-def _fingerprint(tokenizer: Any) -> str:
-    """Of what a tokenizer does, whatever its name."""
+def _fingerprint(tokenizer: Any) -> str | None:
+    """Of what a tokenizer does, whatever its name; `None` if it cannot tell."""
     try:
         record = keras.saving.serialize_keras_object(tokenizer)
     except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return f"object-{id(tokenizer)}"  # Of this process alone.
+        return None
     record["config"] = {n: v for n, v in record["config"].items() if n != "name"}
     text = json.dumps(record, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 Each check tries a part by itself and in a small model, in a few seconds, and raises
 `ContractError`, an `AssertionError`, that says what differs, by how much, where, and the likely
-cause. What an export needs is checked by `keras_seq2seq.export.check_exports`.
+cause. What an export needs is checked by `check_exports`, beside the exporters.
 """
 
 from keras_seq2seq.testing.comparison import ContractError

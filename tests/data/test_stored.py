@@ -170,6 +170,18 @@ def test_an_index_is_kept_until_the_file_changes(tsv, pairs, preprocessor, on_di
         read_records(tsv, on_disk=True, strict=True)
 
 
+def test_lengths_by_a_tokenizer_that_cannot_tell_what_it_does_are_not_kept(tsv, on_disk):
+    class Doubled:
+        def tokenize(self, texts):
+            return tf.strings.unicode_split(tf.strings.join([texts, texts]), "UTF-8")
+
+    stored, _ = read_records(tsv, on_disk=True)
+    lengths = token_lengths(Doubled(), stored.sources)
+    np.testing.assert_array_equal(lengths, [2 * len(source) for source in stored.sources])
+    (file,) = stored.sources.files
+    assert not file.lengths and not [*file.folder.glob("source-*.npy")]
+
+
 def test_an_index_goes_into_the_cache_where_the_folder_is_not_ours(
     tsv, tmp_path, monkeypatch, on_disk
 ):

@@ -92,7 +92,8 @@ class Processes:
     def check_same(self, **facts: Any) -> None:
         """Raises `InputError` in all processes if one has other settings or data."""
         for name, fact in facts.items():
-            told = self._told(json.dumps(fact, sort_keys=True, default=str))
+            text = json.dumps(fact, sort_keys=True, default=str)
+            told = self._told(hashlib.sha256(text.encode()).hexdigest())
             if other := [index for index, one in enumerate(told) if one != told[0]]:
                 raise InputError(
                     f"The processes of a run must have the same {name}: those of process "
@@ -164,10 +165,7 @@ class Processes:
             return [text]
         from jax.experimental.multihost_utils import process_allgather
 
-        content = text.encode("utf-8")
-        if len(content) > MESSAGE:
-            digest = hashlib.sha256(content).hexdigest().encode()
-            content = content[: MESSAGE - len(digest)] + digest
+        content = text.encode("utf-8")[:MESSAGE]
         message = np.zeros(MESSAGE, np.uint8)
         message[: len(content)] = np.frombuffer(content, np.uint8)
         with self.ending_together():
