@@ -92,9 +92,9 @@ def _tflite(model: Seq2Seq, settings: Any, generate: Any) -> Any:
     except InputError as error:
         raise ContractError(str(error)) from error
     with without_notes():
-        run = Growing(
-            Interpreter(model_content=content).get_signature_runner("serving_default")
-        )
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        run = Growing(interpreter.get_signature_runner("serving_default"))
     return lambda given: run(**given)
 
 

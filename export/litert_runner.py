@@ -106,6 +106,7 @@ class LiteRTRunner:
 
         file = path if path.is_file() else path / "model.tflite"
         self.interpreter = Interpreter(str(file), num_threads=num_threads)
+        self.interpreter.allocate_tensors()  # Now, not in the first call: it prints a note.
         return Growing(self.interpreter.get_signature_runner("serving_default"))
 
     def split(self, text: str) -> list[str]:

@@ -160,6 +160,7 @@ def _runner(content: bytes) -> Any:
         # TensorFlow's own interpreter is there wherever a file can be written.
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter.allocate_tensors()
         return interpreter.get_signature_runner("serving_default")
 
 

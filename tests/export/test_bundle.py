@@ -204,6 +204,17 @@ LETTERS = st.one_of(
 )
 
 
+def test_a_runner_prints_what_litert_notes_when_it_is_opened_and_never_later(bundle):
+    code = (
+        "from export.litert_runner import LiteRTRunner\n"
+        "from export.native_notes import without_notes\n"
+        f"with without_notes():\n    runner = LiteRTRunner({str(bundle)!r})\n"
+        "print(runner.generate('cab'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
 @pytest.fixture(scope="module")
 def runners(bundle):
     """Tokenizers with the runner of a folder that describes each of them."""
