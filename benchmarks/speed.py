@@ -3,9 +3,9 @@
     python benchmarks/speed.py --workload tiny --variant litert-int8 --threads 1
 
 Decoding goes from strings to strings (LiteRT: a file that was exported for the batch), the
-best hypothesis counted; training is `model.fit`, of ids (`fit`) or of strings through the input pipeline (`pipeline`). Lengths
-are forced: 25 tokens in, 25 out. A model is exported once into `--artefacts` and found there
-by the next process.
+best hypothesis counted; training is `model.fit`, of ids (`fit`) or of strings through the input
+pipeline (`pipeline`). Lengths are forced: 25 tokens in, 25 out. A model is exported once into
+`--artefacts` and found there by the next process.
 """
 
 import json
