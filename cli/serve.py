@@ -84,6 +84,11 @@ def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> 
 @click.option("--cors-origin", "origins", multiple=True, help="Origin of pages that may ask.")
 @click.option("--tls-certificate", type=PATH, help="PEM file; serves https.")
 @click.option("--tls-key", type=PATH, help="PEM file of its key.")
+@click.option(
+    "--tls-client-ca",
+    type=PATH,
+    help="PEM file of an authority: a client must have a certificate that it signed.",
+)
 @import_option
 @generation_options
 def serve(
@@ -99,6 +104,7 @@ def serve(
     origins: tuple[str, ...],
     tls_certificate: Path | None,
     tls_key: Path | None,
+    tls_client_ca: Path | None,
     poll: float,
     stop_timeout: float,
     **options: Any,
@@ -121,7 +127,7 @@ def serve(
     try:
         import uvicorn
 
-        from keras_seq2seq.serving.access import Keys
+        from keras_seq2seq.serving.access import Keys, tls_of_http
         from keras_seq2seq.serving.measures import Measures
         from keras_seq2seq.serving.server import Server
         from keras_seq2seq.serving.versions import Limits, ServedModel
@@ -143,7 +149,7 @@ def serve(
     settings = _settings_of_a_run(path, kinds, options)
     named = _labels(labels, versions)
     keys = Keys(_keys(api_key_file))
-    _check_tls(tls_certificate, tls_key)
+    _check_tls(tls_certificate, tls_key, tls_client_ca)
     if grpc_port is not None:
         _check_grpc(host, grpc_port)
     with listen(host, port) as listening:
@@ -167,7 +173,7 @@ def serve(
         if grpc_port is not None:
             from keras_seq2seq.serving.grpc_service import GrpcDoor, server_credentials
 
-            secrets = server_credentials(tls_certificate, tls_key)
+            secrets = server_credentials(tls_certificate, tls_key, tls_client_ca)
             door = GrpcDoor(
                 server, host, grpc_port, limits, measures, keys, secrets, stop_timeout
             )
@@ -178,8 +184,7 @@ def serve(
             log_config=None,
             log_level="warning",
             access_log=False,
-            ssl_certfile=tls_certificate,
-            ssl_keyfile=tls_key,
+            **tls_of_http(tls_certificate, tls_key, tls_client_ca),
             timeout_graceful_shutdown=max(1, round(stop_timeout)),
             server_header=False,
         )
@@ -320,15 +325,22 @@ def _keys(file: Path | None) -> list[str]:
     return keys
 
 
-def _check_tls(certificate: Path | None, key: Path | None) -> None:
+def _check_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> None:
     if certificate is None:
-        if key is not None:
-            raise InputError("--tls-key needs the certificate that belongs to it.")
+        for option, file in (("--tls-key", key), ("--tls-client-ca", client_ca)):
+            if file is not None:
+                raise InputError(f"{option} needs --tls-certificate, that of this server.")
         return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"{client_ca} cannot be used: {error}. It must be a PEM file of certificates."
+            ) from error
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            certificate, key, password=lambda: b""
-        )
+        context.load_cert_chain(certificate, key, password=lambda: b"")
     except (OSError, ssl.SSLError) as error:
         raise InputError(
             f"{certificate} cannot be used: {error}. Certificate and key must be PEM files, "

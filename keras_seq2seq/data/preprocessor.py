@@ -14,7 +14,7 @@ from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.stored.texts import StoredTexts
 from keras_seq2seq.data.text import why_no_text
 from keras_seq2seq.data.token_lengths import check_list, token_lengths
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.tokenizers import TableTokenizer
 
 # Numbers that the sources of one batch of evaluation or generation hold at most: 16 MB.
@@ -85,12 +85,8 @@ class Preprocessor(ABC):
     def __init__(
         self, target_tokenizer: TableTokenizer, max_source_length: int, max_target_length: int
     ):
-        for name, value in (
-            ("max_source_length", max_source_length),
-            ("max_target_length", max_target_length),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+        check_counts(max_source_length=max_source_length, max_target_length=max_target_length)
+        check_tokenizer("target", target_tokenizer)
         self.target_tokenizer = target_tokenizer
         self.max_source_length = int(max_source_length)
         self.max_target_length = int(max_target_length)
@@ -276,6 +272,15 @@ def index_texts(what: str, tokenizer: TableTokenizer, texts: Sequence[str]) -> T
         return append_id(tokenizer.tokenize(strings_of(rows)), tokenizer.end_token_id)
 
     return TextIndex(lengths, ids)
+
+
+def check_tokenizer(side: str, tokenizer: Any) -> None:
+    """Raises `InputError` for what cannot tokenize."""
+    if not callable(getattr(tokenizer, "tokenize", None)) or isinstance(tokenizer, type):
+        raise InputError(
+            f"`{side}_tokenizer` must be a tokenizer, such as CharacterTokenizer.from_lines("
+            f"lines). Received: {tokenizer!r:.60}."
+        )
 
 
 def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:

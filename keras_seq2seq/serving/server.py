@@ -40,7 +40,14 @@ from .http_request import in_time, parsed, read_body, unless_gone
 from .measures import CONTENT_TYPE, Measures
 from .messages import metadata, read_request, write_answer
 from .streams import begin_stream
-from .tensors import DEFAULT_SIGNATURE, ERROR, PredictRequest, RequestError, Signature
+from .tensors import (
+    DEFAULT_SIGNATURE,
+    ERROR,
+    PredictRequest,
+    RequestError,
+    Signature,
+    error_body,
+)
 from .versions import ServedModel
 
 PAGE = Path(__file__).parent / "page"
@@ -218,7 +225,7 @@ class Server:
         except RequestError as error:
             # A name that there is not is no label of a metric: there would be no end of them.
             name = found["name"] if found and found["name"] in self._models else ""
-            response = _json({"error": str(error)}, error.status)
+            response = _json(error_body(error), error.status)
             if error.status == 503:
                 response.headers["Retry-After"] = "1"
         except ClientDisconnect:

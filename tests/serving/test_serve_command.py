@@ -66,7 +66,12 @@ def test_every_kind_of_folder_is_told(tmp_path):
             ["saved", "--api-key-file", "no_keys"],
             "keys of ASCII, one a line. It has 0",
         ),
-        (["saved", "--tls-key", "no_keys"], "--tls-key needs the certificate"),
+        (["saved", "--tls-key", "no_keys"], "--tls-key needs --tls-certificate"),
+        (["saved", "--tls-client-ca", "no_keys"], "--tls-client-ca needs --tls-certificate"),
+        (
+            ["saved", "--tls-certificate", "no_keys", "--tls-client-ca", "no_keys"],
+            "no_keys cannot be used",
+        ),
         (["saved", "--tls-certificate", "no_keys"], "no_keys cannot be used"),
         (["saved", "--port", "{taken}"], "127.0.0.1:{taken} cannot be listened at"),
         (["saved", "--grpc-port", "{taken}"], "Choose another --grpc-port or --host."),

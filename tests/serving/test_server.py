@@ -317,6 +317,7 @@ def test_a_stream_gives_tokens_and_then_the_answer(client, engine):
     ):
         answer = ask(client, body, path)
         assert answer.status_code == 400 and message in answer.json()["error"]
+        assert answer.json().get("of_source", False) == (message == "empty")
     assert events(ask(client, {"text": "poisonx"}, path))[-1][0] == "done"
     assert events(ask(client, {"text": "poison"}, path))[-1] == ("error", {"error": "poisoned"})
 
