@@ -173,6 +173,37 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(path))
 
 
+def load_session(path: Path) -> tuple[tf.compat.v1.Session, dict[str, Any]]:
+    """The SavedModel as a server runs it: a session, and its signatures by name.
+
+    Threads may call it at the same time: each runs the graph by itself, operation after
+    operation, and what a run keeps is its own. `InputError` if it is damaged.
+    """
+    # In the thread that calls, without a pool.
+    config = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=-1)
+    graph = tf.Graph()
+    with _damaged(path), graph.as_default(), _without_warnings():
+        session = tf.compat.v1.Session(graph=graph, config=config)
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+    # What makes the tables is none that can be asked.
+    signatures = loaded.signature_def.items()
+    return session, {name: one for name, one in signatures if name != _INIT}
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """TensorFlow would have its loader of sessions, which it documents as an old one, said."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+_INIT = "__saved_model_init_op"
+
 # File that tells the kind -> module of the folder, and its class.
 _RUNNERS: dict[str, tuple[str, type[LiteRTRunner]]] = {
     "model.tflite": ("litert_runner", LiteRTRunner),
