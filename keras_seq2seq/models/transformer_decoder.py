@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.decoding import LINEAGE
-from keras_seq2seq.layers import KeyValueCache, OutputBias, lineage_mask
+from keras_seq2seq.layers import Dense, KeyValueCache, OutputBias, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -201,9 +201,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
         self.tie_output = tie_output
         self.output_bias = output_bias
         self._bias = OutputBias(dtype="float32", name=f"{name}_output_bias")
-        self._logits = keras.layers.Dense(
-            embedding.vocabulary_size, dtype="float32", name=f"{name}_logits"
-        )
+        self._logits = Dense(embedding.vocabulary_size, dtype="float32", name=f"{name}_logits")
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         memory = encoder_output.memory
