@@ -35,10 +35,12 @@ class Extras:
     Attributes:
         sources: Some of the model's data, for test vectors.
         litertjs: Folder of LiteRT.js, for a page with its own copy.
+        batch_size: Sources of a call of a `.tflite` file.
     """
 
     sources: Sequence[Any] = ()
     litertjs: Path | None = None
+    batch_size: int = 1
 
 
 # `(model, new path, settings, model name, extras)`.
@@ -47,7 +49,13 @@ Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str, Extras], Any]
 
 def _tflite(quantization: str) -> Exporter:
     return lambda model, path, settings, name, extras: export_tflite(
-        model, path, settings, quantization, model_name=name, sources=extras.sources
+        model,
+        path,
+        settings,
+        quantization,
+        batch_size=extras.batch_size,
+        model_name=name,
+        sources=extras.sources,
     )
 
 
@@ -103,6 +111,7 @@ def export_formats(
     *,
     sources: Sequence[Any] = (),
     litertjs: Path | None = None,
+    batch_size: int = 1,
     overwrite: bool = False,
 ) -> None:
     """Writes `folder/FORMAT` for each format and says what was written.
@@ -117,6 +126,7 @@ def export_formats(
         model_name: Name of the model on a server and in a model card.
         sources: Some of the model's data, for test vectors.
         litertjs: Folder `node_modules/@litertjs`, which the page gets a copy of.
+        batch_size: Sources of a call of the `.tflite` formats. Defaults to 1.
         overwrite: Whether a format that exists is replaced. Defaults to false: it is left as
             it is, and the others are written.
 
@@ -124,7 +134,7 @@ def export_formats(
         InputError: If one of them exists, after the others are written; if one would replace
             what is no export, or nothing can be written, before any is.
     """
-    extras = Extras(sources, litertjs)
+    extras = Extras(sources, litertjs, batch_size)
     check_folder(folder)
     paths = {name: folder / name for name in formats}
     with disk_errors(folder, "read"):

@@ -24,17 +24,22 @@ from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
 QUANTIZATIONS = ("float32", "float16", "int8")
+# Sources of a call at most.
+MOST_SOURCES = 1024
 
 
 @not_collecting()
 def convert(
-    model: Seq2Seq, settings: GenerationSettings | None = None, quantization: str = "float32"
+    model: Seq2Seq,
+    settings: GenerationSettings | None = None,
+    quantization: str = "float32",
+    batch_size: int = 1,
 ) -> bytes:
     """Converts a model to the bytes of a `.tflite` file.
 
     Three signatures share one copy of the weights: `serving_default` runs the whole loop,
-    `encode` and `decode_step` are for hosts that run the loop themselves. Batch 1; the
-    source length is free.
+    `encode` and `decode_step` are for hosts that run the loop themselves. The batch is fixed;
+    the source length is free.
 
     Args:
         model: The model.
@@ -42,9 +47,10 @@ def convert(
         quantization: `"float32"`; `"float16"` for weights of 16 bits that are widened as
             they are read; or `"int8"` for weights of 8 bits with activations that are
             quantized at run time (dynamic range).
+        batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
 
     Raises:
-        ValueError: If `quantization` is unknown.
+        ValueError: If `quantization` is unknown, or `batch_size` out of range.
         InputError: If it is `"full-int8"`, the settings sample or do not fit the model, or
             the model has an operation that TFLite lacks; with its name and layer.
     """
@@ -58,6 +64,11 @@ def convert(
         raise ValueError(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
         )
+    if not 1 <= batch_size <= MOST_SOURCES:
+        raise ValueError(
+            f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
+            f"{batch_size}."
+        )
     settings = settings or GenerationSettings()
     if settings.sample:
         raise InputError(
@@ -65,7 +76,7 @@ def convert(
             "a search, or export sampling as a SavedModel."
         )
     # A fixed batch: recurrent layers convert to builtin operations only then.
-    signatures = IdSignatures(model, settings, batch_size=1)
+    signatures = IdSignatures(model, settings, batch_size)
     return convert_signatures(signatures.functions(), quantization)
 
 
@@ -136,6 +147,7 @@ def export_tflite(
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
     *,
+    batch_size: int = 1,
     model_name: str = "seq2seq",
     sources: Sequence[Any] = (),
 ) -> None:
@@ -148,6 +160,8 @@ def export_tflite(
         path: New folder.
         settings: The generation of `serving_default`. Defaults to greedy.
         quantization: `"float32"`, `"float16"` or `"int8"`; see `convert`.
+        batch_size: int. Sources of a call, which take as long as the longest target: for
+            throughput. Defaults to 1.
         model_name: Title of the card.
         sources: Sources of the model's data for the test vectors. Defaults to some that are
             made of the vocabulary.
@@ -160,8 +174,9 @@ def export_tflite(
     path = Path(path)
 
     def write(folder: Path) -> None:
-        content = convert(model, settings, quantization)
+        content = convert(model, settings, quantization, batch_size)
         description = describe(model, settings, quantization, list(IdSignatures.NAMES))
+        description["batch_size"] = batch_size
         write_bundle(folder, content, model, description, model_name, sources)
 
     write_new(path, write)
