@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.stored.texts import StoredTexts
 from keras_seq2seq.data.text import why_no_text
@@ -27,12 +28,13 @@ class SourceIndex:
 
     Attributes:
         lengths: `(sources,)`, int: positions of each source, an end token included.
-        batch: `(rows, length)` -> encoder inputs by name. `rows` `(batch,)` int64; `length`
-            an int32 scalar to pad to, or -1 for the longest row. Works in a graph.
+        batch: `(rows, length, epoch)` -> encoder inputs by name. `rows` `(batch,)` int64;
+            `length` an int32 scalar to pad to, or -1 for the longest row; `epoch` an int
+            scalar, which augmentation alone asks for. Works in a graph.
     """
 
     lengths: np.ndarray
-    batch: Callable[[tf.Tensor, Any], dict[str, tf.Tensor]]
+    batch: Callable[[tf.Tensor, Any, Any], dict[str, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,20 @@ class Preprocessor(ABC):
         """Sources -> the encoder inputs by name, padded to the longest."""
 
     @abstractmethod
-    def index_sources(self, sources: Sequence[Any]) -> SourceIndex:
-        """The sources of a data set as a `SourceIndex`."""
+    def index_sources(
+        self, sources: Sequence[Any], augmentation: Augmentation | None = None, seed: int = 0
+    ) -> SourceIndex:
+        """The sources of a data set as a `SourceIndex`.
+
+        Args:
+            sources: The sources.
+            augmentation: How a batch changes them, by `seed`, epoch and row; its `lengths`
+                are then the greatest possible. Defaults to `None`: not at all.
+            seed: int. Defaults to 0.
+
+        Raises:
+            InputError: If sources of this kind cannot be changed so.
+        """
 
     @abstractmethod
     def source_lengths(self, sources: Sequence[Any]) -> np.ndarray:
