@@ -103,7 +103,7 @@ class OurServer:
         """
         left, waits = iter(sources), {}
         before, mine = self._processor_seconds(), time.process_time()
-        begin = time.perf_counter()
+        busy, begin = busy_seconds(), time.perf_counter()
         with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
 
             def next_source(connection: socket.socket) -> None:
@@ -131,11 +131,14 @@ class OurServer:
                         next_source(connection)
         seconds = time.perf_counter() - begin
         mine = time.process_time() - mine
+        server = self._processor_seconds() - before
+        others = busy_seconds() - busy - mine - server
         count = len(sources)
         return {
             "sources_per_second": count / seconds,
-            "server_ms": 1000 * (self._processor_seconds() - before) / count,
+            "server_ms": 1000 * server / count,
             "client_ms": 1000 * mine / count,
+            "others": others / seconds / (os.cpu_count() or 1),
         }
 
     def _processor_seconds(self) -> float:
@@ -143,11 +146,18 @@ class OurServer:
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def busy_seconds() -> float:
+    """Of all processors of the machine since it started."""
+    words = Path("/proc/stat").read_text().splitlines()[0].split()
+    return sum(map(int, [*words[1:4], *words[6:8]])) / os.sysconf("SC_CLK_TCK")
+
+
 def over_http(paths: list[str], sources: list[str], rounds: int) -> list[dict]:
     """Medians of rounds in which the servers and the numbers of clients take turns.
 
     `ratio` is that of the rate to the rate of one client, `processor_ratio` that of the
-    server's processor time a source.
+    server's processor time a source; `others` is the share of the processors that other
+    processes took, which make rates worthless where it is not small.
     """
     servers = [OurServer(path) for path in paths]
     counts = (1, 8, 16, 32)
@@ -177,7 +187,7 @@ def over_http(paths: list[str], sources: list[str], rounds: int) -> list[dict]:
         medians = {key: np.median([row[key] for row in measured]) for key in measured[0]}
         medians |= {key: np.median(values) for key, values in ratios.items()}
         numbers = {key: round(float(value), 2) for key, value in medians.items()}
-        rows.append({"server": name, "clients": clients, **numbers})
+        rows.append({"server": name, "clients": clients, **numbers, "rounds": measured})
     return rows
 
 
@@ -241,7 +251,11 @@ def main() -> None:
     sources = arguments.file.read_text("utf-8").splitlines()[: arguments.count]
 
     if arguments.http:
-        print(json.dumps(over_http(arguments.path, sources, arguments.rounds), indent=2))
+        rows = over_http(arguments.path, sources, arguments.rounds)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        for row in rows:
+            print(json.dumps({key: value for key, value in row.items() if key != "rounds"}))
         return
     path = Path(arguments.path[0])
 
