@@ -33,21 +33,25 @@ class KeyValueCache(keras.layers.Layer):
         position: `(batch, 1)`, int: where each row is written, if a position has one entry;
             or a scalar where all rows are written at one position, which is quicker. Read of
             a cache of full size alone.
+        places: bool. Whether the positions are asked for. Defaults to `True`.
 
     Returns:
         Tuple of the cache with the new position, of the same length or `family` longer,
-        and the positions of its entries `(1, length)`, int32.
+        and the positions of its entries `(1, length)`, int32; of one that grows `None` where
+        they are not asked for.
     """
 
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_length = max_length
 
-    def call(self, cache, new, position):
+    def call(self, cache, new, position, places=True):
         family = new.shape[2]
         if cache.shape[2] == self.max_length * family:
             return self._written(cache, new, position), self._places(self.max_length, family)
         cache = ops.concatenate([cache, new], axis=2)
+        if not places:
+            return cache, None
         return cache, self._places(size_of(cache, 2) // family, family)
 
     def _written(self, cache, new, position):
@@ -74,7 +78,7 @@ class KeyValueCache(keras.layers.Layer):
         places = ops.arange(count)
         return (places if family == 1 else ops.repeat(places, family))[None]
 
-    def compute_output_spec(self, cache, new, position):
+    def compute_output_spec(self, cache, new, position, places=True):
         length, family = cache.shape[2], new.shape[2]
         if length is not None and length != self.max_length * family:
             length += family

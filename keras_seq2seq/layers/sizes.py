@@ -9,13 +9,13 @@ import tensorflow as tf
 def size_of(tensor: Any, axis: int) -> Any:
     """The size of an axis: a number where it is known, else an int32 scalar.
 
-    `keras.ops.shape` looks up every size that is not known, each in four operations; a model
-    asks for one of them, hundreds of times.
+    `keras.ops.shape` looks up every size that is not known, each in four operations; here it
+    is two for all. A model asks hundreds of times.
     """
     known = tensor.shape[axis]
     if known is not None or isinstance(tensor, keras.KerasTensor):
         return known
-    return tf.shape(tensor)[axis]
+    return tf.unstack(tf.shape(tensor), num=len(tensor.shape))[axis]
 
 
 def rows_of(tensor: Any) -> int:
