@@ -22,7 +22,7 @@ from .ctranslate2_runner import CTranslate2Runner
 from .description import ADVICE, generation_of, kind_of, read_description
 from .litert_runner import LiteRTRunner
 from .native_notes import without_notes
-from .onnx_runner import OnnxRunner
+from .onnx_runner import OnnxLoopRunner, OnnxRunner
 
 # Sources, texts or arrays -> of each its target texts and their log probabilities, the best
 # first.
@@ -212,12 +212,15 @@ _INIT = "__saved_model_init_op"
 _RUNNERS: dict[str, tuple[str, type[LiteRTRunner]]] = {
     "model.tflite": ("litert_runner", LiteRTRunner),
     "decode_step.onnx": ("onnx_runner", OnnxRunner),
+    "generate.onnx": ("onnx_runner", OnnxLoopRunner),
     "model.bin": ("ctranslate2_runner", CTranslate2Runner),
 }
+_ONNX = "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`"
 _NEEDED = {
     LiteRTRunner: "a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`",
     CTranslate2Runner: "a folder for CTranslate2 needs it: `pip install ctranslate2`",
-    OnnxRunner: "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`",
+    OnnxRunner: _ONNX,
+    OnnxLoopRunner: _ONNX,
 }
 
 

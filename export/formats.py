@@ -20,7 +20,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
 from .description import generation_of, read_description
-from .onnx_export import export_onnx
+from .onnx_export import export_onnx, export_onnx_loop
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
 from .tflite import WrittenGraph, export_tflite
@@ -76,6 +76,7 @@ EXPORTERS: dict[str, Exporter] = {
         model, path, settings, model_name=name
     ),
     "onnx": lambda model, path, settings, name, _: export_onnx(model, path, settings),
+    "onnx_loop": lambda model, path, settings, name, _: export_onnx_loop(model, path, settings),
     "ctranslate2": lambda model, path, settings, name, _: export_ctranslate2(
         model, path, settings
     ),
@@ -100,6 +101,7 @@ OWN_FILES = (
     "model.tflite",
     "model.bin",
     "decode_step.onnx",
+    "generate.onnx",
     "model.safetensors",
 )
 
