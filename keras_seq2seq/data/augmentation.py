@@ -105,19 +105,32 @@ class Augmentation:
         seconds = generator.uniform(shortest, self.reverberation)
         level = generator.uniform(0, LOUDEST_REVERBERATION)
         count = max(1, round(seconds * sample_rate))
-        response = generator.normal(size=count) * np.exp(-DECAY * np.arange(count) / count)
+        response = _white(count, generator) * np.exp(-DECAY * np.arange(count) / count)
         response *= level / max(np.sqrt(np.sum(response**2)), 1e-9)
         response[0] += 1
-        size = len(waveform) + count
+        response = response.astype(np.float32)
+        size = _quick(len(waveform) + count)
         product = np.fft.rfft(waveform, size) * np.fft.rfft(response, size)
         return np.fft.irfft(product, size)[: len(waveform)]
 
     def _drawn_noise(self, waveform: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         share = self.noise * WEAKEST_NOISE ** generator.uniform()
         exponent = generator.uniform(*NOISE_EXPONENTS)
-        spectrum = np.fft.rfft(generator.normal(size=len(waveform)))
+        size = _quick(len(waveform))
+        spectrum = np.fft.rfft(_white(size, generator))
         # The power falls by the exponent, so the amplitude by half of it.
-        spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** (exponent / 2)
-        noise = np.fft.irfft(spectrum, len(waveform))
+        places = np.maximum(np.arange(len(spectrum), dtype=np.float32), 1)
+        spectrum /= places ** np.float32(exponent / 2)
+        noise = np.fft.irfft(spectrum, size)[: len(waveform)]
         level = np.sqrt(np.mean(waveform**2)) / max(np.sqrt(np.mean(noise**2)), 1e-9)
         return share * level * noise
+
+
+def _white(count: int, generator: np.random.Generator) -> np.ndarray:
+    return generator.standard_normal(count, np.float32)
+
+
+def _quick(size: int) -> int:
+    """A size, at least this, of small prime factors, of which a Fourier transform is quick."""
+    unit = 1 << max(0, size.bit_length() - 4)
+    return -(-size // unit) * unit
