@@ -10,7 +10,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN_PATHS = ("/", "/sound.js", "/healthz", "/readyz")
+OPEN_PATHS = ("/", "/healthz", "/readyz")
+# What the page is made of.
+OPEN_FOLDER = "/page/"
 NEEDED = "an API key is needed: Authorization: Bearer KEY"
 
 
@@ -50,7 +52,9 @@ class KeyCheck:
         self._app, self._keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        path = scope.get("path", "")
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+        if scope["type"] == "http" and not is_open:
             headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
             if not self._keys.fit(headers):
                 text = json.dumps({"error": NEEDED}) + "\n"

@@ -79,8 +79,9 @@ async def _events(
         raise SourceRefused(error.decode("utf-8", "replace"))
     shown = {key: outputs[key] for key in ("text", "log_probs", "scores")}
     yield _event("done", json.loads(write_answer(shown, by_row=True))["predictions"][0])
-    if looks and (attention := await call(version.engine.attention, wanted.inputs)):
-        yield _event("attention", attention)
+    if looks and version.engine.has_attention:
+        if attention := await call(version.engine.attention, wanted.inputs):
+            yield _event("attention", attention)
 
 
 def _event(name: str, data: Any) -> str:
