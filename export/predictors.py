@@ -220,7 +220,7 @@ class KerasPredictor:
 
 
 class LiteRTPredictor:
-    """A device's folder: `serving_default` alone, one source after the other.
+    """A device's folder: `serving_default` alone, in batches of the size of its file.
 
     Args:
         path: Its folder.
@@ -241,7 +241,7 @@ class LiteRTPredictor:
         details = self._runner.interpreter.get_signature_runner(
             DEFAULT_SIGNATURE
         ).get_output_details()
-        # The axis of sources, which is 1, is free here; sizes that a file leaves open are 1.
+        # The axis of sources is free here; sizes that a file leaves open are 1.
         self._outputs = {
             name: (np.dtype(one["dtype"]), tuple(one["shape"][1:]))
             for name, one in details.items()
@@ -268,11 +268,17 @@ class LiteRTPredictor:
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Outputs of `serving_default`; a source that does not fit has an `error`."""
+        sources = list(self._sources(inputs))
+        errors = [self._error(source) for source in sources]
+        taken = [one for one, error in zip(sources, errors, strict=True) if not error]
         runner = self._runners.get()
         try:
-            rows = [self._row(runner, source) for source in self._sources(inputs)]
+            answers = iter(runner.generate_all(taken))
         finally:
             self._runners.put(runner)
+        rows = [
+            self._nothing(error) if error else self._row(*next(answers)) for error in errors
+        ]
         return {name: join([row[name] for row in rows]) for name in rows[0]}
 
     def _sources(self, inputs: Mapping[str, np.ndarray]) -> Iterator[Any]:
@@ -284,23 +290,25 @@ class LiteRTPredictor:
             # One that is longer than its row is refused by the same words as a SavedModel's.
             yield array[:length] if 0 <= length <= len(array) else length
 
-    def _row(self, runner: LiteRTRunner, source: Any) -> Arrays:
+    def _error(self, source: Any) -> str:
+        """Why a source has no answer, or an empty string."""
+        if isinstance(source, np.integer):
+            return f"the length is {source}, and the row has fewer"
         try:
-            if isinstance(source, np.integer):
-                raise ValueError(f"the length is {source}, and the row has fewer")
-            texts, outputs = runner.generate(source)
+            self._runner.encoder_inputs(source)
         except ValueError as error:
-            nothing = {
-                name: np.full(
-                    (1, *(max(size, 1) for size in shape)), _NOTHING.get(name, 0), dtype
-                )
-                for name, (dtype, shape) in self._outputs.items()
-            }
-            hypotheses = nothing["log_probs"].shape[1]
-            return nothing | {
-                "text": _strings([[""] * hypotheses]),
-                "error": _strings([str(error)]),
-            }
+            return str(error)
+        return ""
+
+    def _nothing(self, error: str) -> Arrays:
+        nothing = {
+            name: np.full((1, *(max(size, 1) for size in shape)), _NOTHING.get(name, 0), dtype)
+            for name, (dtype, shape) in self._outputs.items()
+        }
+        hypotheses = nothing["log_probs"].shape[1]
+        return nothing | {"text": _strings([[""] * hypotheses]), "error": _strings([error])}
+
+    def _row(self, texts: list[str], outputs: dict[str, Any]) -> Arrays:
         return {name: outputs[name] for name in self._outputs} | {
             "text": _strings([texts]),
             "error": _strings([""]),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.errors import InputError
@@ -131,6 +132,7 @@ def training_data(
     initial_step: int = 0,
     weights: np.ndarray | None = None,
     repeats: np.ndarray | None = None,
+    augmentation: Augmentation | None = None,
 ) -> TrainingData:
     """Builds the shuffled, bucketed pipeline of a training run.
 
@@ -154,17 +156,20 @@ def training_data(
             the same.
         repeats: `(pairs,)`, float, optional: how often each pair comes in an epoch, as of
             `Repeats`. Defaults to once.
+        augmentation: What each epoch changes in sources of sound and frames, by `seed`, epoch
+            and row. Defaults to nothing.
 
     Returns:
         `TrainingData`. Without `repeats` every pair occurs once an epoch.
 
     Raises:
-        InputError: If there is no pair, not one target a source, or one is no text.
+        InputError: If there is no pair, not one target a source, or one is no text; or if
+            sources of this kind cannot be changed so.
     """
     if not len(sources):
         raise InputError("There is no pair to train on.")
     check_equal_length(sources, targets)
-    source_index = preprocessor.index_sources(sources)
+    source_index = preprocessor.index_sources(sources, augmentation, seed)
     target_index = preprocessor.index_targets(targets)
     buckets = make_buckets(
         source_index.lengths, target_index.lengths, batch_size, num_buckets, batch_tokens
@@ -196,12 +201,14 @@ def training_data(
         rows, begins, ends = tf.numpy_function(split, [order], [row_type, tf.int64, tf.int64])
         first = tf.where(epoch == initial_epoch, tf.constant(initial_step, tf.int64), 0)
         places = tf.data.Dataset.range(first, tf.size(ends, tf.int64))
-        return places.map(lambda i: tf.ensure_shape(rows[begins[i] : ends[i]], [None]))
+        return places.map(lambda i: (tf.ensure_shape(rows[begins[i] : ends[i]], [None]), epoch))
 
-    def pack(rows):
+    def pack(rows, epoch):
         source_length, target_length = tf.unstack(shapes[tf.cast(bucket_of[rows[0]], tf.int32)])
         inputs, labels, token_weights = preprocessor.pack_inputs(
-            source_index.batch(rows, source_length), target_index.ids(rows), target_length
+            source_index.batch(rows, source_length, epoch),
+            target_index.ids(rows),
+            target_length,
         )
         if weight_of is not None:
             token_weights *= tf.gather(weight_of, rows)[:, None]
@@ -229,14 +236,14 @@ def validation_data(
     target_index = preprocessor.index_targets(targets)
 
     def pack(rows):
-        return preprocessor.pack_inputs(source_index.batch(rows, -1), target_index.ids(rows))
+        return preprocessor.pack_inputs(source_index.batch(rows, -1, 0), target_index.ids(rows))
 
     order = np.argsort(source_index.lengths, kind="stable")
     rows = min(batch_size, preprocessor.rows_at_most(source_index.lengths))
     return _packed(tf.data.Dataset.from_tensor_slices(order).batch(rows), pack)
 
 
-def _packed(rows: tf.data.Dataset, pack: Callable[[Any], Any]) -> tf.data.Dataset:
+def _packed(rows: tf.data.Dataset, pack: Callable[..., Any]) -> tf.data.Dataset:
     """Batches of the numbers of pairs -> batches of their tensors, made ahead."""
     return untuned(rows.map(pack, num_parallel_calls=2, deterministic=True).prefetch(4))
 

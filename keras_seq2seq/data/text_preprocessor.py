@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import (
     Preprocessor,
     SourceIndex,
@@ -17,6 +18,7 @@ from keras_seq2seq.data.preprocessor import (
 )
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.token_lengths import check_list, token_lengths
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
 
@@ -139,11 +141,15 @@ class TextPreprocessor(Preprocessor):
         shape = tf.stack([-1, length])
         return {"encoder_token_ids": source_ids.to_tensor(0, shape=shape)}
 
-    def index_sources(self, sources: Sequence[str]) -> SourceIndex:
+    def index_sources(
+        self, sources: Sequence[str], augmentation: Augmentation | None = None, seed: int = 0
+    ) -> SourceIndex:
+        if augmentation:
+            raise InputError("Augmentation is for sound and frames. Received sources of text.")
         index = index_texts("Source", self.source_tokenizer, sources)
         return SourceIndex(
             index.lengths,
-            lambda rows, length: self.pad_source(index.ids(rows), length),
+            lambda rows, length, epoch: self.pad_source(index.ids(rows), length),
         )
 
     def pack(self, source_ids: tf.RaggedTensor, target_ids: tf.RaggedTensor, shapes=None):
