@@ -89,8 +89,11 @@ class OurServer:
     def __init__(self, what: str):
         command = [sys.executable, "-m", "keras_seq2seq", "serve", *shlex.split(what)]
         command += ["--port", "0", "--model-name", "m"]
-        self.name = what
+        self.name, self.address = what, ("", 0)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def wait(self) -> None:
+        """Until it is ready."""
         url = self.process.stdout.readline().removeprefix("Serving http://").strip()
         host, port = url.partition("/")[0].split(":")
         self.address = host, int(port)
@@ -163,8 +166,9 @@ def over_http(paths: list[str], sources: list[str], rounds: int) -> list[dict]:
     counts = (1, 8, 16, 32)
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     try:
-        for server in servers:  # Shapes of batches are met for the first time.
-            for clients in counts:
+        for server in servers:
+            server.wait()
+            for clients in counts:  # Shapes of batches are met for the first time.
                 server.ask(sources[:300], clients)
         for _ in range(rounds):
             for server in servers:
