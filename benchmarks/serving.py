@@ -6,7 +6,7 @@ Requests go through TensorFlow's C API, the code that TensorFlow Serving runs; w
 and the server's own queue add is not in the figures. Each measurement of loading and of a
 first request is of a new process. One JSON object is printed. With --http it is our own server
 that is measured, with its queue and the network of this machine; any number of exports and
-runs (RUN=xla for that engine) take turns.
+runs, each with options of `serve` ("runs/demo --engine xla"), take turns.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import selectors
+import shlex
 import socket
 import subprocess
 import sys
@@ -82,15 +83,17 @@ class OurServer:
     """`keras-seq2seq serve`, and how fast it answers.
 
     Args:
-        what: An export, a run, or `RUN=xla`.
+        what: An export or a run, and options of `serve`: `"runs/demo --engine xla"`.
     """
 
     def __init__(self, what: str):
-        path, _, engine = what.partition("=")
-        command = [sys.executable, "-m", "keras_seq2seq", "serve", path, "--port", "0"]
-        command += ["--model-name", "m", *(["--engine", engine] if engine else [])]
-        self.name = what
+        command = [sys.executable, "-m", "keras_seq2seq", "serve", *shlex.split(what)]
+        command += ["--port", "0", "--model-name", "m"]
+        self.name, self.address = what, ("", 0)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def wait(self) -> None:
+        """Until it is ready."""
         url = self.process.stdout.readline().removeprefix("Serving http://").strip()
         host, port = url.partition("/")[0].split(":")
         self.address = host, int(port)
@@ -163,8 +166,9 @@ def over_http(paths: list[str], sources: list[str], rounds: int) -> list[dict]:
     counts = (1, 8, 16, 32)
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     try:
-        for server in servers:  # Shapes of batches are met for the first time.
-            for clients in counts:
+        for server in servers:
+            server.wait()
+            for clients in counts:  # Shapes of batches are met for the first time.
                 server.ask(sources[:300], clients)
         for _ in range(rounds):
             for server in servers:

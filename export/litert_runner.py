@@ -13,7 +13,6 @@ import hashlib
 import json
 import sys
 import threading
-import time
 import wave
 import zipfile
 from collections.abc import Callable, Sequence
@@ -24,10 +23,10 @@ import numpy as np
 
 try:
     from .plain_tokenizers import PlainTokenizer
-    from .vector_check import differences
+    from .vector_check import differences, mean_seconds
 except ImportError:  # In an exported folder.
     from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
-    from vector_check import differences  # type: ignore[import-not-found, no-redef]
+    from vector_check import differences, mean_seconds  # type: ignore[import-not-found, no-redef]
 
 MOST_THREADS = 1024
 
@@ -360,36 +359,25 @@ def _lines(text: str) -> list[str]:
 def check(folder: str | Path) -> list[str]:
     """What the file of a folder gives otherwise than its `test_vectors.json` expects; none if
     it is as exported."""
-    runner = LiteRTRunner(folder)
-    text = (Path(folder) / "test_vectors.json").read_text("utf-8")
-    return differences(runner, json.loads(text))
+    return differences(LiteRTRunner(folder), _vectors(folder))
 
 
-def _print_check() -> int:
-    folder = Path(__file__).parent
+def _vectors(folder: str | Path) -> dict[str, Any]:
+    return json.loads((Path(folder) / "test_vectors.json").read_text("utf-8"))
+
+
+def _print_check(folder: Path) -> int:
     found = check(folder)
     print("\n".join(found) if found else "as exported: every test vector agrees")
-    print(f"{1000 * median_seconds(folder):.1f} ms a source, the median of the test vectors")
+    seconds = mean_seconds(LiteRTRunner(folder), _vectors(folder))
+    print(f"{1000 * seconds:.1f} ms a source, the mean of the test vectors")
     return 1 if found else 0
-
-
-def median_seconds(folder: str | Path) -> float:
-    """How long a source of `test_vectors.json` takes here, with one thread; NaN without one."""
-    runner, seconds = LiteRTRunner(folder), [float("nan")]
-    text = (Path(folder) / "test_vectors.json").read_text("utf-8")
-    for vector in json.loads(text)["vectors"]:
-        if "refused" not in vector:
-            source = vector["source"]
-            begin = time.perf_counter()
-            runner.generate(source if isinstance(source, str) else np.array(source, np.float32))
-            seconds.append(time.perf_counter() - begin)
-    return float(np.nanmedian(seconds)) if len(seconds) > 1 else seconds[0]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints source, tab, log probability, tab, target for each argument or input line."""
     if list(arguments) == ["--check"]:
-        return _print_check()
+        return _print_check(Path(__file__).parent)
     return run_program(LiteRTRunner(Path(__file__).parent), arguments)
 
 

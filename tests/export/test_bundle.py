@@ -190,7 +190,7 @@ def test_the_runner_replays_the_vectors_and_names_what_differs(bundle, tmp_path)
     done = run_alone(bundle, tmp_path, "--check")
     first, second = done.stdout.splitlines()
     assert (done.returncode, first) == (0, "as exported: every test vector agrees")
-    assert re.fullmatch(r"\d+\.\d ms a source, the median of the test vectors", second)
+    assert re.fullmatch(r"\d+\.\d ms a source, the mean of the test vectors", second)
     file = tmp_path / "copy" / "test_vectors.json"
     changed = json.loads(file.read_text("utf-8"))
     changed["vectors"][0]["token_ids"][0].append(5)

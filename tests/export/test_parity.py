@@ -324,7 +324,7 @@ def test_a_run_compiled_by_xla_answers_as_without(text_model, pairs):
     """Three sources, padded to four."""
     inputs = {"text": np.array([text.encode() for text in [*pairs.sources[:2], ""]], object)}
     plain, compiled = (
-        KerasPredictor(text_model, BEAM, jit_compile=jit) for jit in (False, True)
+        KerasPredictor(text_model, GenerationSettings(), jit) for jit in (False, True)
     )
     assert compiled.signatures.keys() == plain.signatures.keys()
     expected, found = (one.predict("serving_default", inputs) for one in (plain, compiled))
