@@ -21,8 +21,7 @@ from keras_seq2seq.training.run.run_copy import copy_run
 from keras_seq2seq.training.run_directory import RunDirectory
 from keras_seq2seq.training.settings import TrainingConfig
 from keras_seq2seq.training.settings.run import ADDRESSES, COUNT, INDEX
-from tests.conftest import spelled_pairs
-from tests.models.test_jax_backend import QUICK_XLA
+from tests.conftest import QUICK_XLA, spelled_pairs
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed"
