@@ -30,6 +30,7 @@ FORMATS = (
     "serving",
     "web",
     "onnx",
+    "onnx_loop",
     "ctranslate2",
     "safetensors",
 )

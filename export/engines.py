@@ -22,7 +22,7 @@ from .ctranslate2_runner import CTranslate2Runner
 from .description import ADVICE, generation_of, kind_of, read_description
 from .litert_runner import LiteRTRunner
 from .native_notes import without_notes
-from .onnx_runner import OnnxRunner
+from .onnx_runner import OnnxLoopRunner, OnnxRunner
 
 # Sources, texts or arrays -> of each its target texts and their log probabilities, the best
 # first.
@@ -177,16 +177,50 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(path))
 
 
+def load_session(path: Path) -> tuple[tf.compat.v1.Session, dict[str, Any]]:
+    """The SavedModel as a server runs it: a session, and its signatures by name.
+
+    Threads may call it at the same time: each runs the graph by itself, operation after
+    operation, and what a run keeps is its own. `InputError` if it is damaged.
+    """
+    # In the thread that calls, without a pool.
+    config = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=-1)
+    graph = tf.Graph()
+    with _damaged(path), graph.as_default(), _without_warnings():
+        session = tf.compat.v1.Session(graph=graph, config=config)
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+    # What makes the tables is none that can be asked.
+    signatures = loaded.signature_def.items()
+    return session, {name: one for name, one in signatures if name != _INIT}
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """TensorFlow would have its loader of sessions, which it documents as an old one, said."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+_INIT = "__saved_model_init_op"
+
 # File that tells the kind -> module of the folder, and its class.
 _RUNNERS: dict[str, tuple[str, type[LiteRTRunner]]] = {
     "model.tflite": ("litert_runner", LiteRTRunner),
     "decode_step.onnx": ("onnx_runner", OnnxRunner),
+    "generate.onnx": ("onnx_runner", OnnxLoopRunner),
     "model.bin": ("ctranslate2_runner", CTranslate2Runner),
 }
+_ONNX = "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`"
 _NEEDED = {
     LiteRTRunner: "a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`",
     CTranslate2Runner: "a folder for CTranslate2 needs it: `pip install ctranslate2`",
-    OnnxRunner: "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`",
+    OnnxRunner: _ONNX,
+    OnnxLoopRunner: _ONNX,
 }
 
 

@@ -23,10 +23,10 @@ import numpy as np
 
 try:
     from .plain_tokenizers import PlainTokenizer
-    from .vector_check import differences
+    from .vector_check import differences, mean_seconds
 except ImportError:  # In an exported folder.
     from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
-    from vector_check import differences  # type: ignore[import-not-found, no-redef]
+    from vector_check import differences, mean_seconds  # type: ignore[import-not-found, no-redef]
 
 MOST_THREADS = 1024
 
@@ -212,11 +212,11 @@ class LiteRTRunner:
         """
         target = self.description["target"]
         pieces = []
-        for time, token_id in enumerate(token_ids):
+        for step, token_id in enumerate(token_ids):
             if token_id == target["end"]:
                 break
             if token_id == target["unknown"] and alignments is not None:
-                best = int(alignments[time, : len(source_tokens)].argmax())
+                best = int(alignments[step, : len(source_tokens)].argmax())
                 pieces.append(source_tokens[best])
             elif self._is_written(token_id):
                 pieces.append(self.target.vocabulary[token_id])
@@ -359,21 +359,25 @@ def _lines(text: str) -> list[str]:
 def check(folder: str | Path) -> list[str]:
     """What the file of a folder gives otherwise than its `test_vectors.json` expects; none if
     it is as exported."""
-    runner = LiteRTRunner(folder)
-    text = (Path(folder) / "test_vectors.json").read_text("utf-8")
-    return differences(runner, json.loads(text))
+    return differences(LiteRTRunner(folder), _vectors(folder))
 
 
-def _print_check() -> int:
-    found = check(Path(__file__).parent)
+def _vectors(folder: str | Path) -> dict[str, Any]:
+    return json.loads((Path(folder) / "test_vectors.json").read_text("utf-8"))
+
+
+def _print_check(folder: Path) -> int:
+    found = check(folder)
     print("\n".join(found) if found else "as exported: every test vector agrees")
+    seconds = mean_seconds(LiteRTRunner(folder), _vectors(folder))
+    print(f"{1000 * seconds:.1f} ms a source, the mean of the test vectors")
     return 1 if found else 0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints source, tab, log probability, tab, target for each argument or input line."""
     if list(arguments) == ["--check"]:
-        return _print_check()
+        return _print_check(Path(__file__).parent)
     return run_program(LiteRTRunner(Path(__file__).parent), arguments)
 
 

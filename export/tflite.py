@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,40 @@ QUANTIZATIONS = ("float32", "float16", "int8")
 MOST_SOURCES = 1024
 
 
+class WrittenGraph:
+    """The signatures over ids of a model on the disk, traced and written when the first file
+    is made of them: files of several quantizations have one graph. A context, in which the
+    model stays as it is."""
+
+    def __init__(self, model: Seq2Seq, settings: GenerationSettings, batch_size: int = 1):
+        self._model, self._settings, self._batch_size = model, settings, batch_size
+        self._folder: tempfile.TemporaryDirectory | None = None
+
+    def __enter__(self) -> "WrittenGraph":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def convert(self, quantization: str) -> bytes:
+        """The bytes of a `.tflite` file."""
+        if self._folder is None:
+            # A fixed batch: recurrent layers convert to builtin operations only then.
+            signatures = IdSignatures(self._model, self._settings, self._batch_size)
+            functions = signatures.functions()
+            self._folder = tempfile.TemporaryDirectory()
+            write_graph(self._folder.name, functions)
+        return _convert(self._folder.name, IdSignatures.NAMES, quantization)
+
+
 @not_collecting()
 def convert(
     model: Seq2Seq,
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
     batch_size: int = 1,
+    graph: WrittenGraph | None = None,
 ) -> bytes:
     """Converts a model to the bytes of a `.tflite` file.
 
@@ -48,6 +76,7 @@ def convert(
             they are read; or `"int8"` for weights of 8 bits with activations that are
             quantized at run time (dynamic range).
         batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
+        graph: That of this model, these settings and this batch, optional.
 
     Raises:
         ValueError: If `quantization` is unknown, or `batch_size` out of range.
@@ -75,9 +104,8 @@ def convert(
             "Sampling cannot be exported to TFLite, which has no seeded random numbers. Export "
             "a search, or export sampling as a SavedModel."
         )
-    # A fixed batch: recurrent layers convert to builtin operations only then.
-    signatures = IdSignatures(model, settings, batch_size)
-    return convert_signatures(signatures.functions(), quantization)
+    with WrittenGraph(model, settings, batch_size) as own:
+        return (graph or own).convert(quantization)
 
 
 @not_collecting()
@@ -89,16 +117,20 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         write_graph(folder, functions)
-        converter = _Converter(folder, {tf.saved_model.SERVING}, list(functions))
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if quantization != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if quantization == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        try:
-            content = converter.convert()
-        except ConverterError as error:
-            raise InputError(_lacking(str(error))) from error
+        return _convert(folder, functions, quantization)
+
+
+def _convert(folder: str, names: Iterable[str], quantization: str) -> bytes:
+    converter = _Converter(folder, {tf.saved_model.SERVING}, list(names))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if quantization != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    try:
+        content = converter.convert()
+    except ConverterError as error:
+        raise InputError(_lacking(str(error))) from error
     if unfit := unfit_operations(content):
         listed = ", ".join(
             f"{operation.name}{' in a loop' * operation.in_loop} (at {operation.place})"
@@ -150,6 +182,7 @@ def export_tflite(
     batch_size: int = 1,
     model_name: str = "seq2seq",
     sources: Sequence[Any] = (),
+    graph: WrittenGraph | None = None,
 ) -> None:
     """Writes a folder for a device: `model.tflite`, both vocabularies, `signatures.json`,
     `test_vectors.json`, `MODEL_CARD.md` and `litert_runner.py`, which runs it without this
@@ -165,6 +198,7 @@ def export_tflite(
         model_name: Title of the card.
         sources: Sources of the model's data for the test vectors. Defaults to some that are
             made of the vocabulary.
+        graph: That of this model and these settings, optional, for several files of it.
 
     Raises:
         InputError: If `path` exists, cannot be written, or the model cannot be converted.
@@ -174,7 +208,7 @@ def export_tflite(
     path = Path(path)
 
     def write(folder: Path) -> None:
-        content = convert(model, settings, quantization, batch_size)
+        content = convert(model, settings, quantization, batch_size, graph)
         description = describe(model, settings, quantization, list(IdSignatures.NAMES))
         description["batch_size"] = batch_size
         write_bundle(folder, content, model, description, model_name, sources)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.models.answers import FIRST_WINDOW
 from keras_seq2seq.models import load_model
+from keras_seq2seq.models.answers import FIRST_WINDOW
 
 
 @pytest.fixture(scope="module")
