@@ -20,7 +20,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
 from .description import generation_of, read_description
-from .onnx_export import export_onnx
+from .onnx_export import export_onnx, export_onnx_loop
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
 from .tflite import WrittenGraph, export_tflite
@@ -35,11 +35,13 @@ class Extras:
     Attributes:
         sources: Some of the model's data, for test vectors.
         litertjs: Folder of LiteRT.js, for a page with its own copy.
+        batch_size: Sources of a call of a `.tflite` file.
         graph: What files of several quantizations are made of.
     """
 
     sources: Sequence[Any] = ()
     litertjs: Path | None = None
+    batch_size: int = 1
     graph: WrittenGraph | None = None
 
 
@@ -53,6 +55,7 @@ def _tflite(quantization: str) -> Exporter:
         path,
         settings,
         quantization,
+        batch_size=extras.batch_size,
         model_name=name,
         sources=extras.sources,
         graph=extras.graph,
@@ -73,6 +76,7 @@ EXPORTERS: dict[str, Exporter] = {
         model, path, settings, model_name=name
     ),
     "onnx": lambda model, path, settings, name, _: export_onnx(model, path, settings),
+    "onnx_loop": lambda model, path, settings, name, _: export_onnx_loop(model, path, settings),
     "ctranslate2": lambda model, path, settings, name, _: export_ctranslate2(
         model, path, settings
     ),
@@ -97,6 +101,7 @@ OWN_FILES = (
     "model.tflite",
     "model.bin",
     "decode_step.onnx",
+    "generate.onnx",
     "model.safetensors",
 )
 
@@ -111,6 +116,7 @@ def export_formats(
     *,
     sources: Sequence[Any] = (),
     litertjs: Path | None = None,
+    batch_size: int = 1,
     overwrite: bool = False,
 ) -> None:
     """Writes `folder/FORMAT` for each format and says what was written.
@@ -125,6 +131,7 @@ def export_formats(
         model_name: Name of the model on a server and in a model card.
         sources: Some of the model's data, for test vectors.
         litertjs: Folder `node_modules/@litertjs`, which the page gets a copy of.
+        batch_size: Sources of a call of the `.tflite` formats. Defaults to 1.
         overwrite: Whether a format that exists is replaced. Defaults to false: it is left as
             it is, and the others are written.
 
@@ -145,8 +152,8 @@ def export_formats(
     for place in (folder, folder / "serving", folder / "serving" / model_name):
         for line in clear_leftovers(place):
             _say(console, line)
-    with WrittenGraph(model, settings or GenerationSettings()) as graph:
-        extras = Extras(sources, litertjs, graph)
+    with WrittenGraph(model, settings or GenerationSettings(), batch_size) as graph:
+        extras = Extras(sources, litertjs, batch_size, graph)
         for name, path in paths.items():
             if name in there and not overwrite:
                 continue

@@ -24,6 +24,8 @@ from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
 QUANTIZATIONS = ("float32", "float16", "int8")
+# Sources of a call at most.
+MOST_SOURCES = 1024
 
 
 class WrittenGraph:
@@ -31,8 +33,8 @@ class WrittenGraph:
     is made of them: files of several quantizations have one graph. A context, in which the
     model stays as it is."""
 
-    def __init__(self, model: Seq2Seq, settings: GenerationSettings):
-        self._model, self._settings = model, settings
+    def __init__(self, model: Seq2Seq, settings: GenerationSettings, batch_size: int = 1):
+        self._model, self._settings, self._batch_size = model, settings, batch_size
         self._folder: tempfile.TemporaryDirectory | None = None
 
     def __enter__(self) -> "WrittenGraph":
@@ -46,7 +48,7 @@ class WrittenGraph:
         """The bytes of a `.tflite` file."""
         if self._folder is None:
             # A fixed batch: recurrent layers convert to builtin operations only then.
-            signatures = IdSignatures(self._model, self._settings, batch_size=1)
+            signatures = IdSignatures(self._model, self._settings, self._batch_size)
             functions = signatures.functions()
             self._folder = tempfile.TemporaryDirectory()
             write_graph(self._folder.name, functions)
@@ -58,13 +60,14 @@ def convert(
     model: Seq2Seq,
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
+    batch_size: int = 1,
     graph: WrittenGraph | None = None,
 ) -> bytes:
     """Converts a model to the bytes of a `.tflite` file.
 
     Three signatures share one copy of the weights: `serving_default` runs the whole loop,
-    `encode` and `decode_step` are for hosts that run the loop themselves. Batch 1; the
-    source length is free.
+    `encode` and `decode_step` are for hosts that run the loop themselves. The batch is fixed;
+    the source length is free.
 
     Args:
         model: The model.
@@ -72,10 +75,11 @@ def convert(
         quantization: `"float32"`; `"float16"` for weights of 16 bits that are widened as
             they are read; or `"int8"` for weights of 8 bits with activations that are
             quantized at run time (dynamic range).
-        graph: That of this model and these settings, optional.
+        batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
+        graph: That of this model, these settings and this batch, optional.
 
     Raises:
-        ValueError: If `quantization` is unknown.
+        ValueError: If `quantization` is unknown, or `batch_size` out of range.
         InputError: If it is `"full-int8"`, the settings sample or do not fit the model, or
             the model has an operation that TFLite lacks; with its name and layer.
     """
@@ -89,13 +93,18 @@ def convert(
         raise ValueError(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
         )
+    if not 1 <= batch_size <= MOST_SOURCES:
+        raise ValueError(
+            f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
+            f"{batch_size}."
+        )
     settings = settings or GenerationSettings()
     if settings.sample:
         raise InputError(
             "Sampling cannot be exported to TFLite, which has no seeded random numbers. Export "
             "a search, or export sampling as a SavedModel."
         )
-    with WrittenGraph(model, settings) as own:
+    with WrittenGraph(model, settings, batch_size) as own:
         return (graph or own).convert(quantization)
 
 
@@ -170,6 +179,7 @@ def export_tflite(
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
     *,
+    batch_size: int = 1,
     model_name: str = "seq2seq",
     sources: Sequence[Any] = (),
     graph: WrittenGraph | None = None,
@@ -183,6 +193,8 @@ def export_tflite(
         path: New folder.
         settings: The generation of `serving_default`. Defaults to greedy.
         quantization: `"float32"`, `"float16"` or `"int8"`; see `convert`.
+        batch_size: int. Sources of a call, which take as long as the longest target: for
+            throughput. Defaults to 1.
         model_name: Title of the card.
         sources: Sources of the model's data for the test vectors. Defaults to some that are
             made of the vocabulary.
@@ -196,8 +208,9 @@ def export_tflite(
     path = Path(path)
 
     def write(folder: Path) -> None:
-        content = convert(model, settings, quantization, graph)
+        content = convert(model, settings, quantization, batch_size, graph)
         description = describe(model, settings, quantization, list(IdSignatures.NAMES))
+        description["batch_size"] = batch_size
         write_bundle(folder, content, model, description, model_name, sources)
 
     write_new(path, write)

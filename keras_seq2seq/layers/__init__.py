@@ -14,7 +14,12 @@ from keras_seq2seq.layers.ctc import CTCLoss
 from keras_seq2seq.layers.dense import Dense
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention, SplitHeads
-from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
+from keras_seq2seq.layers.frame_layers import (
+    DeltaFeatures,
+    FrameNormalization,
+    FrequencyWarp,
+    SpecAugment,
+)
 from keras_seq2seq.layers.fused_lstm import FusedLSTM
 from keras_seq2seq.layers.key_value_cache import KeyValueCache, lineage_mask
 from keras_seq2seq.layers.layer_normalization import LayerNormalization
@@ -43,6 +48,7 @@ __all__ = [
     "DenseGradientEmbedding",
     "DotProductAttention",
     "FrameNormalization",
+    "FrequencyWarp",
     "FusedLSTM",
     "KeyValueCache",
     "LayerNormalization",

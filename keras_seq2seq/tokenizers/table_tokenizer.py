@@ -22,8 +22,10 @@ from keras_seq2seq.special_tokens import (
 from keras_seq2seq.tokenizers.vocabulary import (
     build_vocabulary,
     check_vocabulary,
+    checked_lines,
     count_tokens,
     frequent_tokens,
+    strings_of,
 )
 
 # Of those that a vocabulary is made of.
@@ -160,10 +162,10 @@ class TableTokenizer(keras.layers.Layer, ABC):
 
     def tokens_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each line that can stand in a vocabulary."""
-        rest = iter(lines)
+        rest = iter(checked_lines(lines))
         # A part at a time: the lines may be more than fit in memory.
         while part := [*islice(rest, LINES_AT_ONCE)]:
-            strings = tf.constant(part, tf.string)
+            strings = strings_of(part)
             for line in _rows(self.split_strings(strings, self.lowercase)):
                 tokens = [token.decode("utf-8", "replace") for token in line]
                 # A carriage return inside a line cannot stand in a vocabulary file: unknown.

@@ -73,6 +73,12 @@ class ComposedSettings(ModelSettings):
     spec_augment: bool = setting(
         False, "Hide stretches and bands of features or sound in training (SpecAugment)."
     )
+    frequency_warp: float = setting(
+        0.0,
+        "Stretch the frequencies of sound in training by up to this share, as another vocal "
+        "tract does.",
+        bounds=SHARE,
+    )
     picture_cells: bool = setting(
         False, "Each place of a picture is a position of its own, for attention to choose."
     )
