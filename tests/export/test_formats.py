@@ -71,7 +71,7 @@ def test_files_of_several_quantizations_are_made_of_one_graph(
 ):
     made = []
 
-    def convert(model, settings, quantization, graph):
+    def convert(model, settings, quantization, batch_size, graph):
         made.append((quantization, graph))
         return b"x" * 1000
 
