@@ -69,7 +69,7 @@ def export_engine(path: Path) -> tuple[Transcribe, Any]:
 
     def transcribe(sound: np.ndarray) -> tuple[str, float]:
         begin = time.process_time()
-        texts, _ = engine.generate(sound)
+        ((texts, _),) = engine.generate([sound])
         return texts[0], time.process_time() - begin
 
     return transcribe, engine
