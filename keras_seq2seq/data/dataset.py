@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
+from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.data.readers import check_equal_length
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 
 
 @dataclass(frozen=True)
@@ -166,9 +167,11 @@ def training_data(
         InputError: If there is no pair, not one target a source, or one is no text; or if
             sources of this kind cannot be changed so.
     """
-    if not len(sources):
-        raise InputError("There is no pair to train on.")
-    check_equal_length(sources, targets)
+    _check_pairs(preprocessor, sources, targets, "train on")
+    check_counts(batch_size=batch_size, num_buckets=num_buckets)
+    check_counts(0, seed=seed, initial_epoch=initial_epoch, initial_step=initial_step)
+    weights = _factors("weights", weights, len(sources))
+    repeats = _factors("repeats", repeats, len(sources))
     source_index = preprocessor.index_sources(sources, augmentation, seed)
     target_index = preprocessor.index_targets(targets)
     buckets = make_buckets(
@@ -231,7 +234,8 @@ def validation_data(
     Raises:
         InputError: If there is not one target a source, or one is no text.
     """
-    check_equal_length(sources, targets)
+    _check_pairs(preprocessor, sources, targets, "validate on")
+    check_counts(batch_size=batch_size)
     source_index = preprocessor.index_sources(sources)
     target_index = preprocessor.index_targets(targets)
 
@@ -241,6 +245,39 @@ def validation_data(
     order = np.argsort(source_index.lengths, kind="stable")
     rows = min(batch_size, preprocessor.rows_at_most(source_index.lengths))
     return _packed(tf.data.Dataset.from_tensor_slices(order).batch(rows), pack)
+
+
+def _check_pairs(preprocessor: Any, sources: Any, targets: Any, purpose: str) -> None:
+    if not isinstance(preprocessor, Preprocessor):
+        raise InputError(
+            "`preprocessor` must be a Preprocessor, such as TextPreprocessor. Received: "
+            f"{preprocessor!r:.60}."
+        )
+    check_equal_length(sources, targets)
+    if not len(sources):
+        raise InputError(f"There is no pair to {purpose}.")
+
+
+def _factors(name: str, factors: Any, count: int) -> np.ndarray | None:
+    """A number for each pair; `InputError` for others, and for those that are no factors."""
+    if factors is None:
+        return None
+    try:
+        array = np.asarray(factors, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{name}` must be numbers: {error}.") from error
+    if array.shape != (count,):
+        raise InputError(
+            f"`{name}` must have the shape ({count},), a number a pair. Received: "
+            f"{array.shape}."
+        )
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        row = int(np.flatnonzero(~(np.isfinite(array) & (array >= 0)))[0])
+        raise InputError(
+            f"`{name}` must be finite and at least 0. Received: {array[row]:g} for pair "
+            f"{row + 1}."
+        )
+    return array
 
 
 def _packed(rows: tf.data.Dataset, pack: Callable[..., Any]) -> tf.data.Dataset:

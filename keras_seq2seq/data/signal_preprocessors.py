@@ -44,6 +44,10 @@ class SignalPreprocessor(Preprocessor):
                 finite number.
         """
         array = self.fit_shape(read_signal(source, self.sample_rate), source)
+        if array.dtype.kind not in "biuf":
+            raise InputError(
+                f"{signal_name(source)}: holds {array.dtype}, not numbers. Give float32."
+            )
         array = np.asarray(array, np.float32)
         if not np.isfinite(array).all():
             raise InputError(f"{signal_name(source)}: holds NaN or infinity.")
@@ -211,8 +215,10 @@ class FramePreprocessor(SignalPreprocessor):
         return cls(
             target,
             shape,
-            max_source_length or max(map(signal_length, sources)),
-            max_target_length or longest_of(target, targets),
+            max(map(signal_length, sources))
+            if max_source_length is None
+            else max_source_length,
+            longest_of(target, targets) if max_target_length is None else max_target_length,
         )
 
     @property
@@ -311,8 +317,10 @@ class WaveformPreprocessor(SignalPreprocessor):
         return cls(
             target,
             sample_rate,
-            max_source_length or max(signal_length(s, sample_rate) for s in sources),
-            max_target_length or longest_of(target, targets),
+            max(signal_length(s, sample_rate) for s in sources)
+            if max_source_length is None
+            else max_source_length,
+            longest_of(target, targets) if max_target_length is None else max_target_length,
         )
 
     @property

@@ -12,6 +12,7 @@ from keras_seq2seq.data.preprocessor import (
     Preprocessor,
     SourceIndex,
     append_id,
+    check_tokenizer,
     count_unknown,
     index_texts,
     longest_of,
@@ -60,6 +61,7 @@ class TextPreprocessor(Preprocessor):
         max_target_length: int,
     ):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
+        check_tokenizer("source", source_tokenizer)
         self.source_tokenizer = source_tokenizer
 
     @classmethod
@@ -102,8 +104,8 @@ class TextPreprocessor(Preprocessor):
         return cls(
             source,
             target,
-            max_source_length or longest_of(source, sources),
-            max_target_length or longest_of(target, targets),
+            longest_of(source, sources) if max_source_length is None else max_source_length,
+            longest_of(target, targets) if max_target_length is None else max_target_length,
         )
 
     @property

@@ -11,6 +11,7 @@ from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
 from keras_seq2seq.layers.byte_dropout import ByteDropout
 from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.layers.ctc import CTCLoss
+from keras_seq2seq.layers.dense import Dense
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention, SplitHeads
 from keras_seq2seq.layers.frame_layers import (
@@ -43,6 +44,7 @@ __all__ = [
     "CTCLoss",
     "CopyMixture",
     "DeltaFeatures",
+    "Dense",
     "DenseGradientEmbedding",
     "DotProductAttention",
     "FrameNormalization",

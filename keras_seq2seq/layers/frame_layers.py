@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq2seq.layers.log_mel import mel_corners
+from keras_seq2seq.layers.sizes import size_of
 
 
 class _FrameLayer(keras.layers.Layer):
@@ -119,7 +120,7 @@ class DeltaFeatures(_FrameLayer):
 
     def _slope(self, frames):
         window = self.window
-        length = ops.shape(frames)[1]
+        length = size_of(frames, 1)
         padded = ops.pad(frames, [(0, 0), (window, window), (0, 0)])
         total = 0.0
         for n in range(1, window + 1):

@@ -17,8 +17,7 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.data import read_pairs, validation_data
 from keras_seq2seq.errors import InputError
-from tests.conftest import spelled_pairs
-from tests.models.test_jax_backend import QUICK_XLA
+from tests.conftest import QUICK_XLA, spelled_pairs
 from training.run.building import build_loss
 from training.run.checks import check_backend
 from training.run.machine import describe_machine

@@ -31,7 +31,7 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import check_backend, fitting_metric
+from .checks import check_backend, fitting_metric, without_effect
 from .continuation import go_on
 from .distribution import Processes, join
 from .machine import describe_machine, set_threads
@@ -77,6 +77,7 @@ def train(
     check_tracker(config.run.tracker)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
+    notes += without_effect(config)
     processes = join(config)
     if processes.count > 1:
         data = str(fingerprint(splits.train, splits.validation))
