@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.special_tokens import PAD_ID
 from keras_seq2seq.token_accuracy import TokenAccuracy
@@ -50,6 +51,10 @@ class Fitting:
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         self._build_optimizer()
         return super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
+
+    @not_collecting()
+    def train_step(self, *args: Any) -> Any:
+        return super().train_step(*args)  # type: ignore[misc]
 
     def _build_optimizer(self) -> None:
         """Makes the optimizer's variables before the step is traced.
