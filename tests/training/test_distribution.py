@@ -67,6 +67,16 @@ def test_another_process_with_other_settings_is_named(monkeypatch):
         Processes(0, 2, 2).check_same(settings={"seed": 1})
 
 
+def test_what_the_first_process_measures_is_told_to_all(monkeypatch):
+    assert Processes().of_first(lambda: {"rate": 0.1}) == {"rate": 0.1}
+    told = iter([["", ""], ['{"rate": 0.3}', "{}"], ["no model", ""]])
+    monkeypatch.setattr(Processes, "_told", lambda self, text: next(told))
+    second = Processes(1, 2, 2)
+    assert second.of_first(lambda: pytest.fail("it measures")) == {"rate": 0.3}
+    with pytest.raises(InputError, match="^Process 0: no model$"):
+        second.of_first(lambda: pytest.fail("it measures"))
+
+
 TRANSFORMER = {"architecture": "transformer", "distribute": True}
 
 
@@ -74,6 +84,7 @@ TRANSFORMER = {"architecture": "transformer", "distribute": True}
     ("settings", "counts", "line"),
     [
         ({}, (1, 1, 1), "found one device and one process"),
+        ({"minutes": 1.0}, (1, 2, 2), "--minutes goes by the clock of one process"),
         ({"model_devices": 2}, (2, 4, 2), "is for the devices of one process"),
         ({"model_devices": 3}, (1, 4, 4), "does not divide 4 devices"),
         ({"model_devices": 2, "num_heads": 3}, (1, 2, 2), "--num-heads must be a multiple"),
