@@ -232,6 +232,18 @@ def combinations(runs: Runs) -> bool:
             ("decoded", f"{base} --monitor token_error_rate", ""),
         ],
     )
+    other = runs.folder / "other.tsv"
+    other.write_text(runs.data.read_text().replace("a", "h"))
+    kinds = two_processes()
+    processes = [
+        runs.start("refused", f"{base} --distribute", [data], **variables)
+        for data, variables in zip((runs.data, other), kinds, strict=True)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=900)
+        line = [line for line in errors.splitlines() if line.startswith("error: ")]
+        good &= process.returncode == 2 and len(line) == 1 and "same data" in line[0]
+        print(f"  other data: status {process.returncode}, {line}", flush=True)
     longer = base.replace("--epochs 2", "--epochs 3")
     ended(runs.start("base-two", longer), runs.start("base", longer))
     found = difference(runs.losses("base"), runs.losses("base-two"))

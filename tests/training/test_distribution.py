@@ -177,11 +177,23 @@ def started(file, folder, epochs, *options, variables=None):
     command = ["train", str(file), "--run-dir", str(folder), "--epochs", str(epochs)]
     return subprocess.Popen(
         [sys.executable, "-m", "keras_seq2seq", *command, *SETTINGS.split(), *options],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **(variables or {})},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "XDG_CACHE_HOME": str(folder.parent / "cache"),
+            **(variables or {}),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return free.getsockname()[1]
 
 
 def ended(*processes):
@@ -192,14 +204,31 @@ def ended(*processes):
 
 @pytest.mark.large
 @needs_jax
+def test_a_process_that_never_comes_is_waited_for_and_said(tmp_path):
+    file = tmp_path / "pairs.tsv"
+    file.write_text("ab\tA B\nba\tB A\n" * 9, "utf-8")
+    variables = {
+        ADDRESSES: f"127.0.0.1:{free_port()}",
+        COUNT: "2",
+        INDEX: "0",
+        distribution.WAIT_VARIABLE: "1",
+    }
+    alone = started(file, tmp_path / "run", 1, "--distribute", variables=variables)
+    _, errors = alone.communicate(timeout=120)
+    assert alone.returncode == 2
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert "could not meet the others" in line or "did not come in time" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.large
+@needs_jax
 def test_two_processes_learn_as_one_and_one_goes_on_with_their_run(tmp_path):
     pairs = spelled_pairs(60)
     file = tmp_path / "pairs.tsv"
     rows = zip(pairs.sources, pairs.targets, strict=True)
     file.write_text("".join(f"{source}\t{target}\n" for source, target in rows), "utf-8")
-    with socket.socket() as free:
-        free.bind(("", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
 
     def together(index):
         variables = {ADDRESSES: address, COUNT: "2", INDEX: str(index)}

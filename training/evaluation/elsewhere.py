@@ -100,7 +100,8 @@ def answer(job: Path) -> None:
     # Of the process that began this one, which alone writes there.
     pairs, options, modules = pickle.loads(job.read_bytes())
     from keras_seq2seq.models import load_model
-    from keras_seq2seq.training.evaluation import evaluate
+
+    from .evaluation import evaluate
 
     for module in modules:
         import_module(module)
