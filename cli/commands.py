@@ -24,6 +24,7 @@ from .generate import attention, generate, score, tree
 from .generate_files import generate_files
 from .import_model import import_model
 from .options import (
+    BEST_ALONE,
     PATH,
     console,
     generation_options,
@@ -189,7 +190,7 @@ def evaluate(
     pairs = None
     if files:
         pairs = read_data(files, run.source, strict, (source_column, target_column))
-    settings = generation_settings(options)
+    settings = generation_settings(options, BEST_ALONE)
     with printed_warnings():
         result = evaluate_run(run, pairs, settings, metric, bleu_tokenizer, files)
     if module is not None:

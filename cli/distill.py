@@ -7,11 +7,18 @@ import click
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.settings.files import GENERATION, read_generation, read_toml
+from keras_seq2seq.settings.files import GENERATION, read_toml
 from keras_seq2seq.training.settings import resolve
 
 from .engines import ModelEngine
-from .options import PATH, console, given, load_tensorflow, training_options
+from .options import (
+    PATH,
+    console,
+    generation_settings,
+    given,
+    load_tensorflow,
+    training_options,
+)
 from .pairs import read_data, read_splits
 from .runs import import_option, open_run
 from .source_lines import count_lines, lines_of, open_output
@@ -148,14 +155,10 @@ def distill(
 
 
 def _search(config_file: Path | None, beam_size: int | None) -> GenerationSettings:
-    layer: dict[str, Any] = {}
-    if config_file is not None and config_file.suffix == ".toml":
-        if GENERATION in read_toml(config_file):
-            layer = read_generation(config_file)
-    settings = {"num_beams": BEAM_SIZE, **layer}
-    if beam_size is not None:
-        settings["num_beams"] = beam_size
-    search = GenerationSettings(**settings)
+    is_toml = config_file is not None and config_file.suffix == ".toml"
+    has_search = is_toml and GENERATION in read_toml(config_file)
+    options = {"config": config_file if has_search else None, "num_beams": beam_size}
+    search = generation_settings(options, num_beams=BEAM_SIZE)
     if search.alignments:
         raise InputError("--config: alignments are no targets; leave them out of [generation].")
     return search

@@ -17,8 +17,9 @@ from .options import PATH, generation_settings, given, load_tensorflow
 from .runs import import_option, open_run
 from .source_lines import shown
 
-# Of a run the first two, of an export what it is.
-ENGINES = ("keras", "xla", "saved_model", "litert")
+OF_A_RUN = ("keras", "xla")
+# An export has the one that it is.
+ENGINES = (*OF_A_RUN, "saved_model", "litert")
 # What tells what a folder holds, by engine.
 FILES = {"saved_model": "saved_model.pb", "litert": "model.tflite", "keras": "model.keras"}
 
@@ -251,7 +252,7 @@ def open_engine(
         InputError: If the engine is another one than the folder has, or an export is asked
             for other settings.
     """
-    held = [source.engine] if isinstance(source, Export) else ["keras", "xla"]
+    held = [source.engine] if isinstance(source, Export) else OF_A_RUN
     if engine not in (None, *held):
         raise InputError(
             f"{source.path} has the engine {' and '.join(held)}. Received: --engine {engine}. "

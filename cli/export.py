@@ -30,6 +30,7 @@ FORMATS = (
     "serving",
     "web",
     "onnx",
+    "onnx_loop",
     "ctranslate2",
     "safetensors",
 )
@@ -55,6 +56,13 @@ FORMATS = (
     "copy.  [default: a public server]",
 )
 @click.option(
+    "--batch",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Sources that a .tflite file decodes together: for throughput, as in generate --file.",
+)
+@click.option(
     "--overwrite", is_flag=True, help="Replace formats that OUT_DIR has; versions stay."
 )
 @generation_options
@@ -64,6 +72,7 @@ def export(
     formats: tuple[str, ...],
     model_name: str | None,
     litertjs: Path | None,
+    batch: int,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -71,9 +80,9 @@ def export(
 
     saved_model: strings in and out, for TensorFlow Serving; saved_model_xla compiles its loop
     for as many threads as this machine has: faster for batches, after seconds for each new
-    size. tflite: ids in and out, builtin
-    operations only, for LiteRT; tflite_float16 and tflite_int8 have smaller weights. serving:
-    a folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
+    size. tflite: ids in and out, builtin operations only, for LiteRT; tflite_float16 and
+    tflite_int8 have smaller weights; --batch is for many lines on a processor. serving: a
+    folder with a compose.yaml that starts TensorFlow Serving; another export adds a version,
     with the settings of the version before where no option is given.
     web: a page that generates in the browser. onnx: encoder and decoder step for ONNX Runtime,
     with a loop in NumPy. ctranslate2: a Transformer for CTranslate2's `Translator`, which
@@ -84,14 +93,23 @@ def export(
     Examples:
       keras-seq2seq export runs/demo exports/demo --beam-size 4 --n-best 2
       keras-seq2seq export runs/demo exports/demo --format serving
+      keras-seq2seq export runs/demo exports/demo32 --format tflite_int8 --batch 32
       keras-seq2seq export runs/demo exports/demo --format web --litertjs node_modules/@litertjs
     """
+    formats = formats or DEFAULT_FORMATS
+    if not 1 <= batch <= 1024:
+        raise InputError(f"--batch must be at least 1 and at most 1024. Received: {batch}.")
+    if batch > 1 and not any(name.startswith("tflite") for name in formats):
+        raise InputError(
+            f"--batch is of the .tflite formats. Received: --batch {batch} with --format "
+            f"{', '.join(formats)}. Give --format tflite_int8 too, or leave it out: the others "
+            "take any number of sources."
+        )
     check_folder(out_dir)
     from keras_seq2seq.export import export_formats
 
     settings = generation_settings(options) if given(options) else None
     name = model_name or run.path.resolve().name
-    formats = formats or DEFAULT_FORMATS
     if litertjs is not None and "web" not in formats:
         raise InputError("--litertjs is of the page; give --format web too.")
     with printed_warnings():
@@ -104,6 +122,7 @@ def export(
             name,
             sources=_own_sources(run),
             litertjs=litertjs,
+            batch_size=batch,
             overwrite=overwrite,
         )
 

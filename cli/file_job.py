@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -27,6 +27,8 @@ from keras_seq2seq.files import (
     write_new,
     write_text,
 )
+from keras_seq2seq.settings import GenerationSettings, option_name
+from keras_seq2seq.settings.declarations import settings_of
 
 from .engines import digest_of, export_in, open_engine
 from .source_lines import lines_of
@@ -37,6 +39,8 @@ JOB_FILE, RESULT_FILE, COUNTS = "job.json", "result.json", "counts"
 MOST_ERRORS = 100
 # Bytes at the beginning and at the end of a file that its fingerprint is of.
 ENDS = 1 << 16
+# Option of a field of `FileJob` that is called otherwise.
+_OPTIONS = {"as_json": "json"}
 NUMBERS = ("lines", "tokens", "errors", "unknown", "seconds")
 
 
@@ -103,11 +107,10 @@ class FileJob:
                 "folder."
             )
         if there:
-            before = _read_json(file)
-            if different := [name for name in now if before.get(name) != now[name]]:
+            if different := _different(_read_json(file), now):
                 raise InputError(
                     f"{self.out} holds the answers of another job: other "
-                    f"{' and '.join(different)}. Give a new folder, or repeat the same command."
+                    f"{', '.join(different)}. Give a new folder, or repeat the same command."
                 )
         else:
             write_text(file, json.dumps(now, indent=1))
@@ -222,6 +225,32 @@ class _CountingWriter(Writer):
             "unknown": self._unknown,
             "first_errors": self._errors,
         }
+
+
+def _different(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs of two records of `FileJob`: options and files by their names."""
+    names = []
+    for what in now:
+        old, new = before.get(what), now[what]
+        if old == new:
+            continue
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            names.append(what)
+        elif what == "options":
+            keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+            names += [_option(key) for key in keys]
+        elif [*old.values()] != [*new.values()]:
+            files = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+            more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+            names.append(f"{what} (of {files[0]}{more})")
+        # Else the names of the answers alone, which follow an option.
+    return names
+
+
+def _option(name: str) -> str:
+    """`as_json` -> `--json`, `num_beams` -> `--beam-size`."""
+    declared = settings_of(GenerationSettings)
+    return declared[name].option if name in declared else option_name(_OPTIONS.get(name, name))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from keras_seq2seq.errors import InputError
 
 from .engines import digest_of, engine_argument, open_engine
 from .options import (
+    BEST_ALONE,
     PATH,
     generation_options,
     generation_settings,
@@ -202,7 +203,7 @@ def attention(run: Any, text: str, picture: Path, **options: Any) -> None:
     """
     from keras_seq2seq.pictures import draw_attention
 
-    settings = generation_settings(options)
+    settings = generation_settings(options, BEST_ALONE)
     with printed_warnings():
         draw_attention(run.load_model(), text, picture, settings)
     print_written(picture)
@@ -225,7 +226,7 @@ def tree(run: Any, text: str, picture: Path, prefix: str, **options: Any) -> Non
     """
     from keras_seq2seq.pictures import draw_search_tree
 
-    settings = generation_settings(options, num_beams=4)
+    settings = generation_settings(options, BEST_ALONE, num_beams=4)
     with printed_warnings():
         draw_search_tree(run.load_model(), text, picture, settings, prefix)
     print_written(picture)

@@ -1,11 +1,13 @@
 """The command `import`: a model that was trained elsewhere becomes a run."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import aside, clear_leftovers
 
 from .options import PATH, console, load_tensorflow, print_written
 
@@ -64,9 +66,13 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
         raise InputError(f"{run_dir} exists; choose another --run-dir.")
     chosen = {name: value for name, value in options.items() if value is not None}
     load_tensorflow()
+    for line in clear_leftovers(run_dir.parent):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     with console.status(f"reading {path}"):
         model = _read(path, chosen)
-        _write(model, path, run_dir)
+        with aside(run_dir) as new:
+            _write(model, path, new)
+            os.rename(new, run_dir)  # In one step, also where there is an empty folder.
     console.print(f"{model.count_params():,} parameters.", highlight=False)
     from keras_seq2seq.converters.tokenizer_files import needed_file
 

@@ -3,7 +3,7 @@
 import gc
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from keras_seq2seq.training.settings import training_settings
 # What is printed holds names and paths of the user's own, which are no markup.
 console = Console(markup=False)
 PATH = click.Path(path_type=Path)
+# Settings without a use where the best target of each source is all that is looked at.
+BEST_ALONE = ("num_hypotheses", "alignments")
 
 
 def print_error(error: InputError) -> None:
@@ -98,19 +100,32 @@ def generation_options(command: Callable) -> Callable:
     )(command)
 
 
-def generation_settings(options: dict[str, Any], **defaults: Any) -> GenerationSettings:
-    """The settings of an option, else of the file `config`, else of `defaults`."""
+def generation_settings(
+    options: dict[str, Any], idle: Collection[str] = (), **defaults: Any
+) -> GenerationSettings:
+    """The settings of an option, else of the file `config`, else of `defaults`.
+
+    Args:
+        options: Of `generation_options`.
+        idle: Settings that change nothing in this command: as an option refused, of a file
+            left out with a line.
+        **defaults: Settings in place of defaults.
+    """
     path = options.pop("config")
+    declared, chosen = settings_of(GenerationSettings), given(options)
+    for name in idle:
+        if chosen.get(name, declared[name].default) != declared[name].default:
+            raise InputError(f"{declared[name].option} changes nothing here; leave it out.")
     layer = {} if path is None else read_generation(path)
-    chosen = given(options)
     values = {**defaults, **layer, **chosen}
     # What an option leaves without a use in the file.
-    used = without_unused(GenerationSettings, values)
-    idle = [name for name in values if name not in used and name not in chosen]
-    if chosen and idle:
-        click.echo(f"warning: without a use, left out: {', '.join(idle)}.", err=True)
-        values = {name: value for name, value in values.items() if name not in idle}
-    return GenerationSettings(**values)
+    used = without_unused(GenerationSettings, values) if chosen else values
+    left_out = [name for name in values if name not in used and name not in chosen]
+    left_out += [name for name in layer if name in idle and name not in left_out]
+    if told := [name for name in left_out if values[name] != declared[name].default]:
+        click.echo(f"warning: without a use, left out: {', '.join(told)}.", err=True)
+    kept = {name: value for name, value in values.items() if name not in left_out}
+    return GenerationSettings(**kept)
 
 
 class _Value(click.ParamType):

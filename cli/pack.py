@@ -1,10 +1,12 @@
 """The command `pack`: corpora into shards."""
 
+import os
 from pathlib import Path
 
 import click
 
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.files import check_folder, clear_leftovers
 
 from .options import PATH, console
 from .pairs import data_options, read_texts, weight_option
@@ -49,11 +51,17 @@ def pack(
     from keras_seq2seq.data import read_pack, write_pack
 
     if check:
+        _check_alone()
         for file in files:
             _say(f"{file}: {len(read_pack(file, whole=True)):,} pairs, all bytes as written.")
         return
     if folder is None:
         raise InputError("--output is missing: the folder that the shards are written to.")
+    if os.path.lexists(folder):
+        raise InputError(f"{folder} exists. Choose another --output, or delete it first.")
+    check_folder(folder.parent)
+    for line in clear_leftovers(folder.parent):
+        _say(line)
     pairs = read_texts(files, strict, (source_column, target_column), weight_column)
     if pairs.repeats is not None:
         raise InputError(
@@ -63,6 +71,16 @@ def pack(
     record = write_pack(folder, pairs, shards, [str(file) for file in files])
     count = len(record["shards"])
     _say(f"Written: {folder} ({record['pairs']:,} pairs, {count} shard{'s'[: count != 1]})")
+
+
+def _check_alone() -> None:
+    """Refuses options of writing beside --check."""
+    ctx = click.get_current_context()
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        given = ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+        if given and name not in ("files", "check"):
+            raise InputError(f"{parameter.opts[0]} is about writing a pack; --check reads one.")
 
 
 def _say(text: str) -> None:

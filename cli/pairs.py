@@ -108,6 +108,11 @@ def read_splits(
             "Expected one file or folder of pairs, or two parallel files, or corpora of texts, "
             f"or --recipe. Received {len(files)} files."
         )
+    if validation_file and config.origins.get("validation_sources") == "option":
+        raise InputError(
+            "--validation-sources are held out where there is no --validation. Leave one of "
+            "them out."
+        )
     if config.data.source == "text":
         splits = _text_splits(files, validation_file, test_file, strict, columns, weight)
     else:

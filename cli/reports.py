@@ -78,18 +78,26 @@ def compare(
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--output", type=OUTPUT, help="Write it to a file in place of printing it.")
-def results(runs: tuple[Path, ...], output: Path | None) -> None:
+@click.option(
+    "--published",
+    "published_file",
+    type=PATH,
+    help="A TOML file with what was published for the tests of runs: adds it, and the ratio.",
+)
+def results(runs: tuple[Path, ...], output: Path | None, published_file: Path | None) -> None:
     """Print a Markdown table of the last evaluations of RUNS, one row each.
 
     \b
     Example:
       keras-seq2seq results runs/cmudict runs/demo
+      keras-seq2seq results docs/results/* --published docs/published.toml
     """
     load_tensorflow()
-    from keras_seq2seq.training.evaluation.results import results_markdown
+    from keras_seq2seq.training.evaluation.results import read_published, results_markdown
     from keras_seq2seq.training.run_directory import RunDirectory
 
-    text = results_markdown([RunDirectory(path) for path in runs])
+    published = None if published_file is None else read_published(published_file)
+    text = results_markdown([RunDirectory(path) for path in runs], published)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -81,6 +81,8 @@ def request(
     """
     from keras_seq2seq.data.text import one_line_texts, texts_of_lines
 
+    if sample_rate is not None and source != "waveform":
+        raise InputError("--sample-rate is about sound; give --source waveform too.")
     # The messages of gRPC are TensorFlow's.
     with without_native_notes():
         client = Client(

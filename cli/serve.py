@@ -18,7 +18,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
-from .engines import FILES, engine_of
+from .engines import ENGINES, FILES, OF_A_RUN, engine_of
 from .options import (
     PATH,
     console,
@@ -47,7 +47,12 @@ def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> 
 
 @click.command()
 @click.argument("path", type=PATH)
-@click.option("--engine", type=click.Choice([*FILES]), help="[default: by what PATH holds]")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="keras or xla of a run, whose xla compiles; saved_model or litert of an export.  "
+    "[default: what PATH holds]",
+)
 @click.option("--model-name", help="Name in the URL.  [default: of the folder]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
@@ -61,6 +66,11 @@ def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> 
     "--grpc-port",
     type=click.IntRange(0, 65535),
     help="Serve gRPC too, TensorFlow Serving's Predict; 0 for a free port.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Batches of an export that run at the same time.  [default: one a processor]",
 )
 @_positive(32, "Sources of a batch at most.", "--max-batch-size")
 @_positive(
@@ -84,6 +94,11 @@ def _positive(default: float, help: str, option: str, kind: Any = click.INT) -> 
 @click.option("--cors-origin", "origins", multiple=True, help="Origin of pages that may ask.")
 @click.option("--tls-certificate", type=PATH, help="PEM file; serves https.")
 @click.option("--tls-key", type=PATH, help="PEM file of its key.")
+@click.option(
+    "--tls-client-ca",
+    type=PATH,
+    help="PEM file of an authority: a client must have a certificate that it signed.",
+)
 @import_option
 @generation_options
 def serve(
@@ -93,12 +108,14 @@ def serve(
     host: str,
     port: int,
     grpc_port: int | None,
+    threads: int | None,
     versions: tuple[int, ...],
     labels: tuple[str, ...],
     api_key_file: Path | None,
     origins: tuple[str, ...],
     tls_certificate: Path | None,
     tls_key: Path | None,
+    tls_client_ca: Path | None,
     poll: float,
     stop_timeout: float,
     **options: Any,
@@ -121,7 +138,7 @@ def serve(
     try:
         import uvicorn
 
-        from keras_seq2seq.serving.access import Keys
+        from keras_seq2seq.serving.access import Keys, tls_of_http
         from keras_seq2seq.serving.measures import Measures
         from keras_seq2seq.serving.server import Server
         from keras_seq2seq.serving.versions import Limits, ServedModel
@@ -141,21 +158,26 @@ def serve(
     folders = find_models(path, engine, model_name)
     kinds = {kind for _, kind in folders.values()}
     settings = _settings_of_a_run(path, kinds, options)
+    if threads is not None and kinds <= {*OF_A_RUN}:
+        raise InputError(
+            "--threads is for an export: of a run one batch runs at a time. Leave it out, or "
+            "serve an export."
+        )
     named = _labels(labels, versions)
     keys = Keys(_keys(api_key_file))
-    _check_tls(tls_certificate, tls_key)
+    _check_tls(tls_certificate, tls_key, tls_client_ca)
     if grpc_port is not None:
         _check_grpc(host, grpc_port)
     with listen(host, port) as listening:
         load_tensorflow()
-        if kinds == {"keras"}:
+        if kinds <= {*OF_A_RUN}:
             open_run(path)  # Says which modules it needs.
         measures = Measures()
         models = {
             name: ServedModel(
                 name,
                 partial(find_versions, folder),
-                partial(_load, kind=kind, settings=settings),
+                partial(_load, kind=kind, settings=settings, threads=threads or 0),
                 limits,
                 versions,
                 named,
@@ -167,7 +189,7 @@ def serve(
         if grpc_port is not None:
             from keras_seq2seq.serving.grpc_service import GrpcDoor, server_credentials
 
-            secrets = server_credentials(tls_certificate, tls_key)
+            secrets = server_credentials(tls_certificate, tls_key, tls_client_ca)
             door = GrpcDoor(
                 server, host, grpc_port, limits, measures, keys, secrets, stop_timeout
             )
@@ -178,8 +200,7 @@ def serve(
             log_config=None,
             log_level="warning",
             access_log=False,
-            ssl_certfile=tls_certificate,
-            ssl_keyfile=tls_key,
+            **tls_of_http(tls_certificate, tls_key, tls_client_ca),
             timeout_graceful_shutdown=max(1, round(stop_timeout)),
             server_header=False,
         )
@@ -243,11 +264,12 @@ def find_models(
     for name, folder in folders.items():
         kinds = {engine_of(version) or "" for version in find_versions(folder).values()}
         (kind,) = kinds if len(kinds) == 1 else ("",)
-        if not kind or engine not in (None, kind):
+        fitting = OF_A_RUN if kind == "keras" else (kind,)
+        if not kind or engine not in (None, *fitting):
             held = " and ".join(sorted(kinds)) or "nothing"
             wanted = engine or "one engine for all versions"
             raise InputError(f"{folder} holds {held}, not {wanted}.")
-        found[name] = folder, kind
+        found[name] = folder, engine or kind
     return found
 
 
@@ -268,16 +290,17 @@ def _is_of_versions(folder: Path) -> bool:
     return not engine_of(folder) and bool(find_versions(folder))
 
 
-def _load(path: Path, kind: str, settings: GenerationSettings) -> Any:
+def _load(path: Path, kind: str, settings: GenerationSettings, threads: int) -> Any:
     from keras_seq2seq.export.predictors import KerasPredictor, open_predictor
     from keras_seq2seq.serving.versions import warm_up
 
-    if kind == "keras":
+    if kind in OF_A_RUN:
         from keras_seq2seq.training.run_directory import RunDirectory
 
-        engine: Any = KerasPredictor(RunDirectory(path).load_model(), settings)
+        model = RunDirectory(path).load_model()
+        engine: Any = KerasPredictor(model, settings, jit_compile=kind == "xla")
     else:
-        engine = open_predictor(path)
+        engine = open_predictor(path, threads)
     warm_up(engine)
     return engine
 
@@ -285,7 +308,7 @@ def _load(path: Path, kind: str, settings: GenerationSettings) -> Any:
 def _settings_of_a_run(
     path: Path, kinds: set[str], options: dict[str, Any]
 ) -> GenerationSettings:
-    if kinds != {"keras"} and (names := sorted(given(options))):
+    if not kinds <= {*OF_A_RUN} and (names := sorted(given(options))):
         declared = settings_of(GenerationSettings)
         shown = ", ".join(declared[n].option if n in declared else f"--{n}" for n in names)
         raise InputError(
@@ -320,15 +343,22 @@ def _keys(file: Path | None) -> list[str]:
     return keys
 
 
-def _check_tls(certificate: Path | None, key: Path | None) -> None:
+def _check_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> None:
     if certificate is None:
-        if key is not None:
-            raise InputError("--tls-key needs the certificate that belongs to it.")
+        for option, file in (("--tls-key", key), ("--tls-client-ca", client_ca)):
+            if file is not None:
+                raise InputError(f"{option} needs --tls-certificate, that of this server.")
         return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"{client_ca} cannot be used: {error}. It must be a PEM file of certificates."
+            ) from error
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            certificate, key, password=lambda: b""
-        )
+        context.load_cert_chain(certificate, key, password=lambda: b"")
     except (OSError, ssl.SSLError) as error:
         raise InputError(
             f"{certificate} cannot be used: {error}. Certificate and key must be PEM files, "

@@ -120,6 +120,18 @@ def train(
     """
     if recipe is not None and files:
         raise InputError("Give either files or --recipe, not both.")
+    of_files = {
+        "--validation": validation_file,
+        "--test": test_file,
+        "--source-column": source_column,
+        "--target-column": target_column,
+        "--weight-column": weight_column,
+        "--strict": strict or None,
+    }
+    if recipe is not None and (given_ones := given(of_files)):
+        raise InputError(f"{', '.join(given_ones)}: about files; the recipe has its own data.")
+    if data is not None and recipe is None:
+        raise InputError("--data is that of a recipe; give --recipe, or pairs as FILES.")
     if run_dir is None and not print_config:
         raise InputError("--run-dir is missing: the folder that the run is written to.")
     module = load_recipe(recipe) if recipe is not None else None

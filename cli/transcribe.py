@@ -8,7 +8,7 @@ import click
 
 from keras_seq2seq.errors import InputError
 
-from .options import PATH, generation_options, generation_settings, print_error
+from .options import BEST_ALONE, PATH, generation_options, generation_settings, print_error
 from .outputs import Command
 from .runs import run_argument
 
@@ -31,7 +31,7 @@ def transcribe(run: Any, sounds: tuple[Path, ...], **options: Any) -> None:
     """
     from keras_seq2seq.models.transcription import transcribe as segments_of
 
-    settings = generation_settings(options)
+    settings = generation_settings(options, BEST_ALONE)
     model = run.load_model()
     model.check_settings(settings)
     failed = False

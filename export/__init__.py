@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from .formats import export_formats as export_formats
     from .litert_runner import LiteRTRunner as LiteRTRunner
     from .onnx_export import export_onnx as export_onnx
+    from .onnx_export import export_onnx_loop as export_onnx_loop
+    from .onnx_runner import OnnxLoopRunner as OnnxLoopRunner
     from .onnx_runner import OnnxRunner as OnnxRunner
     from .parity import compare as compare
     from .parity import print_parity as print_parity
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 # Loaded when first used: `LiteRTRunner` imports no TensorFlow.
 _MODULES = {
     "LiteRTRunner": "litert_runner",
+    "OnnxLoopRunner": "onnx_runner",
     "OnnxRunner": "onnx_runner",
     "check_exports": "checks",
     "compare": "parity",
     "export_formats": "formats",
     "export_onnx": "onnx_export",
+    "export_onnx_loop": "onnx_export",
     "export_saved_model": "saved_model",
     "export_serving": "serving",
     "export_tflite": "tflite",
@@ -33,10 +37,12 @@ _MODULES = {
 
 __all__ = [
     "LiteRTRunner",
+    "OnnxLoopRunner",
     "OnnxRunner",
     "compare",
     "export_formats",
     "export_onnx",
+    "export_onnx_loop",
     "export_saved_model",
     "export_serving",
     "export_tflite",

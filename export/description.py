@@ -14,6 +14,7 @@ _KINDS = {
     "saved_model.pb": f"assets.extra/{DESCRIPTION}",
     "model.tflite": DESCRIPTION,
     "decode_step.onnx": DESCRIPTION,
+    "generate.onnx": DESCRIPTION,
     "model.bin": DESCRIPTION,
     "model.safetensors": DESCRIPTION,
 }

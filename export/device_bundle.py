@@ -21,6 +21,16 @@ HERE = Path(__file__).parent
 CARD = Template((HERE / "model_card.md").read_text("utf-8"))
 SIGNAL_CARD = Template((HERE / "signal_model_card.md").read_text("utf-8"))
 
+# What the card says of the programs in the folder.
+EXAMPLES = (
+    "`litert_runner.py` (Python, with `plain_tokenizers.py` and `vector_check.py`) and "
+    "`generate.cpp` (C++) are complete examples; the first needs"
+)
+BATCH_EXAMPLE = (
+    "`litert_runner.py` (Python, with `plain_tokenizers.py` and `vector_check.py`) is a "
+    "complete example, which puts sources of similar length together; it needs"
+)
+
 
 def write_bundle(
     folder: Path,
@@ -60,10 +70,14 @@ def write_bundle(
     (folder / FILE_NAME).write_text(to_json(vectors), "utf-8")
     for module in (litert_runner, plain_tokenizers, vector_check):
         shutil.copy(str(module.__file__), folder)
-    shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
+    if description.get("batch_size", 1) == 1:
+        shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
     # Neither the shortest nor an odd one.
     example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
     card = _card(model, description, model_name, len(content), example)
+    if description.get("batch_size", 1) > 1:
+        # What is left are hosts of one source.
+        card = re.split(r"\n## (?:Kotlin|Swift|C\+\+)", card)[0]
     (folder / "MODEL_CARD.md").write_text(card, "utf-8")
 
 
@@ -99,9 +113,13 @@ def _card(
         "target_size": preprocessor.target_tokenizer.vocabulary_size(),
         "separator": repr(description["target"]["separator"]),
         "end": description["target"]["end"],
+        "batch": description.get("batch_size", 1),
+        "examples": EXAMPLES,
     }
+    if shared["batch"] > 1:
+        shared["examples"] = BATCH_EXAMPLE
     if preprocessor.kind != "text":
-        return SIGNAL_CARD.substitute(shared, **_signal_words(preprocessor))
+        return SIGNAL_CARD.substitute(shared, **_signal_words(preprocessor, shared["batch"]))
     split = {
         "CharacterTokenizer": "each Unicode character (code point) is a token",
         "SymbolTokenizer": "tokens are separated by spaces, tabs or line breaks (ASCII)",
@@ -162,12 +180,12 @@ def _code(text: str) -> str:
     return f"{fence}{edge}{shown}{edge}{fence}"
 
 
-def _signal_words(preprocessor: Any) -> dict[str, Any]:
+def _signal_words(preprocessor: Any, batch: int) -> dict[str, Any]:
     if preprocessor.kind == "waveform":
         rate = preprocessor.sample_rate
         return {
             "input": preprocessor.key,
-            "shape": "[1, N]",
+            "shape": f"[{batch}, N]",
             "length": "N",
             "unit": preprocessor.unit,
             "seconds": f" ({preprocessor.max_source_length / rate:.1f} s)",
@@ -179,7 +197,7 @@ def _signal_words(preprocessor: Any) -> dict[str, Any]:
     shape = preprocessor.feature_shape
     return {
         "input": preprocessor.key,
-        "shape": f"[1, T, {preprocessor.feature_dim}]",
+        "shape": f"[{batch}, T, {preprocessor.feature_dim}]",
         "length": "T",
         "unit": preprocessor.unit,
         "seconds": "",

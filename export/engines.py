@@ -22,10 +22,11 @@ from .ctranslate2_runner import CTranslate2Runner
 from .description import ADVICE, generation_of, kind_of, read_description
 from .litert_runner import LiteRTRunner
 from .native_notes import without_notes
-from .onnx_runner import OnnxRunner
+from .onnx_runner import OnnxLoopRunner, OnnxRunner
 
-# One source, text or array -> its target texts and their log probabilities, the best first.
-Generate = Callable[[Any], tuple[list[str], np.ndarray]]
+# Sources, texts or arrays -> of each its target texts and their log probabilities, the best
+# first.
+Generate = Callable[[Sequence[Any]], list[tuple[list[str], np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Engine:
         name: Name of the artefact.
         quantization: `"float32"`, `"float16"` or `"int8"`.
         settings: Its search.
-        generate: One source -> target texts and log probabilities.
+        generate: Sources -> target texts and log probabilities of each.
         threads: Threads of LiteRT, ONNX Runtime or CTranslate2; 0 for TensorFlow's own choice.
         command: Program that reads sources on standard input and needs the artefact alone;
             empty for the Keras model.
+        batch_size: Sources that it decodes together; 1 for what takes any number.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Engine:
     generate: Generate
     threads: int = 0
     command: tuple[str, ...] = ()
+    batch_size: int = 1
 
 
 def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
@@ -79,6 +82,7 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
             _run_by(runner, path, count),
             count,
             (sys.executable, "-c", program, str(path), str(count)),
+            description.get("batch_size", 1),
         )
         for count in threads
     ]
@@ -87,9 +91,10 @@ def open_artefact(path: Path, threads: Sequence[int] = (1,)) -> list[Engine]:
 def keras_engine(model: Seq2Seq, search: GenerationSettings) -> Engine:
     """The Keras model itself."""
 
-    def generate(source: Any):
-        hypotheses = model.search([source], search)
-        return model.texts(hypotheses)[0], hypotheses.log_probs[0]
+    def generate(sources: Sequence[Any]):
+        hypotheses = model.search(sources, search)
+        texts = model.texts(hypotheses, sources if search.replace_unknown else None)
+        return list(zip(texts, hypotheses.log_probs, strict=True))
 
     return Engine("Keras model", "float32", search, generate)
 
@@ -128,8 +133,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from {module} import {runner}
 runner = {runner}(sys.argv[1], int(sys.argv[2]))
-for line in sys.stdin:
-    runner.generate(line.rstrip("\\n"))
+runner.generate_all([line.rstrip("\\n") for line in sys.stdin])
 """
     + _PEAK
 )
@@ -173,16 +177,50 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(path))
 
 
+def load_session(path: Path) -> tuple[tf.compat.v1.Session, dict[str, Any]]:
+    """The SavedModel as a server runs it: a session, and its signatures by name.
+
+    Threads may call it at the same time: each runs the graph by itself, operation after
+    operation, and what a run keeps is its own. `InputError` if it is damaged.
+    """
+    # In the thread that calls, without a pool.
+    config = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=-1)
+    graph = tf.Graph()
+    with _damaged(path), graph.as_default(), _without_warnings():
+        session = tf.compat.v1.Session(graph=graph, config=config)
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+    # What makes the tables is none that can be asked.
+    signatures = loaded.signature_def.items()
+    return session, {name: one for name, one in signatures if name != _INIT}
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """TensorFlow would have its loader of sessions, which it documents as an old one, said."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+_INIT = "__saved_model_init_op"
+
 # File that tells the kind -> module of the folder, and its class.
 _RUNNERS: dict[str, tuple[str, type[LiteRTRunner]]] = {
     "model.tflite": ("litert_runner", LiteRTRunner),
     "decode_step.onnx": ("onnx_runner", OnnxRunner),
+    "generate.onnx": ("onnx_runner", OnnxLoopRunner),
     "model.bin": ("ctranslate2_runner", CTranslate2Runner),
 }
+_ONNX = "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`"
 _NEEDED = {
     LiteRTRunner: "a .tflite file needs ai-edge-litert: `pip install keras-seq2seq[litert]`",
     CTranslate2Runner: "a folder for CTranslate2 needs it: `pip install ctranslate2`",
-    OnnxRunner: "ONNX needs onnxruntime: `pip install keras-seq2seq[onnx]`",
+    OnnxRunner: _ONNX,
+    OnnxLoopRunner: _ONNX,
 }
 
 
@@ -204,7 +242,7 @@ def _saved_model(path: Path) -> Generate:
         names = set(serving.structured_input_signature[1])
         inputs_name = (names - {"lengths"}).pop()
 
-    def generate(source: Any):
+    def answer(source: Any):
         inputs = {inputs_name: tf.constant([source])}
         if "lengths" in names:
             inputs["lengths"] = tf.constant([len(source)])
@@ -214,16 +252,16 @@ def _saved_model(path: Path) -> Generate:
             texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()[0]]
             return texts, outputs["log_probs"].numpy()[0]
 
-    return generate
+    return lambda sources: [answer(source) for source in sources]
 
 
 def _run_by(kind: type[LiteRTRunner], path: Path, threads: int) -> Generate:
     runner = open_runner(path, threads, kind)
 
-    def generate(source: Any):
+    def generate(sources: Sequence[Any]):
         with _damaged(path):
-            texts, outputs = runner.generate(source)
-            return texts, outputs["log_probs"][0]
+            answers = runner.generate_all(sources)
+            return [(texts, outputs["log_probs"][0]) for texts, outputs in answers]
 
     return generate
 

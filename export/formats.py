@@ -20,10 +20,10 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
 from .description import generation_of, read_description
-from .onnx_export import export_onnx
+from .onnx_export import export_onnx, export_onnx_loop
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
-from .tflite import export_tflite
+from .tflite import WrittenGraph, export_tflite
 from .web import export_web
 from .weight_folders import export_ctranslate2, export_safetensors
 
@@ -35,10 +35,14 @@ class Extras:
     Attributes:
         sources: Some of the model's data, for test vectors.
         litertjs: Folder of LiteRT.js, for a page with its own copy.
+        batch_size: Sources of a call of a `.tflite` file.
+        graph: What files of several quantizations are made of.
     """
 
     sources: Sequence[Any] = ()
     litertjs: Path | None = None
+    batch_size: int = 1
+    graph: WrittenGraph | None = None
 
 
 # `(model, new path, settings, model name, extras)`.
@@ -47,7 +51,14 @@ Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str, Extras], Any]
 
 def _tflite(quantization: str) -> Exporter:
     return lambda model, path, settings, name, extras: export_tflite(
-        model, path, settings, quantization, model_name=name, sources=extras.sources
+        model,
+        path,
+        settings,
+        quantization,
+        batch_size=extras.batch_size,
+        model_name=name,
+        sources=extras.sources,
+        graph=extras.graph,
     )
 
 
@@ -65,6 +76,7 @@ EXPORTERS: dict[str, Exporter] = {
         model, path, settings, model_name=name
     ),
     "onnx": lambda model, path, settings, name, _: export_onnx(model, path, settings),
+    "onnx_loop": lambda model, path, settings, name, _: export_onnx_loop(model, path, settings),
     "ctranslate2": lambda model, path, settings, name, _: export_ctranslate2(
         model, path, settings
     ),
@@ -89,6 +101,7 @@ OWN_FILES = (
     "model.tflite",
     "model.bin",
     "decode_step.onnx",
+    "generate.onnx",
     "model.safetensors",
 )
 
@@ -103,6 +116,7 @@ def export_formats(
     *,
     sources: Sequence[Any] = (),
     litertjs: Path | None = None,
+    batch_size: int = 1,
     overwrite: bool = False,
 ) -> None:
     """Writes `folder/FORMAT` for each format and says what was written.
@@ -117,6 +131,7 @@ def export_formats(
         model_name: Name of the model on a server and in a model card.
         sources: Some of the model's data, for test vectors.
         litertjs: Folder `node_modules/@litertjs`, which the page gets a copy of.
+        batch_size: Sources of a call of the `.tflite` formats. Defaults to 1.
         overwrite: Whether a format that exists is replaced. Defaults to false: it is left as
             it is, and the others are written.
 
@@ -124,7 +139,6 @@ def export_formats(
         InputError: If one of them exists, after the others are written; if one would replace
             what is no export, or nothing can be written, before any is.
     """
-    extras = Extras(sources, litertjs)
     check_folder(folder)
     paths = {name: folder / name for name in formats}
     with disk_errors(folder, "read"):
@@ -138,23 +152,27 @@ def export_formats(
     for place in (folder, folder / "serving", folder / "serving" / model_name):
         for line in clear_leftovers(place):
             _say(console, line)
-    for name, path in paths.items():
-        if name in there and not overwrite:
-            continue
-        chosen = settings or GenerationSettings()
-        if name == "serving" and settings is None:
-            chosen = _settings_before(path / model_name, console)
+    with WrittenGraph(model, settings or GenerationSettings(), batch_size) as graph:
+        extras = Extras(sources, litertjs, batch_size, graph)
+        for name, path in paths.items():
+            if name in there and not overwrite:
+                continue
+            chosen = settings or GenerationSettings()
+            if name == "serving" and settings is None:
+                chosen = _settings_before(path / model_name, console)
 
-        def write(path: Path, name: str = name, chosen: GenerationSettings = chosen) -> Path:
-            return EXPORTERS[name](model, path, chosen, model_name, extras) or path
+            def write(
+                path: Path, name: str = name, chosen: GenerationSettings = chosen
+            ) -> Path:
+                return EXPORTERS[name](model, path, chosen, model_name, extras) or path
 
-        with console.status(f"exporting {name}"):
-            written = path
-            if name in there:
-                replace_folder(path, write)
-            else:
-                written = write(path)
-        _say_written(console, name, path, written, chosen)
+            with console.status(f"exporting {name}"):
+                written = path
+                if name in there:
+                    replace_folder(path, write)
+                else:
+                    written = write(path)
+            _say_written(console, name, path, written, chosen)
     if there and not overwrite:
         names = " and ".join(map(str, there.values()))
         raise InputError(

@@ -1,4 +1,5 @@
-"""ONNX files for ONNX Runtime: `encode` and `decode_step`, and a loop in NumPy beside them."""
+"""ONNX files for ONNX Runtime: `encode` and `decode_step`, with a loop in NumPy beside them; or
+one file with the whole search inside."""
 
 import hashlib
 import json
@@ -25,6 +26,11 @@ from .trained import warn_if_untrained
 
 # The latest whose operations the converter writes.
 OPSET = 18
+# Bytes of a message of protocol buffers, at most one less.
+LARGEST = 2**31
+# Names of signatures, each with its function and the shapes and dtypes of its inputs.
+Functions = dict[str, tuple[Any, dict[str, tf.TensorSpec]]]
+_OTHERS = "onnx_loop, tflite or saved_model"
 # What `plain_search` has not, each with the value that does nothing.
 _LACKING: dict[str, Any] = {
     "sample": False,
@@ -57,21 +63,67 @@ def export_onnx(
         InputError: If `path` exists, tf2onnx is not installed or cannot convert the model, or
             the runner lacks a setting.
     """
-    warn_if_untrained(model)
     settings = settings or GenerationSettings()
     options = settings_of(GenerationSettings)
     for name, value in _LACKING.items():
         if getattr(settings, name) != value:
             raise InputError(
                 f"The runner of the ONNX format has no {options[name].option}; leave it out, "
-                "or export tflite or saved_model."
+                f"or export {_OTHERS}."
             )
+    if getattr(model.preprocessor.target_tokenizer, "writes_times", False):
+        raise InputError(
+            f"The runner of the ONNX format has no rules for marks of time: export {_OTHERS}."
+        )
     signatures = IdSignatures(model, settings)
-    description = describe(model, settings, "float32", ["encode", "decode_step"])
-    description["search"] = _search_options(model, settings)
+    functions = {
+        "encode": (signatures.encode, model.encoder_spec(None)),
+        "decode_step": (signatures.decode_step, signatures.step_spec()),
+    }
+    more = {"search": _search_options(model, settings)}
+    _write(model, path, settings, functions, more)
+
+
+def export_onnx_loop(
+    model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
+) -> None:
+    """Writes a folder for ONNX Runtime with the whole search in one file, `generate.onnx`: ids,
+    frames or sound in, hypotheses out, as `serving_default` of a `.tflite` file. The batch is
+    free. The runner beside it is that of `export_onnx`.
+
+    Args:
+        model: Model with a preprocessor.
+        path: New folder.
+        settings: The generation. Defaults to greedy.
+
+    Raises:
+        InputError: If `path` exists, the settings sample, or tf2onnx is not installed or
+            cannot convert the model.
+    """
+    settings = settings or GenerationSettings()
+    if settings.sample:
+        raise InputError(
+            "Sampling cannot be exported to ONNX, whose random numbers are not TensorFlow's. "
+            "Export a search, or sampling as saved_model."
+        )
+    signatures = IdSignatures(model, settings)
+    functions = {"generate": (signatures.generate, model.encoder_spec(None))}
+    _write(model, path, settings, functions, {})
+
+
+def _write(
+    model: Seq2Seq,
+    path: str | Path,
+    settings: GenerationSettings,
+    functions: Functions,
+    more: dict[str, Any],
+) -> None:
+    """The folder of these functions, with more in its description."""
+    warn_if_untrained(model)
+    description = describe(model, settings, "float32", list(functions)) | more
 
     def write(folder: Path) -> None:
-        contents = _convert(signatures)
+        contents = _convert(functions)
         folder.mkdir(parents=True)
         contents |= {name: text.encode() for name, text in tokenizer_files(model).items()}
         files = {
@@ -98,6 +150,7 @@ def _search_options(model: Any, settings: GenerationSettings) -> dict[str, Any]:
     """What `plain_search.search` takes: numbers and ids alone."""
     values = model.values(settings)
     biases = values.get("token_biases", np.zeros(0, np.float32))
+    target = model.preprocessor.target_tokenizer
     same = (
         *("num_beams", "num_hypotheses", "length_penalty", "length_rule", "patience"),
         *("min_length", "repetition_penalty", "no_repeat_ngram_size"),
@@ -107,13 +160,15 @@ def _search_options(model: Any, settings: GenerationSettings) -> dict[str, Any]:
         "max_length": int(values["max_length"]),
         "start": model.start_id,
         "end": model.end_id,
-        "prefix": list(model.preprocessor.target_tokenizer.begin_ids),
+        # Of each position the ids of which the most probable is taken.
+        "prefix": target.begin_choices,
+        "never_first": target.never_first_ids,
         "suppressed": np.flatnonzero(values["suppressed"]).tolist(),
         "biases": [[int(one), float(biases[one])] for one in np.flatnonzero(biases)],
     }
 
 
-def _convert(signatures: IdSignatures) -> dict[str, bytes]:
+def _convert(functions: Functions) -> dict[str, bytes]:
     """Names of files -> their contents."""
     try:
         import tf2onnx
@@ -122,18 +177,17 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
             "Writing ONNX needs tf2onnx: `pip install keras-seq2seq[onnx]`."
         ) from error
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    specs = {
-        "encode": signatures.model.encoder_spec(None),
-        "decode_step": signatures.step_spec(),
-    }
     contents = {}
-    for name, spec in specs.items():
-        function, names = _listed(getattr(signatures, name), spec)
+    for name, (call, spec) in functions.items():
+        function, names = _listed(call, spec)
         traced = function.get_concrete_function()
         try:
             with _without_warnings():
                 proto, _ = tf2onnx.convert.from_function(
-                    function, input_signature=[*spec.values()], opset=OPSET
+                    function,
+                    input_signature=[*spec.values()],
+                    opset=OPSET,
+                    custom_op_handlers={"Erfc": (_erfc, [])},
                 )
         except Exception as error:  # Of as many kinds as there are operations.
             reason = " ".join(str(error).split())[:300]
@@ -144,8 +198,23 @@ def _convert(signatures: IdSignatures) -> dict[str, bytes]:
         prefix = onnx_runner.NEXT if name == "decode_step" else ""
         _name(proto, [f"{prefix}{one}" if one in spec else one for one in names])
         _check(proto, name)
+        if proto.ByteSize() >= LARGEST:
+            raise InputError(
+                f"{name}.onnx would have {proto.ByteSize():,} bytes, and a file of ONNX less "
+                "than 2 GB. Export saved_model."
+            )
         contents[f"{name}.onnx"] = proto.SerializeToString()
     return contents
+
+
+def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
+    """What the converter lacks: `erfc(x) = 1 - erf(x)`."""
+    (source,), outputs, dtype = node.input, node.output, graph.get_dtype(node.output[0])
+    shapes, dtypes = [graph.get_shape(one) for one in outputs], [dtype]
+    graph.remove_node(name)
+    one = graph.make_const(f"{name}_one", np.array(1, np.float32)).output[0]
+    erf = graph.make_node("Erf", [source], dtypes=dtypes, shapes=shapes).output[0]
+    graph.make_node("Sub", [one, erf], name=name, outputs=outputs, dtypes=dtypes, shapes=shapes)
 
 
 @contextmanager

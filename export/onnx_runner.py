@@ -44,14 +44,7 @@ class OnnxRunner(LiteRTRunner):
     MODELS = ("encode.onnx", "decode_step.onnx")
 
     def _open(self, path: Path, num_threads: int) -> Callable[..., dict[str, Any]]:
-        from onnxruntime import InferenceSession, SessionOptions
-
-        options = SessionOptions()
-        options.intra_op_num_threads = num_threads
-        encoder, decoder = (
-            InferenceSession(str(path / name), options, providers=["CPUExecutionProvider"])
-            for name in self.MODELS
-        )
+        encoder, decoder = (_session(path / name, num_threads) for name in self.MODELS)
         outputs = [output.name for output in decoder.get_outputs()]
         wanted = [name for name in outputs if name == "logits" or name.startswith(NEXT)]
         takes = {one.name for one in decoder.get_inputs()}
@@ -74,9 +67,44 @@ class OnnxRunner(LiteRTRunner):
         return generate
 
 
+class OnnxLoopRunner(LiteRTRunner):
+    """The same, from the folder that `export_onnx_loop` writes: the loop is in the file.
+
+    Args:
+        path: The folder.
+        num_threads: int. Defaults to 1.
+
+    Raises:
+        FileNotFoundError: If the folder lacks a file.
+        ValueError: As of `LiteRTRunner`.
+    """
+
+    MODELS = ("generate.onnx",)
+
+    def _open(self, path: Path, num_threads: int) -> Callable[..., dict[str, Any]]:
+        session = _session(path / self.MODELS[0], num_threads)
+        names = [output.name for output in session.get_outputs()]
+
+        def generate(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+            return dict(zip(names, session.run(names, inputs), strict=True))
+
+        return generate
+
+
+def _session(file: Path, num_threads: int) -> Any:
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = num_threads
+    return InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Prints source, tab, log probability, tab, target for each argument or input line."""
-    return run_program(OnnxRunner(Path(__file__).parent), arguments)
+    folder = Path(__file__).parent
+    has_loop = (folder / OnnxLoopRunner.MODELS[0]).exists()
+    runner = OnnxLoopRunner(folder) if has_loop else OnnxRunner(folder)
+    return run_program(runner, arguments)
 
 
 if __name__ == "__main__":

@@ -33,14 +33,16 @@ class ParityRow:
         quantization: `"float32"`, `"float16"` or `"int8"`.
         threads: Threads of LiteRT; 0 for TensorFlow's own choice.
         search: The search, such as `"beam 4"`.
-        sources: Number of sources, one request each.
+        sources: Number of sources.
         agreement: Share of the sources with the same target texts in the same order.
         largest_score_difference: Of the log probabilities where the texts agree.
-        milliseconds: Median of a source; with it the 90th and 99th percentile.
+        milliseconds: Median of a source; with it the 90th and 99th percentile. Of a batch,
+            its time by its sources.
         token_error_rate: Against the references; NaN without.
         sequence_error_rate: Likewise.
         peak_megabytes: Resident memory of a process that runs the artefact alone; NaN if
             not measured.
+        batch_size: Sources a request; 1 but for a file that was exported for more.
     """
 
     engine: str
@@ -56,6 +58,7 @@ class ParityRow:
     token_error_rate: float = math.nan
     sequence_error_rate: float = math.nan
     peak_megabytes: float = math.nan
+    batch_size: int = 1
 
     @property
     def passes(self) -> bool:
@@ -74,7 +77,8 @@ def compare(
     threads: Sequence[int] = (1,),
     memory: bool = False,
 ) -> list[ParityRow]:
-    """Runs every source, one a request, through the model and each artefact.
+    """Runs every source through the model and each artefact, one a request, or as many as an
+    artefact was exported for.
 
     Args:
         model: The Keras model that the artefacts were made of.
@@ -128,6 +132,7 @@ def compare(
                     token_error_rate=token_errors,
                     sequence_error_rate=sequence_errors,
                     peak_megabytes=peak_megabytes(engine, sources) if memory else math.nan,
+                    batch_size=engine.batch_size,
                 )
             )
     return rows
@@ -150,6 +155,8 @@ def parity_table(rows: Sequence[ParityRow]) -> Table:
     ]
     if any(row.threads > 1 for row in rows):
         columns.insert(3, ("threads", lambda row: str(row.threads or "")))
+    if any(row.batch_size > 1 for row in rows):
+        columns.insert(3, ("batch", lambda row: str(row.batch_size)))
     if not all(math.isnan(row.token_error_rate) for row in rows):
         columns.append(
             (
@@ -202,7 +209,9 @@ def print_parity(
             model, artefacts, sources, references=references, threads=threads, memory=memory
         )
     console.print(parity_table(rows))
-    console.print(f"{counted(len(sources), 'source')}, one a request.", highlight=False)
+    each = "one a request, or a batch" if any(row.batch_size > 1 for row in rows) else ""
+    each = each or "one a request"
+    console.print(f"{counted(len(sources), 'source')}, {each}.", highlight=False)
     if json_file:
         content = [
             {
@@ -224,16 +233,22 @@ def _run(
 ) -> list[tuple[Results, list[float]]]:
     """Of each engine the results, and the milliseconds of each.
 
-    The engines take turns at every source, so that what else the machine does falls on all.
+    The engines take turns at every source, or batch, so that what else the machine does falls
+    on all.
     """
     for engine in engines:
-        engine.generate(sources[0])  # Tracing and allocation are not part of a source's time.
+        engine.generate(sources[:1])  # Tracing and allocation are not part of a source's time.
     runs: list[tuple[Results, list[float]]] = [([], []) for _ in engines]
-    for source in sources:
+    for number in range(1, len(sources) + 1):
         for engine, (results, times) in zip(engines, runs, strict=True):
+            # All that came since its last turn, where that is a batch, or the rest.
+            waiting = sources[len(results) : number]
+            if len(waiting) < engine.batch_size and number < len(sources):
+                continue
             begin = time.perf_counter()
-            results.append(engine.generate(source))
-            times.append(1000 * (time.perf_counter() - begin))
+            results += engine.generate(waiting)
+            spent = 1000 * (time.perf_counter() - begin)
+            times += [spent / len(waiting)] * len(waiting)
     return runs
 
 

@@ -115,10 +115,15 @@ def _rules(
     """The log probabilities of what may come."""
     prefix, end = options["prefix"], options["end"]
     if time < len(prefix):
+        # One id, or several of which the most probable alone may come.
+        choice = np.atleast_1d(prefix[time])
+        best = log_probs[:, choice].max(1, keepdims=True)
         forced = np.full_like(log_probs, IMPOSSIBLE)
-        forced[:, prefix[time]] = log_probs[:, prefix[time]]
+        forced[:, choice] = np.where(log_probs[:, choice] < best, IMPOSSIBLE, best)
         return forced
     log_probs = log_probs.copy()
+    if time == len(prefix):
+        log_probs[:, options.get("never_first", [])] += IMPOSSIBLE
     for token, bias in options["biases"]:
         log_probs[:, token] += np.float32(bias)
     past = token_ids[:, :time]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.files import aside, check_folder, write_new, write_text
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
@@ -139,6 +139,8 @@ def _check(model_name: str, version: int | None, batch_sizes: Sequence[int]) -> 
         )
     if version is not None and not 1 <= version < 2**63:
         raise InputError(f"A version must be at least 1. Received: {version}.")
+    for size in batch_sizes:
+        check_counts(batch_size=size)
     if not batch_sizes or min(batch_sizes) < 1 or sorted(set(batch_sizes)) != [*batch_sizes]:
         raise InputError(
             f"Batch sizes must be positive and increasing. Received: {list(batch_sizes)}."

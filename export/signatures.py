@@ -284,10 +284,9 @@ class TextSignatures(IdSignatures):
                 lengths <= preprocessor.tokens_around, "the source is empty; give it text", ""
             ),
         )
-        row = ids.value_rowids()
-        position = tf.range(tf.size(row, tf.int64)) - tf.gather(ids.row_starts(), row)
-        keep = tf.gather(error == "", row) | (position == 0)
-        ids = tf.ragged.boolean_mask(ids, ids.with_values(keep))
+        starts = ids.row_starts()
+        kept = tf.ragged.range(starts, starts + tf.where(error == "", ids.row_lengths(), 1))
+        ids = kept.with_values(tf.gather(ids.values, kept.values))
         return preprocessor.pad_source(ids), error
 
 

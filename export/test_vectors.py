@@ -168,7 +168,7 @@ def _vector(
     model: Seq2Seq, settings: GenerationSettings, run: Any, source: Any
 ) -> dict[str, Any]:
     inputs = model.preprocessor.encoder_inputs([source])
-    outputs = run(**_fed(run, inputs))
+    outputs = {name: array[:1] for name, array in run(**_fed(run, inputs)).items()}
     kept = [row for row, p in enumerate(outputs["log_probs"][0]) if p > NO_HYPOTHESIS]
     ids = outputs["token_ids"]
     numbers = outputs["log_probs"]
@@ -193,11 +193,12 @@ def _vector(
 
 
 def _fed(run: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Inputs as the file takes them: padded, where it has a fixed length."""
+    """Inputs of one source as the file takes them: in each row of its batch, and padded,
+    where it has a fixed length."""
     fed = {}
     for name, value in inputs.items():
-        array = np.asarray(value)
         signature = run.get_input_details()[name]["shape_signature"]
+        array = np.repeat(np.asarray(value), signature[0], axis=0)
         missing = signature[1] - array.shape[1] if array.ndim > 1 else 0
         if missing > 0:  # -1 is a length that is free.
             array = np.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2))

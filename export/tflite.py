@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,50 @@ from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
 QUANTIZATIONS = ("float32", "float16", "int8")
+# Sources of a call at most.
+MOST_SOURCES = 1024
+
+
+class WrittenGraph:
+    """The signatures over ids of a model on the disk, traced and written when the first file
+    is made of them: files of several quantizations have one graph. A context, in which the
+    model stays as it is."""
+
+    def __init__(self, model: Seq2Seq, settings: GenerationSettings, batch_size: int = 1):
+        self._model, self._settings, self._batch_size = model, settings, batch_size
+        self._folder: tempfile.TemporaryDirectory | None = None
+
+    def __enter__(self) -> "WrittenGraph":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def convert(self, quantization: str) -> bytes:
+        """The bytes of a `.tflite` file."""
+        if self._folder is None:
+            # A fixed batch: recurrent layers convert to builtin operations only then.
+            signatures = IdSignatures(self._model, self._settings, self._batch_size)
+            functions = signatures.functions()
+            self._folder = tempfile.TemporaryDirectory()
+            write_graph(self._folder.name, functions)
+        return _convert(self._folder.name, IdSignatures.NAMES, quantization)
 
 
 @not_collecting()
 def convert(
-    model: Seq2Seq, settings: GenerationSettings | None = None, quantization: str = "float32"
+    model: Seq2Seq,
+    settings: GenerationSettings | None = None,
+    quantization: str = "float32",
+    batch_size: int = 1,
+    graph: WrittenGraph | None = None,
 ) -> bytes:
     """Converts a model to the bytes of a `.tflite` file.
 
     Three signatures share one copy of the weights: `serving_default` runs the whole loop,
-    `encode` and `decode_step` are for hosts that run the loop themselves. Batch 1; the
-    source length is free.
+    `encode` and `decode_step` are for hosts that run the loop themselves. The batch is fixed;
+    the source length is free.
 
     Args:
         model: The model.
@@ -42,9 +75,11 @@ def convert(
         quantization: `"float32"`; `"float16"` for weights of 16 bits that are widened as
             they are read; or `"int8"` for weights of 8 bits with activations that are
             quantized at run time (dynamic range).
+        batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
+        graph: That of this model, these settings and this batch, optional.
 
     Raises:
-        ValueError: If `quantization` is unknown.
+        ValueError: If `quantization` is unknown, or `batch_size` out of range.
         InputError: If it is `"full-int8"`, the settings sample or do not fit the model, or
             the model has an operation that TFLite lacks; with its name and layer.
     """
@@ -58,15 +93,19 @@ def convert(
         raise ValueError(
             f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
         )
+    if not 1 <= batch_size <= MOST_SOURCES:
+        raise ValueError(
+            f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
+            f"{batch_size}."
+        )
     settings = settings or GenerationSettings()
     if settings.sample:
         raise InputError(
             "Sampling cannot be exported to TFLite, which has no seeded random numbers. Export "
             "a search, or export sampling as a SavedModel."
         )
-    # A fixed batch: recurrent layers convert to builtin operations only then.
-    signatures = IdSignatures(model, settings, batch_size=1)
-    return convert_signatures(signatures.functions(), quantization)
+    with WrittenGraph(model, settings, batch_size) as own:
+        return (graph or own).convert(quantization)
 
 
 @not_collecting()
@@ -78,16 +117,20 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         write_graph(folder, functions)
-        converter = _Converter(folder, {tf.saved_model.SERVING}, list(functions))
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if quantization != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if quantization == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        try:
-            content = converter.convert()
-        except ConverterError as error:
-            raise InputError(_lacking(str(error))) from error
+        return _convert(folder, functions, quantization)
+
+
+def _convert(folder: str, names: Iterable[str], quantization: str) -> bytes:
+    converter = _Converter(folder, {tf.saved_model.SERVING}, list(names))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if quantization != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    try:
+        content = converter.convert()
+    except ConverterError as error:
+        raise InputError(_lacking(str(error))) from error
     if unfit := unfit_operations(content):
         listed = ", ".join(
             f"{operation.name}{' in a loop' * operation.in_loop} (at {operation.place})"
@@ -136,8 +179,10 @@ def export_tflite(
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
     *,
+    batch_size: int = 1,
     model_name: str = "seq2seq",
     sources: Sequence[Any] = (),
+    graph: WrittenGraph | None = None,
 ) -> None:
     """Writes a folder for a device: `model.tflite`, both vocabularies, `signatures.json`,
     `test_vectors.json`, `MODEL_CARD.md` and `litert_runner.py`, which runs it without this
@@ -148,9 +193,12 @@ def export_tflite(
         path: New folder.
         settings: The generation of `serving_default`. Defaults to greedy.
         quantization: `"float32"`, `"float16"` or `"int8"`; see `convert`.
+        batch_size: int. Sources of a call, which take as long as the longest target: for
+            throughput. Defaults to 1.
         model_name: Title of the card.
         sources: Sources of the model's data for the test vectors. Defaults to some that are
             made of the vocabulary.
+        graph: That of this model and these settings, optional, for several files of it.
 
     Raises:
         InputError: If `path` exists, cannot be written, or the model cannot be converted.
@@ -160,8 +208,9 @@ def export_tflite(
     path = Path(path)
 
     def write(folder: Path) -> None:
-        content = convert(model, settings, quantization)
+        content = convert(model, settings, quantization, batch_size, graph)
         description = describe(model, settings, quantization, list(IdSignatures.NAMES))
+        description["batch_size"] = batch_size
         write_bundle(folder, content, model, description, model_name, sources)
 
     write_new(path, write)

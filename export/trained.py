@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.generation import TextGeneration
 
 
@@ -13,6 +14,8 @@ def warn_if_untrained(model: TextGeneration) -> None:
     Training moves each of them, whatever the optimizer; how the weights came into the model
     (`fit`, `load_model`, `set_weights`) does not matter. A model without a bias passes.
     """
+    if not isinstance(model, TextGeneration):
+        raise InputError(f"`model` must be a Seq2Seq. Received: {model!r:.60}.")
     # Vectors alone: a table of relative positions is called bias too, and begins at random.
     biases = [
         weight

@@ -3,6 +3,7 @@
 Needs numpy, nothing else: a copy of this file lies in the folder.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,18 @@ def differences(runner: Any, vectors: dict[str, Any]) -> list[str]:
         if reason := _difference(runner, vector, vectors["tolerance"]):
             found.append(f"vector {number}, {str(vector['source'])[:40]!r}: {reason}")
     return found
+
+
+def mean_seconds(runner: Any, vectors: dict[str, Any]) -> float:
+    """How long the runner takes for a source of the vectors, in batches of its file."""
+    sources = [
+        source if isinstance(source := one["source"], str) else np.array(source, np.float32)
+        for one in vectors["vectors"]
+        if "refused" not in one
+    ]
+    begin = time.perf_counter()
+    runner.generate_all(sources)
+    return (time.perf_counter() - begin) / max(1, len(sources))
 
 
 def _difference(runner: Any, vector: dict[str, Any], tolerance: float) -> str:

@@ -31,9 +31,10 @@ from .trained import warn_if_untrained
 LITERTJS_VERSION = "2.5.3"
 CDN = "https://cdn.jsdelivr.net/npm/@litertjs/"
 PAGE = Path(__file__).parent / "page"
-FILES = ("page.js", "page.css", "seq2seq.js", "tokenizers.js")
-# How a page takes sound, which the page of a server does likewise.
-SOUND = Path(serving.__file__).parent / "page" / "sound.js"
+FILES = ("page.js", "seq2seq.js", "tokenizers.js")
+# The look, and how sound and frames are taken: as of the page of a server.
+SHARED = ("look.css", "attention.js", "frames.js", "sound.js")
+SHARED_PAGE = Path(serving.__file__).parent / "page"
 
 
 def export_web(
@@ -66,8 +67,6 @@ def export_web(
     """
     warn_if_untrained(model)
     settings = settings or GenerationSettings()
-    if model.preprocessor.kind == "features":
-        raise InputError("The page takes text or sound, and this model takes features.")
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
     model.check_settings(settings)
@@ -85,7 +84,8 @@ def export_web(
         (folder / "model.json").write_text(text, "utf-8")
         vectors = make_test_vectors(model, settings, content, sources)
         (folder / FILE_NAME).write_text(to_json(vectors), "utf-8")
-        for file in (*(PAGE / name for name in FILES), SOUND):
+        shared = (SHARED_PAGE / name for name in SHARED)
+        for file in (*(PAGE / name for name in FILES), *shared):
             shutil.copyfile(file, folder / file.name)
         if litertjs is not None:
             for name in ("core", "wasm-utils"):
@@ -145,7 +145,9 @@ def _page(title: str, own_copy: bool) -> str:
 def _convert(model: Seq2Seq, settings: GenerationSettings) -> bytes:
     length = model.preprocessor.source_positions
     spec = {
-        name: tf.TensorSpec([1, length][: len(tensor.shape)], tensor.dtype, name)
+        name: tf.TensorSpec(
+            [1, length, *tensor.shape[2:]][: len(tensor.shape)], tensor.dtype, name
+        )
         for name, tensor in model.encoder_spec(1).items()
     }
 

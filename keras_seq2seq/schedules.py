@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import check_counts
+
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
@@ -68,11 +70,12 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
 def noam(hidden_dim: int, warmup_steps: int, scale: float = 1.0) -> InverseSquareRoot:
     """`scale * hidden_dim^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`, equation 3 of Vaswani
     et al. (2017), as an `InverseSquareRoot`."""
+    check_counts(hidden_dim=hidden_dim, warmup_steps=warmup_steps)
     return InverseSquareRoot(scale * (hidden_dim * warmup_steps) ** -0.5, warmup_steps)
 
 
 def _check(peak: float, warmup_steps: int) -> None:
-    if not peak > 0 or warmup_steps < 1:
+    if not peak > 0 or not warmup_steps >= 1:
         raise ValueError(
             "`peak` must be above 0 and `warmup_steps` at least 1. Received: "
             f"peak={peak}, warmup_steps={warmup_steps}."

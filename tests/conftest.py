@@ -3,7 +3,16 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Machine code that runs once need not be fast: XLA's own passes are those of any run.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
 
+# isort: off
+import keras_seq2seq.first_import  # noqa: F401  # It imports Keras without what few tests need.
+
+# isort: on
 import keras
 import numpy as np
 import pytest
@@ -20,17 +29,31 @@ from keras_seq2seq.models import (
 )
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
+# Of the processes that tests start, too.
+QUICK_XLA = os.environ["XLA_FLAGS"]
+
 # Of a parallel run a worker takes file after file: one that begins last is waited for.
 LONG_FILES = [
     "models/test_seq2seq.py",
-    "training/test_trainer.py",
-    "export/test_signals.py",
+    "training/test_distribution.py",
     "converters/test_kerashub.py",
-    "models/test_compiled.py",
     "export/test_families.py",
+    "models/test_compiled.py",
+    "training/test_trainer.py",
     "export/test_parity.py",
-    "test_cli.py",
+    "export/test_signals.py",
     "converters/test_ctranslate2.py",
+    "training/test_recipe_runs.py",
+    "test_cli.py",
+    "export/test_serving.py",
+    "training/test_killed_runs.py",
+    "export/test_saved_model.py",
+    "models/test_jax_backend.py",
+    "test_generate_command.py",
+    "training/test_signal_recipes.py",
+    "models/test_constraints.py",
+    "training/test_tuning.py",
+    "training/test_jax_runs.py",
 ]
 
 

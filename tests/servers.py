@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -40,9 +41,10 @@ class SlowPredictor(SavedModelPredictor):
 
 
 @contextmanager
-def http_server(server: Server) -> Iterator[str]:
+def http_server(server: Server, **tls: Any) -> Iterator[str]:
     """Serves while the block runs; gives the URL of the model."""
-    web = uvicorn.Server(uvicorn.Config(server.app, log_config=None, log_level="warning"))
+    config = uvicorn.Config(server.app, log_config=None, log_level="warning", **tls)
+    web = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
         thread = threading.Thread(target=web.run, args=([listening],))
         thread.start()
@@ -50,7 +52,8 @@ def http_server(server: Server) -> Iterator[str]:
             assert thread.is_alive()
             time.sleep(0.01)
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1/models/speller"
+            port = listening.getsockname()[1]
+            yield f"http{'s' * config.is_ssl}://127.0.0.1:{port}/v1/models/speller"
         finally:
             web.should_exit = True
             thread.join()

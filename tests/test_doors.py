@@ -24,6 +24,7 @@ from training.evaluation.comparison import compare_runs
 from training.evaluation.files import is_of_model
 from training.evaluation.results import results_markdown
 from training.run.building import build_model
+from training.run.checks import without_effect
 from training.run.own_parts import OwnParts
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig, resolve
@@ -42,6 +43,27 @@ def invoke(*arguments):
         ({"temperature": 2.0}, "--temperature needs --sample. Received: 2.0."),
         ({"min_p": 0.1}, "--min-p needs --sample. Received: 0.1."),
         ({"seed": 7}, "--seed needs --sample. Received: 7."),
+        (
+            {"length_penalty": 1.0},
+            "--length-penalty does not apply to --beam-size 1. Received: 1.0.",
+        ),
+        (
+            {"length_penalty": 0.6, "sample": True},
+            "--length-penalty does not apply to --beam-size 1. Received: 0.6.",
+        ),
+        (
+            {"length_rule": "gnmt"},
+            "--length-rule does not apply to --beam-size 1. Received: gnmt.",
+        ),
+        (
+            {"num_beams": 2, "length_rule": "reward"},
+            "--length-rule does not apply to --length-penalty 0.0. Received: reward.",
+        ),
+        (
+            {"coverage_penalty": 0.2},
+            "--coverage-penalty does not apply to --beam-size 1. Received: 0.2.",
+        ),
+        ({"num_beam_groups": 2}, "--beam-groups does not apply to --beam-size 1. Received: 2."),
         ({"patience": 2.0}, "--patience does not apply to --beam-size 1. Received: 2.0."),
         (
             {"num_beams": 4, "diversity_penalty": 1.0},
@@ -54,7 +76,8 @@ def test_a_setting_of_generation_without_a_use_is_refused(settings, message):
         GenerationSettings(**settings)
     assert str(error.value) == message
     # An export of an earlier version has it.
-    old = GenerationSettings(num_beams=settings.get("num_beams", 1))
+    used = {name: settings[name] for name in ("num_beams", "sample") if name in settings}
+    old = GenerationSettings(**used)
     assert GenerationSettings.from_file(old.to_dict() | settings) == old
 
 
@@ -63,6 +86,14 @@ def test_a_setting_of_generation_without_a_use_is_refused(settings, message):
     [
         ({"plateau_factor": 0.3}, "--plateau-factor does not apply to --schedule cosine"),
         ({"sampling_steps": 7}, "--sampling-steps does not apply to --scheduled-sampling none"),
+        (
+            {"scheduled_sampling": "constant", "sampling_steps": 7},
+            "--sampling-steps does not apply to --scheduled-sampling constant. Received: 7.",
+        ),
+        (
+            {"batch_tokens": 100, "batch_size": 7},
+            "--batch-size does not apply to --batch-tokens 100. Received: 7.",
+        ),
         ({"average_of": "last"}, "--average-of does not apply to --average 0. Received: last"),
         ({"optimizer": "sgd", "beta_2": 0.9}, "--beta-2 does not apply to --optimizer sgd"),
         (
@@ -102,6 +133,76 @@ def test_what_a_stronger_source_leaves_without_a_use_is_left_out_and_said():
         resolve([("option", {"plateau_factor": 0.3}), ("file", {"schedule": "constant"})])
 
 
+def test_what_has_no_use_without_another_goes_with_it():
+    written = GenerationSettings(num_beams=4, num_beam_groups=2, diversity_penalty=0.2)
+    assert GenerationSettings.from_file(written.to_dict() | {"num_beams": 1}) == (
+        GenerationSettings()
+    )
+
+
+def test_a_file_of_settings_and_options_go_together(tmp_path, capsys):
+    file = tmp_path / "settings.toml"
+
+    def chosen(text, *, idle=(), **options):
+        file.write_text(f"[generation]\n{text}\n")
+        return generation_settings({"config": file, **options}, idle)
+
+    defaults = "length_penalty = 0.0\nlength_rule = 'power'\nnum_hypotheses = 1"
+    assert chosen(defaults, num_beams=1) == GenerationSettings()
+    assert not capsys.readouterr().err
+    beam = "num_beams = 4\nlength_penalty = 0.6\nnum_hypotheses = 2"
+    best_alone = GenerationSettings(num_beams=4, length_penalty=0.6)
+    assert chosen(beam, idle=["num_hypotheses"]) == best_alone
+    assert capsys.readouterr().err == "warning: without a use, left out: num_hypotheses.\n"
+    assert chosen("num_beams = 4\nlength_penalty = 0.6", num_beams=1) == GenerationSettings()
+    assert capsys.readouterr().err == "warning: without a use, left out: length_penalty.\n"
+    with pytest.raises(InputError, match="--length-penalty does not apply to --beam-size 1"):
+        chosen("length_penalty = 0.6")
+    with pytest.raises(InputError, match="--n-best changes nothing here; leave it out"):
+        chosen(beam, idle=["num_hypotheses"], num_hypotheses=2)
+    assert chosen(beam, idle=["num_hypotheses"], num_hypotheses=1) == best_alone
+
+
+def test_more_than_the_best_target_is_not_asked_of_what_gives_one(text_model):
+    with pytest.warns(UserWarning, match="`generate` gives the best target alone; `search`"):
+        text_model.generate("cab", num_beams=2, num_hypotheses=2)
+    with pytest.warns(UserWarning, match="`stream` gives the best target alone"):
+        list(text_model.stream("cab", alignments=True))
+    with pytest.raises(InputError, match="--replace-unknown has no use where the unknown"):
+        text_model.generate("cab", replace_unknown=True, suppress=["[UNK]"])
+
+
+def test_what_changes_nothing_in_training_is_said(tmp_path):
+    one = {"architecture": "recurrent", "num_layers": 1, "dropout": 0.0, "r_drop": 2.0}
+    lines = without_effect(TrainingConfig(**one, residual=True))
+    assert lines == [
+        "--residual joins a layer to the one before, and there is one layer: it changes "
+        "nothing here.",
+        "--r-drop 2 compares two passes, alike without dropout: it changes nothing here.",
+    ]
+    given = TrainingConfig(**{**one, "r_drop": 0.0}, clipnorm=3.0, global_clipnorm=2.0)
+    assert without_effect(given)[0].startswith("--clipnorm 3 stands back behind --global-clip")
+    assert not without_effect(given.replace(clipnorm=0.0))
+    found = without_effect(TrainingConfig(**{**one, "r_drop": 0.0}, time_reduction=2))
+    assert found == [
+        "--time-reduction 2 is of each encoder layer but the first: it changes nothing here."
+    ]
+    two = {**one, "num_layers": 2, "dropout": 0.1}
+    assert not without_effect(TrainingConfig(**two, residual=True))
+    (tmp_path / "pairs.tsv").write_text("ab\tA B\n")
+    pairs = tmp_path / "pairs.tsv"
+    for arguments, message in (
+        (
+            ["--recipe", "cmudict_demo", "--validation", pairs, "--strict"],
+            "--validation, --strict",
+        ),
+        ([pairs, "--data", pairs], "--data is that of a recipe"),
+        ([pairs, "--validation", pairs, "--validation-sources", "3"], "are held out where"),
+    ):
+        result = invoke("train", *arguments, "--run-dir", tmp_path / "run")
+        assert result.exit_code == 2 and message in result.stderr
+
+
 def test_an_empty_line_of_parallel_files_costs_its_own_pair(tmp_path):
     source, target = tmp_path / "s", tmp_path / "t"
     source.write_bytes(b"a\n\nc\nd\xff\ne\n")
@@ -125,6 +226,8 @@ def test_a_pack_is_read_wherever_a_file_of_pairs_is(tmp_path):
         result = invoke("inspect", file, "--validation", pack, "--json", others)
         assert result.exit_code == 0, result.output
     assert seen[0].read_text() == seen[1].read_text()
+    result = invoke("pack", "--check", pack, "--shards", "2")
+    assert result.exit_code == 2 and "--shards is about writing a pack" in result.stderr
     result = invoke("inspect", pack, "--source-column", "1")
     assert result.exit_code == 2 and "a pack has no columns" in result.stderr
 

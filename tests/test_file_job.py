@@ -94,16 +94,19 @@ def test_a_file_that_is_there_is_not_made_again(job):
 def test_the_folder_of_another_job_is_refused(job, tmp_path):
     answer_all(job)
     for other, what in [
-        (replace(job, options={"num_beams": 2}), "options"),
-        (replace(job, scores=True), "options"),
-        (replace(job, engine="xla"), "options"),
-        (replace(job, pattern=str(tmp_path / "in" / "*.txt")), "input files"),
+        (replace(job, options={"num_beams": 2}), "--beam-size. Give"),
+        (replace(job, scores=True), "--scores. Give"),
+        (replace(job, engine="xla", as_json=True), "--engine, --json. Give"),
+        (
+            replace(job, pattern=str(tmp_path / "in" / "*.txt")),
+            r"input files \(of 2.txt.tsv.gz and 1 more\)",
+        ),
     ]:
         with pytest.raises(InputError, match=f"the answers of another job: other {what}"):
             other.begin()
     (tmp_path / "in" / "1.txt").write_bytes(b"cab\nbad\r\n\nfix\n")
     (tmp_path / "model" / "model.keras").write_bytes(b"other weights")
-    with pytest.raises(InputError, match="other model and input files"):
+    with pytest.raises(InputError, match=r"other model, input files \(of 1.txt.tsv\)\. Give"):
         job.begin()
     with pytest.raises(InputError, match="has files of something else"):
         replace(job, out=tmp_path / "in").begin()

@@ -1,5 +1,5 @@
-"""The real `train` and `export`, killed with SIGKILL at writes and at random moments, then
-given again: in the end all is as without a kill."""
+"""The real commands, killed with SIGKILL at writes and at random moments, then given again: in
+the end all is as without a kill."""
 
 import json
 import random
@@ -140,6 +140,130 @@ def test_an_export_that_is_killed_again_and_again_ends_as_without(
         status, _, output = zygote.run("parity", run, *artefacts, folder=path)
         assert status == 0, output
     shutil.rmtree(path)
+
+
+def killed_then_ended(zygote, command, folder, points):
+    """Kills a command at each of the points and lets it end; what it said in the end."""
+    killed = 0
+    for point in points:
+        status, _, output = zygote.run(*command, folder=folder, **point)
+        assert status in (-9, 0) or (status == 2 and " exists" in output), (point, output)
+        killed += status == -9
+        if status == 2:
+            break
+    assert killed
+    status, _, output = zygote.run(*command, folder=folder)
+    # A kill after the last step: what is there is whole, and said.
+    assert status == 0 or (status == 2 and " exists" in output), output
+    assert "Traceback" not in output and not leftovers(folder)
+    return output
+
+
+def measured(file):
+    varying = ("model", "milliseconds_each")
+    rows = json.loads(file.read_text("utf-8"))["models"]
+    return [{name: v for name, v in row.items() if name not in varying} for row in rows]
+
+
+def leftovers(folder):
+    return [*folder.rglob(".unfinished-*"), *folder.parent.glob(".unfinished-*")]
+
+
+@pytest.mark.parametrize(
+    ("chain", "count"),
+    [(0, 1), *(pytest.param(number, 4, marks=SOAK) for number in range(1, 5))],
+)
+def test_a_pack_that_is_killed_is_whole_in_the_end(zygote, folder, chain, count):
+    whole, path = folder / "whole.pack", folder / f"killed_{chain}.pack"
+    command = ["pack", folder / "pairs.tsv", "--shards", "3", "--output"]
+    if not whole.exists():
+        status, _, output = zygote.run(*command, whole, folder=whole.parent)
+        assert status == 0, output
+    # All that is made lies in the folder beside it until the end.
+    status, changes, _ = zygote.run(*command, path, folder=folder)
+    assert status == 0
+    shutil.rmtree(path)
+    points = kill_points(changes, 1.0, count, 200 + chain)
+    killed_then_ended(zygote, [*command, path], folder, points)
+    assert contents(path) == contents(whole)
+
+
+@pytest.mark.large
+@pytest.mark.soak
+@pytest.mark.parametrize("chain", range(3))
+def test_files_of_answers_are_whole_in_the_end(zygote, folder, trained, chain):
+    run, _ = trained
+    sources, whole, path = (folder / name for name in ("in", "answers", f"answers_{chain}"))
+    for number in range(4):
+        (sources / f"{number}").mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{word}\n" for word in ("cab", "fee", "", "z" * 90, "abc")[number:])
+        (sources / f"{number}" / "lines.txt").write_text(text)
+    command = ["generate-files", run, sources / "**/*.txt"]
+    options = ["--beam-size", "2", "--scores"]
+    if not whole.exists():
+        status, _, output = zygote.run(*command, whole, *options, folder=whole)
+        assert status == 0, output
+    points = [*kill_points(12, 5.0, 4, 300 + chain), {"changes": 9 + 4 * chain}]
+    killed_then_ended(zygote, [*command, path, *options], path, points)
+    for file in whole.rglob("*.tsv"):
+        assert (path / file.relative_to(whole)).read_bytes() == file.read_bytes()
+    assert len([*path.rglob("*.tsv")]) == 4
+    assert json.loads((path / "result.json").read_text())["lines"] == 14
+
+
+@pytest.mark.large
+@pytest.mark.soak
+@pytest.mark.parametrize("chain", range(3))
+def test_an_import_is_whole_in_the_end(zygote, folder, trained, chain):
+    run, _ = trained
+    exported, path = folder / "weights", folder / f"imported_{chain}" / "run"
+    if not exported.exists():
+        command = ["export", run, exported, "--format", "safetensors"]
+        assert zygote.run(*command, folder=exported)[0] == 0
+    points = kill_points(20, 4.0, 4, 400 + chain)
+    path.parent.mkdir()
+    command = ["import", exported / "safetensors", "--run-dir", path]
+    killed_then_ended(zygote, command, path.parent, points)
+    words = "cab", "fee"
+    outputs = [zygote.run("generate", one, *words, folder=one)[2] for one in (run, path)]
+    assert outputs[0] == outputs[1] and outputs[0].count("\n") == 2
+
+
+@pytest.mark.large
+@pytest.mark.soak
+@pytest.mark.parametrize("chain", range(3))
+def test_a_distillation_ends_as_without(zygote, folder, trained, chain):
+    run, _ = trained
+    sources, whole, path = (folder / name for name in ("words", "student", f"student_{chain}"))
+    sources.write_text("".join(f"{word}\n" for word in spelled_pairs(60, seed=3).sources))
+    command = ["distill", run, sources, "--run-dir"]
+    options = [*OPTIONS.split(), "--beam-size", "2", "--no-keep-checkpoint"]
+    if not whole.exists():
+        status, changes, output = zygote.run(*command, whole, *options, folder=whole)
+        assert status == 0, output
+        (folder / "student_changes").write_text(str(changes))
+    changes = int((folder / "student_changes").read_text())
+    points = kill_points(changes, 8.0, 4, 500 + chain)
+    killed_then_ended(zygote, [*command, path, *options], path, points)
+    targets = "distillation/targets.tsv"
+    assert (path / targets).read_bytes() == (whole / targets).read_bytes()
+    rows = [measured(one / "distillation" / "comparison.json") for one in (path, whole)]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.large
+@pytest.mark.soak
+def test_a_search_goes_on_where_it_was_killed(zygote, folder):
+    path = folder / "tuned"
+    command = ["tune", folder / "pairs.tsv", "--run-dir", path, "--minutes", "0.4"]
+    command += ["--trial-minutes", "0.05", "--trials", "3", "--hidden-dim", "6"]
+    command += ["--embedding-dim", "4", "--architecture", "lstm"]
+    points = [{"changes": 2}, {"changes": 15}, {"seconds": 9.0}, {"changes": 40}]
+    killed_then_ended(zygote, command, path, points)
+    assert (path / "best.toml").read_text().count("hidden_dim = 6") == 1
+    best = (path / "best").resolve() if (path / "best").exists() else None
+    runs = [one for one in (path / "trials").iterdir() if (one / "metrics.json").exists()]
+    assert runs and (best is None or best in runs)
 
 
 def files_of(path):

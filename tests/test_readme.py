@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.evaluation.results import results_markdown
+from training.evaluation.results import read_published, results_markdown
 from training.run_directory import RunDirectory
 
 README = Path(__file__).parent.parent / "README.md"
@@ -31,4 +31,6 @@ def test_the_examples_of_the_readme_run(pairs, tmp_path, monkeypatch, capsys):
 def test_the_table_of_results_is_that_of_the_command():
     runs = [RunDirectory(path) for path in sorted((README.parent / "docs/results").iterdir())]
     page = README.parent / "docs/results.md"
-    assert results_markdown(runs).strip() in page.read_text("utf-8")
+    published = read_published(README.parent / "docs/published.toml")
+    assert set(published) == {run.path.name for run in runs}
+    assert results_markdown(runs, published).strip() in page.read_text("utf-8")

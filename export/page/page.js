@@ -1,11 +1,13 @@
 // What the page shows: the targets of what is typed, where the model looked, and whether the
 // model gives what it gave where it was exported.
 
+import { attentionTable, visible } from "./attention.js";
+import { readFrames } from "./frames.js";
 import { listen } from "./sound.js";
 
+const at = (id) => document.getElementById(id);
 const [input, message, unknown, targets, attention, time, check, differences] =
-  ["source", "message", "unknown", "targets", "attention", "time", "check", "differences"]
-    .map((id) => document.getElementById(id));
+  ["source", "message", "unknown", "targets", "attention", "time", "check", "differences"].map(at);
 
 // What is slower than this is said to be waited for.
 const SLOW_MILLISECONDS = 15000;
@@ -16,48 +18,11 @@ function element(name, text = "") {
   return made;
 }
 
-// A space would not be seen.
-function visible(token) {
-  return token.replace(/\s/gu, "␣") || "∅";
-}
-
-// One row a target token, one column a source token, darker for more weight.
-function picture(result) {
-  const table = element("table");
-  table.createCaption().textContent = "attention: source above, target at the left";
-  const head = table.createTHead().insertRow();
-  head.append(element("td"));
-  const isSound = !result.isUnknown.length;
-  result.sourceTokens.forEach((token, column) => {
-    const name = element("span", isSound ? token : visible(token));
-    if (token.length < 4) name.classList.add("short");
-    if (result.isUnknown[column]) name.classList.add("unknown");
-    const cell = element("th");
-    cell.scope = "col";
-    cell.append(name);
-    head.append(cell);
-  });
-  const body = table.createTBody();
-  result.alignment.forEach((weights, row) => {
-    const line = body.insertRow();
-    const name = element("th", visible(result.targetTokens[row]));
-    name.scope = "row";
-    line.append(name);
-    for (const weight of weights) {
-      const cell = element("td");
-      // A style attribute is forbidden to this page; its script may set the property.
-      cell.style.background = `rgba(60, 130, 215, ${weight.toFixed(3)})`;
-      cell.title = weight.toFixed(3);
-      line.append(cell);
-    }
-  });
-  return table;
-}
-
 function clear() {
   for (const one of [message, unknown, time]) one.textContent = "";
   targets.replaceChildren();
   attention.replaceChildren();
+  at("result").hidden = true;
 }
 
 async function show(model, source) {
@@ -79,7 +44,12 @@ async function show(model, source) {
       targets.append(item);
     }
     if (!result.hypotheses.length) message.textContent = "The model finds no target.";
-    if (result.alignment) attention.append(picture(result));
+    if (result.alignment) {
+      const { sourceTokens, targetTokens, isUnknown, alignment } = result;
+      attention.append(attentionTable(
+        { source: sourceTokens, target: targetTokens, weights: alignment, isUnknown }));
+    }
+    at("result").hidden = false;
   } catch (error) {
     clear();
     message.textContent = error.message;
@@ -87,7 +57,7 @@ async function show(model, source) {
 }
 
 function shown(source) {
-  return typeof source === "string" ? `“${visible(source)}”` : `a sound of ${source.length} samples`;
+  return typeof source === "string" ? `“${visible(source)}”` : `a source of length ${source.length}`;
 }
 
 // Replays the test vectors that were made at export.
@@ -107,17 +77,36 @@ async function replay(model, turn) {
     : `Not as exported: ${right} of ${vectors.length} test sources agree. Those that differ:`;
 }
 
+function fail(words) {
+  clear();
+  message.textContent = words;
+}
+
 // Shows what takes sound in the place of the field for text.
 function hear(model, heard) {
-  const [button, file, status] = ["record", "file", "sound"].map((id) => document.getElementById(id));
-  listen({
-    button, file, status, heard,
-    rate: () => model.sampleRate,
-    failed: (words) => { clear(); message.textContent = words; },
-  });
+  const [button, file, status] = ["record", "file", "sound"].map(at);
+  listen({ button, file, status, heard, rate: () => model.sampleRate, failed: fail });
   button.disabled = file.disabled = false;
-  document.getElementById("text-field").hidden = true;
-  document.getElementById("sound-field").hidden = false;
+  at("text-field").hidden = true;
+  at("sound-field").hidden = false;
+}
+
+// The same for frames.
+function look(looked) {
+  const file = at("frames-file");
+  file.addEventListener("change", async () => {
+    if (!file.files.length) return;
+    try {
+      const frames = await readFrames(file.files[0]);
+      at("frames").textContent = `${frames.length} frames of ${frames.width} values`;
+      await looked(frames);
+    } catch (error) {
+      fail(error.message);
+    }
+  });
+  file.disabled = false;
+  at("text-field").hidden = true;
+  at("frames-field").hidden = false;
 }
 
 async function begin() {
@@ -138,8 +127,10 @@ async function begin() {
     let last = Promise.resolve();
     // One request after the other: the model has one set of buffers.
     const turn = (work) => (last = last.then(work, work));
-    if (model.sampleRate) {
+    if (model.kind === "waveform") {
       hear(model, (samples) => turn(() => show(model, samples)));
+    } else if (model.kind === "features") {
+      look((frames) => turn(() => show(model, frames)));
     } else {
       const later = () => turn(() => show(model, input.value));
       input.addEventListener("input", later);

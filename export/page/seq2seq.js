@@ -1,4 +1,4 @@
-// Text or sound in, text out, with LiteRT.js. Splits and joins as the exported model's
+// Text, sound or frames in, text out, with LiteRT.js. Splits and joins as the exported model's
 // tokenizers do.
 
 import { loadLiteRt, loadAndCompile, Tensor } from "@litertjs/core";
@@ -8,7 +8,8 @@ import { PlainTokenizer } from "./tokenizers.js";
 export class Tokenizer {
   constructor(description) {
     this.description = description;
-    this.source = description.source.kind !== "waveform" && new PlainTokenizer(description.source);
+    // Of sound and frames the description has no way to split.
+    this.source = description.source.split && new PlainTokenizer(description.source);
     this.target = description.target && new PlainTokenizer(description.target);
   }
 
@@ -46,9 +47,14 @@ class Model {
     this.compiled = compiled;
   }
 
-  // Samples a second of a model of sound; 0 of a model of text.
+  // What its sources are: "text", "waveform" or "features".
+  get kind() {
+    return this.description.source.kind ?? "text";
+  }
+
+  // Samples a second of a model of sound.
   get sampleRate() {
-    return this.description.source.sample_rate ?? 0;
+    return this.description.source.sample_rate;
   }
 
   // Text -> what the model is fed, padded, and names of what it reads.
@@ -73,12 +79,28 @@ class Model {
       throw new Error(`A sound must have from 1 to ${longest} samples ` +
         `(${(longest / this.sampleRate).toFixed(1)} s). Received ${samples.length}.`);
     }
-    const padded = new Float32Array(longest);
-    padded.set(samples);
+    return this.fed(samples, samples.length, [1, longest]);
+  }
+
+  // The same of {length, width, values} or of rows.
+  watch(frames) {
+    const values = frames.values ?? frames.flat(Infinity);
+    const longest = this.description.max_source_length;
+    const width = this.description.source.feature_shape.reduce((all, one) => all * one, 1);
+    if (frames.length < 1 || frames.length > longest || values.length !== frames.length * width) {
+      throw new Error(`A source must have from 1 to ${longest} frames of ${width} values. ` +
+        `Received ${frames.length} frames, ${values.length} values.`);
+    }
+    return this.fed(values, frames.length, [1, longest, width]);
+  }
+
+  fed(values, length, shape) {
+    const padded = new Float32Array(shape.reduce((all, one) => all * one, 1));
+    padded.set(values);
     return {
       inputs: {
-        encoder_waveform: new Tensor(padded, [1, longest]),
-        encoder_lengths: new Tensor(Int32Array.of(samples.length), [1]),
+        [`encoder_${this.kind}`]: new Tensor(padded, shape),
+        encoder_lengths: new Tensor(Int32Array.of(length), [1]),
       },
     };
   }
@@ -86,7 +108,8 @@ class Model {
   // -> {sourceTokens, isUnknown, targetTokens, hypotheses: [{text, ids, logProb}],
   //     alignment: [[weight]]}
   async generate(source) {
-    const { inputs, ...names } = this.sampleRate ? this.listen(source) : this.read(source);
+    const read = { text: "read", waveform: "listen", features: "watch" }[this.kind];
+    const { inputs, ...names } = this[read](source);
     const outputs = await this.compiled.run(inputs);
     for (const input of Object.values(inputs)) input.delete();
     const values = {};
@@ -115,7 +138,7 @@ class Model {
       result.targetTokens = [...hypotheses[0].tokens, "end"].slice(0, longest);
       const rows = result.targetTokens.map((_, step) =>
         values.alignment.slice(step * width, (step + 1) * width));
-      if (this.sampleRate) result.sourceTokens = positions(rows);
+      if (this.kind !== "text") result.sourceTokens = positions(rows);
       result.alignment = rows.map((row) => row.slice(0, result.sourceTokens.length));
     }
     return result;
@@ -123,7 +146,7 @@ class Model {
 
   // What a test vector gives otherwise than at export; empty if it agrees.
   async difference(vector, tolerance) {
-    if (!this.sampleRate) {
+    if (this.kind === "text") {
       let ids;
       try {
         ids = this.tokenizer.tokenize(vector.source);

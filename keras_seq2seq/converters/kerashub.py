@@ -1,5 +1,6 @@
 """KerasHub's BART and T5 in this package's loop: beam search, rules, one exported artefact."""
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
@@ -7,8 +8,9 @@ from typing import Any
 from unittest import mock
 
 import tensorflow as tf
+import tensorflow_text
 from keras import ops
-from keras_nlp.tokenizers import SentencePieceTokenizer
+from keras_nlp.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.decoding import Search, Values
@@ -16,9 +18,51 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, State
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tokenizers.byte_level_bpe import bytes_of, split_byte_level_words
+from keras_seq2seq.tokenizers.merges import Merges
 from keras_seq2seq.tokenizers.sentencepiece_tokenizer import load_pieces
 
 ENCODER_PADDING_MASK = "encoder_padding_mask"
+
+
+class _BytePairs:
+    """KerasHub's `BytePairTokenizer` as it is inside a graph, with three differences.
+
+    That of keras-hub 0.32 drops the Devanagari digit six, which is a mark of its own, splits
+    white space at the end of a text otherwise than GPT-2, and its graph keeps every word that
+    it has ever split, so a server would grow without end.
+    """
+
+    def __init__(self, tokenizer: BytePairTokenizer):
+        self._prefix = " " if tokenizer.add_prefix_space else ""
+        self._special = list(tokenizer.unsplittable_tokens or [])
+        self._merges = Merges([one for one in tokenizer.merges if "#version:" not in one])
+        self._ids = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                list(tokenizer.vocabulary),
+                list(tokenizer.vocabulary.values()),
+                value_dtype=tf.int32,
+            ),
+            default_value=-1,
+        )
+        self.detokenize = tokenizer.detokenize
+        self.tables = [tokenizer, self._ids, *self._merges.tables]
+
+    def tokenize(self, strings: tf.Tensor) -> tf.RaggedTensor:
+        """`(batch,)` strings -> ragged `(batch, None)` ids; a special token is itself."""
+        strings = tf.strings.join([self._prefix, strings])
+        expression = "|".join(map(re.escape, self._special)) or "$^"
+        parts = tensorflow_text.regex_split(strings, expression, expression)
+        texts = parts.flat_values
+        is_special = tf.reduce_any(texts[:, None] == tf.constant(self._special, tf.string), 1)
+        words = split_byte_level_words(tf.where(is_special, "", texts))
+        pieces = self._merges.split(words, bytes_of).merge_dims(1, 2)
+        special = tf.RaggedTensor.from_row_lengths(
+            tf.boolean_mask(texts, is_special), tf.cast(is_special, tf.int64)
+        )
+        pieces = tf.concat([special, pieces], axis=1)
+        ids = pieces.with_flat_values(self._ids.lookup(pieces.flat_values))
+        return parts.with_values(ids).merge_dims(1, 2)
 
 
 class KerasHubTokenizer:
@@ -45,6 +89,9 @@ class KerasHubTokenizer:
             self.unknown_token_id = tokenizer.token_to_id("<unk>")
             operations = load_pieces(tokenizer.proto, tf.int32)
             self.tables = [operations._model_resource]
+        elif isinstance(tokenizer, BytePairTokenizer):
+            operations = _BytePairs(tokenizer)
+            self.tables = operations.tables
         # Outside a graph KerasHub's tokenizers return lists.
         self._tokenize = tf.function(
             operations.tokenize, input_signature=[tf.TensorSpec([None], tf.string)]

@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.corpora import read_corpora
 from keras_seq2seq.data.lexicons import read_lexicon
 from keras_seq2seq.data.manifests import read_manifest
@@ -46,6 +47,7 @@ _WITH_TENSORFLOW = {
 }
 
 __all__ = [
+    "Augmentation",
     "Buckets",
     "FramePreprocessor",
     "Pairs",

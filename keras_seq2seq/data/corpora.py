@@ -9,6 +9,7 @@ corpus.pack           a folder of shards
 """
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ def read_corpora(
     Raises:
         InputError: As of `read_records`.
     """
+    if isinstance(given, (str, os.PathLike)) or not given:
+        raise InputError(f"Corpora must be a list of files. Received: {given!r:.60}.")
     skipped = Skipped(strict)
     parts: list[Pairs] = []
     times: list[float] = []

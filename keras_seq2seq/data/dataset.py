@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
+from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.data.readers import check_equal_length
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def training_data(
     initial_step: int = 0,
     weights: np.ndarray | None = None,
     repeats: np.ndarray | None = None,
+    augmentation: Augmentation | None = None,
 ) -> TrainingData:
     """Builds the shuffled, bucketed pipeline of a training run.
 
@@ -154,17 +157,22 @@ def training_data(
             the same.
         repeats: `(pairs,)`, float, optional: how often each pair comes in an epoch, as of
             `Repeats`. Defaults to once.
+        augmentation: What each epoch changes in sources of sound and frames, by `seed`, epoch
+            and row. Defaults to nothing.
 
     Returns:
         `TrainingData`. Without `repeats` every pair occurs once an epoch.
 
     Raises:
-        InputError: If there is no pair, not one target a source, or one is no text.
+        InputError: If there is no pair, not one target a source, or one is no text; or if
+            sources of this kind cannot be changed so.
     """
-    if not len(sources):
-        raise InputError("There is no pair to train on.")
-    check_equal_length(sources, targets)
-    source_index = preprocessor.index_sources(sources)
+    _check_pairs(preprocessor, sources, targets, "train on")
+    check_counts(batch_size=batch_size, num_buckets=num_buckets)
+    check_counts(0, seed=seed, initial_epoch=initial_epoch, initial_step=initial_step)
+    weights = _factors("weights", weights, len(sources))
+    repeats = _factors("repeats", repeats, len(sources))
+    source_index = preprocessor.index_sources(sources, augmentation, seed)
     target_index = preprocessor.index_targets(targets)
     buckets = make_buckets(
         source_index.lengths, target_index.lengths, batch_size, num_buckets, batch_tokens
@@ -198,12 +206,12 @@ def training_data(
         rows, begins, ends = tf.numpy_function(split, [order], [row_type, tf.int64, tf.int64])
         first = tf.where(epoch == initial_epoch, tf.constant(initial_step, tf.int64), 0)
         places = tf.data.Dataset.range(first, tf.size(ends, tf.int64))
-        return places.map(lambda i: tf.ensure_shape(rows[begins[i] : ends[i]], [None]))
+        return places.map(lambda i: (tf.ensure_shape(rows[begins[i] : ends[i]], [None]), epoch))
 
-    def pack(rows):
+    def pack(rows, epoch):
         source_length, target_length = tf.unstack(shapes[tf.cast(bucket_of[rows[0]], tf.int32)])
         inputs, labels, token_weights = preprocessor.pack_inputs(
-            source_batch(rows, source_length), target_ids(rows), target_length
+            source_batch(rows, source_length, epoch), target_ids(rows), target_length
         )
         if weight_of is not None:
             token_weights *= tf.gather(weight_of, rows)[:, None]
@@ -226,19 +234,53 @@ def validation_data(
     Raises:
         InputError: If there is not one target a source, or one is no text.
     """
-    check_equal_length(sources, targets)
+    _check_pairs(preprocessor, sources, targets, "validate on")
+    check_counts(batch_size=batch_size)
     source_index = preprocessor.index_sources(sources)
     target_index = preprocessor.index_targets(targets)
 
     def pack(rows):
-        return preprocessor.pack_inputs(source_index.batch(rows, -1), target_index.ids(rows))
+        return preprocessor.pack_inputs(source_index.batch(rows, -1, 0), target_index.ids(rows))
 
     order = np.argsort(source_index.lengths, kind="stable")
     rows = min(batch_size, preprocessor.rows_at_most(source_index.lengths))
     return _packed(tf.data.Dataset.from_tensor_slices(order).batch(rows), pack)
 
 
-def _packed(rows: tf.data.Dataset, pack: Callable[[Any], Any]) -> tf.data.Dataset:
+def _check_pairs(preprocessor: Any, sources: Any, targets: Any, purpose: str) -> None:
+    if not isinstance(preprocessor, Preprocessor):
+        raise InputError(
+            "`preprocessor` must be a Preprocessor, such as TextPreprocessor. Received: "
+            f"{preprocessor!r:.60}."
+        )
+    check_equal_length(sources, targets)
+    if not len(sources):
+        raise InputError(f"There is no pair to {purpose}.")
+
+
+def _factors(name: str, factors: Any, count: int) -> np.ndarray | None:
+    """A number for each pair; `InputError` for others, and for those that are no factors."""
+    if factors is None:
+        return None
+    try:
+        array = np.asarray(factors, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{name}` must be numbers: {error}.") from error
+    if array.shape != (count,):
+        raise InputError(
+            f"`{name}` must have the shape ({count},), a number a pair. Received: "
+            f"{array.shape}."
+        )
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        row = int(np.flatnonzero(~(np.isfinite(array) & (array >= 0)))[0])
+        raise InputError(
+            f"`{name}` must be finite and at least 0. Received: {array[row]:g} for pair "
+            f"{row + 1}."
+        )
+    return array
+
+
+def _packed(rows: tf.data.Dataset, pack: Callable[..., Any]) -> tf.data.Dataset:
     """Batches of the numbers of pairs -> batches of their tensors, made ahead."""
     return untuned(rows.map(pack, num_parallel_calls=2, deterministic=True).prefetch(4))
 

@@ -22,7 +22,15 @@ def is_folder(path: str | Path) -> bool:
 
 
 def why_no_file(path: str | Path) -> str | None:
-    """Why there is no file to read, in a few words; `None` where there is one."""
+    """Why there is no file to read, in a few words; `None` where there is one.
+
+    Raises:
+        InputError: If it is no path at all: a number would be an open file.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(
+            f"A path must be a string or a Path. Received: {type(path).__name__} {path!r:.60}."
+        )
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -10,11 +10,12 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.stored.texts import StoredTexts
 from keras_seq2seq.data.text import why_no_text
 from keras_seq2seq.data.token_lengths import check_list, token_lengths
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.tokenizers import TableTokenizer
 
 # Numbers that the sources of one batch of evaluation or generation hold at most: 16 MB.
@@ -27,12 +28,13 @@ class SourceIndex:
 
     Attributes:
         lengths: `(sources,)`, int: positions of each source, an end token included.
-        batch: `(rows, length)` -> encoder inputs by name. `rows` `(batch,)` int64; `length`
-            an int32 scalar to pad to, or -1 for the longest row. Works in a graph.
+        batch: `(rows, length, epoch)` -> encoder inputs by name. `rows` `(batch,)` int64;
+            `length` an int32 scalar to pad to, or -1 for the longest row; `epoch` an int
+            scalar, which augmentation alone asks for. Works in a graph.
     """
 
     lengths: np.ndarray
-    batch: Callable[[tf.Tensor, Any], dict[str, tf.Tensor]]
+    batch: Callable[[tf.Tensor, Any, Any], dict[str, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,8 @@ class Preprocessor(ABC):
     def __init__(
         self, target_tokenizer: TableTokenizer, max_source_length: int, max_target_length: int
     ):
-        for name, value in (
-            ("max_source_length", max_source_length),
-            ("max_target_length", max_target_length),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+        check_counts(max_source_length=max_source_length, max_target_length=max_target_length)
+        check_tokenizer("target", target_tokenizer)
         self.target_tokenizer = target_tokenizer
         self.max_source_length = int(max_source_length)
         self.max_target_length = int(max_target_length)
@@ -138,8 +136,20 @@ class Preprocessor(ABC):
         """Sources -> the encoder inputs by name, padded to the longest."""
 
     @abstractmethod
-    def index_sources(self, sources: Sequence[Any]) -> SourceIndex:
-        """The sources of a data set as a `SourceIndex`."""
+    def index_sources(
+        self, sources: Sequence[Any], augmentation: Augmentation | None = None, seed: int = 0
+    ) -> SourceIndex:
+        """The sources of a data set as a `SourceIndex`.
+
+        Args:
+            sources: The sources.
+            augmentation: How a batch changes them, by `seed`, epoch and row; its `lengths`
+                are then the greatest possible. Defaults to `None`: not at all.
+            seed: int. Defaults to 0.
+
+        Raises:
+            InputError: If sources of this kind cannot be changed so.
+        """
 
     @abstractmethod
     def source_lengths(self, sources: Sequence[Any]) -> np.ndarray:
@@ -278,10 +288,26 @@ def index_texts(what: str, tokenizer: TableTokenizer, texts: Sequence[str]) -> T
     return TextIndex(lengths, ids)
 
 
+def check_tokenizer(side: str, tokenizer: Any) -> None:
+    """Raises `InputError` for what cannot tokenize."""
+    if not callable(getattr(tokenizer, "tokenize", None)) or isinstance(tokenizer, type):
+        raise InputError(
+            f"`{side}_tokenizer` must be a tokenizer, such as CharacterTokenizer.from_lines("
+            f"lines). Received: {tokenizer!r:.60}."
+        )
+
+
 def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
     """Ragged ids with one more id at the end of each row."""
-    column = tf.fill([ids.nrows(), 1], tf.constant(token_id, ids.dtype))
-    return tf.concat([ids, column], axis=1)
+    # `tf.concat` of ragged rows is a hundred operations.
+    row_splits = ids.row_splits + tf.range(ids.nrows() + 1)
+    count = tf.size(ids.values, tf.int64) + ids.nrows()
+    last = row_splits[1:] - 1
+    is_last = tf.scatter_nd(last[:, None], tf.ones_like(last), count[None])
+    place = tf.range(count) - tf.cumsum(is_last, exclusive=True)
+    place = tf.where(is_last > 0, tf.size(ids.values, tf.int64), place)
+    values = tf.concat([ids.values, tf.constant([token_id], ids.dtype)], 0)
+    return tf.RaggedTensor.from_row_splits(tf.gather(values, place), row_splits, False)
 
 
 def longest_of(tokenizer: Any, lines: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Pairs of lines from files: a two-column TSV or two parallel files, UTF-8, `.gz` too."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,12 @@ def _taken(values: Any, rows: Any) -> Any:
 
 
 def check_equal_length(sources: Any, targets: Any) -> None:
-    """Raises `InputError` if there is not one target a source."""
+    """Raises `InputError` if there is not one target a source, or they are no lists."""
+    for side, values in (("sources", sources), ("targets", targets)):
+        if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+            raise InputError(
+                f"The {side} must be a list. Received: {type(values).__name__} {values!r:.60}."
+            )
     if len(sources) != len(targets):
         raise InputError(
             f"There must be one target a source. Received: {len(sources)} sources and "

@@ -281,7 +281,17 @@ def _json_rows(
 def _dataset_rows(
     dataset: Iterable[Mapping[str, Any]], source: str, target: str
 ) -> Iterator[Row]:
+    for name in (source, target):
+        if not isinstance(name, str):
+            raise InputError(f"A key of the examples is a string. Received: {name!r:.60}.")
+    if not isinstance(dataset, Iterable):
+        raise InputError(f"A dataset gives examples. Received: {dataset!r:.60}.")
     for number, example in enumerate(dataset, 1):
+        if not isinstance(example, Mapping):
+            raise InputError(
+                f"Example {number} of the dataset must be a dictionary. Received: "
+                f"{type(example).__name__} {example!r:.60}."
+            )
         values = []
         for name in (source, target):
             try:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import Preprocessor, SourceIndex, longest_of
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.signals import (
@@ -43,6 +44,10 @@ class SignalPreprocessor(Preprocessor):
                 finite number.
         """
         array = self.fit_shape(read_signal(source, self.sample_rate), source)
+        if array.dtype.kind not in "biuf":
+            raise InputError(
+                f"{signal_name(source)}: holds {array.dtype}, not numbers. Give float32."
+            )
         array = np.asarray(array, np.float32)
         if not np.isfinite(array).all():
             raise InputError(f"{signal_name(source)}: holds NaN or infinity.")
@@ -83,20 +88,48 @@ class SignalPreprocessor(Preprocessor):
             "encoder_lengths": tf.constant(lengths),
         }
 
-    def index_sources(self, sources: Sequence[SignalSource]) -> SourceIndex:
+    def index_sources(
+        self,
+        sources: Sequence[SignalSource],
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> SourceIndex:
         lengths = self.source_lengths(sources)
+        if augmentation:
+            self.check_augmentation(augmentation)
+            longest = augmentation.longest(lengths)
+            # Nothing is cut: a source that is longer than the model takes was refused before.
+            lengths = np.minimum(longest, np.maximum(lengths, self.max_source_length))
 
-        def load(rows: np.ndarray, length: np.ndarray) -> np.ndarray:
-            return pad_signals([self.read(sources[row]) for row in rows], int(length))
+        def version(row: int, epoch: int) -> np.ndarray:
+            array = self.read(sources[row])
+            if not augmentation:
+                return array
+            generator = np.random.default_rng([seed, epoch, row])
+            return self.augmented(array, augmentation, generator)
 
-        def batch(rows: tf.Tensor, length: Any) -> dict[str, tf.Tensor]:
-            padded = tf.numpy_function(load, [rows, length], tf.float32)
+        def load(rows: np.ndarray, length: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+            arrays = [version(int(row), int(epoch)) for row in rows]
+            return pad_signals(arrays, int(length)), np.array([*map(len, arrays)], np.int32)
+
+        def batch(rows: tf.Tensor, length: Any, epoch: Any) -> dict[str, tf.Tensor]:
+            types = [tf.float32, tf.int32]
+            padded, own = tf.numpy_function(load, [rows, length, epoch], types)
             features = () if self.feature_dim is None else (self.feature_dim,)
             padded.set_shape((rows.shape[0], None, *features))
-            own = tf.gather(tf.constant(lengths, tf.int32), rows)
+            own.set_shape((rows.shape[0],))
             return {self.key: padded, "encoder_lengths": own}
 
         return SourceIndex(lengths, batch)
+
+    def check_augmentation(self, augmentation: Augmentation) -> None:
+        """Raises `InputError` for an augmentation that sources of this kind cannot have."""
+
+    @abstractmethod
+    def augmented(
+        self, array: np.ndarray, augmentation: Augmentation, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Another version of the array of a source."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SignalPreprocessor":
@@ -182,8 +215,10 @@ class FramePreprocessor(SignalPreprocessor):
         return cls(
             target,
             shape,
-            max_source_length or max(map(signal_length, sources)),
-            max_target_length or longest_of(target, targets),
+            max(map(signal_length, sources))
+            if max_source_length is None
+            else max_source_length,
+            longest_of(target, targets) if max_target_length is None else max_target_length,
         )
 
     @property
@@ -198,6 +233,18 @@ class FramePreprocessor(SignalPreprocessor):
             )
         array = array.reshape(len(array), self.feature_dim)
         return array / np.float32(255) if array.dtype == np.uint8 else array
+
+    def check_augmentation(self, augmentation: Augmentation) -> None:
+        if augmentation != Augmentation(speed=augmentation.speed):
+            raise InputError(
+                "Filters, reverberation and noise are for sound, of frames the speed alone is "
+                f"changed. Received: {augmentation}."
+            )
+
+    def augmented(
+        self, array: np.ndarray, augmentation: Augmentation, generator: np.random.Generator
+    ) -> np.ndarray:
+        return augmentation.frames(array, generator, self.max_source_length)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "feature_shape": self.feature_shape}
@@ -270,13 +317,20 @@ class WaveformPreprocessor(SignalPreprocessor):
         return cls(
             target,
             sample_rate,
-            max_source_length or max(signal_length(s, sample_rate) for s in sources),
-            max_target_length or longest_of(target, targets),
+            max(signal_length(s, sample_rate) for s in sources)
+            if max_source_length is None
+            else max_source_length,
+            longest_of(target, targets) if max_target_length is None else max_target_length,
         )
 
     @property
     def source_size(self) -> tuple[str, int]:
         return "sample_rate", self.sample_rate
+
+    def augmented(
+        self, array: np.ndarray, augmentation: Augmentation, generator: np.random.Generator
+    ) -> np.ndarray:
+        return augmentation.sound(array, generator, self.max_source_length, self.sample_rate)
 
     def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
         if array.ndim != 1:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_seq2seq.data.different import different_sources
 from keras_seq2seq.data.readers import Pairs
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 
 _TRAIN, _VALIDATION, _TEST = range(3)
 
@@ -43,6 +43,7 @@ def split_by_source(
     Raises:
         InputError: If fewer than one source would be left to train on.
     """
+    check_counts(0, validation_sources=validation_sources, test_sources=test_sources)
     sources = different if different is not None else different_sources(pairs.sources)
     if validation_sources + test_sources >= len(sources):
         raise InputError(

@@ -7,16 +7,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import (
     Preprocessor,
     SourceIndex,
     append_id,
+    check_tokenizer,
     count_unknown,
     index_texts,
     longest_of,
 )
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.token_lengths import check_list, token_lengths
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import TableTokenizer
 
 
@@ -58,6 +61,7 @@ class TextPreprocessor(Preprocessor):
         max_target_length: int,
     ):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
+        check_tokenizer("source", source_tokenizer)
         self.source_tokenizer = source_tokenizer
 
     @classmethod
@@ -100,8 +104,8 @@ class TextPreprocessor(Preprocessor):
         return cls(
             source,
             target,
-            max_source_length or longest_of(source, sources),
-            max_target_length or longest_of(target, targets),
+            longest_of(source, sources) if max_source_length is None else max_source_length,
+            longest_of(target, targets) if max_target_length is None else max_target_length,
         )
 
     @property
@@ -139,11 +143,15 @@ class TextPreprocessor(Preprocessor):
         shape = tf.stack([-1, length])
         return {"encoder_token_ids": source_ids.to_tensor(0, shape=shape)}
 
-    def index_sources(self, sources: Sequence[str]) -> SourceIndex:
+    def index_sources(
+        self, sources: Sequence[str], augmentation: Augmentation | None = None, seed: int = 0
+    ) -> SourceIndex:
+        if augmentation:
+            raise InputError("Augmentation is for sound and frames. Received sources of text.")
         index = index_texts("Source", self.source_tokenizer, sources)
         return SourceIndex(
             index.lengths,
-            lambda rows, length: self.pad_source(index.ids(rows), length),
+            lambda rows, length, epoch: self.pad_source(index.ids(rows), length),
         )
 
     def pack(self, source_ids: tf.RaggedTensor, target_ids: tf.RaggedTensor, shapes=None):

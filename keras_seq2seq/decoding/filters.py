@@ -4,17 +4,26 @@ A filter maps log probabilities `(..., vocabulary_size)` to scores of the same s
 normalized; what may not be drawn is impossible. The most probable token always stays.
 """
 
-from typing import Protocol
+import math
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
+from keras_seq2seq.errors import InputError, check_counts
 
 
 class Filter(Protocol):
     """Called as `filter(log_probs)`."""
 
     def __call__(self, log_probs: tf.Tensor) -> tf.Tensor: ...
+
+
+def _check(name: str, value: Any, above: float, most: float = math.inf) -> None:
+    """Raises `InputError` for a number out of range; a tensor is not looked into."""
+    if not tf.is_tensor(value) and not above < value <= most:
+        limits = f"above {above:g}" + ("" if most == math.inf else f" and at most {most:g}")
+        raise InputError(f"`{name}` must be {limits}. Received: {name}={value}.")
 
 
 class Temperature:
@@ -25,6 +34,7 @@ class Temperature:
     """
 
     def __init__(self, temperature: float | tf.Tensor):
+        _check("temperature", temperature, above=0.0)
         self.temperature = temperature
 
     def __call__(self, log_probs):
@@ -41,6 +51,8 @@ class TopK:
     """
 
     def __init__(self, k: int | tf.Tensor, most: int | None = None):
+        if not tf.is_tensor(k):
+            check_counts(k=k)
         self.k = k
         self.most = most
 
@@ -60,6 +72,7 @@ class TopP:
     """
 
     def __init__(self, p: float | tf.Tensor):
+        _check("p", p, above=0.0, most=1.0)
         self.p = p
 
     def __call__(self, log_probs):
@@ -80,6 +93,7 @@ class MinP:
     """
 
     def __init__(self, min_p: float | tf.Tensor):
+        _check("min_p", min_p, above=0.0, most=1.0)
         self.min_p = min_p
 
     def __call__(self, log_probs):

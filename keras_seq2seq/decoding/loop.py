@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules
+from keras_seq2seq.decoding.score import log_softmax
 from keras_seq2seq.decoding.tracks import Observed, Tracks
 from keras_seq2seq.special_tokens import PAD_ID
 
@@ -229,7 +230,7 @@ class Search:
             logits, changed = step(token, {**constant, **state})
             log_probs = tf.cast(logits, tf.float32)
             if self.from_logits:
-                log_probs = self._log_softmax(log_probs)
+                log_probs = log_softmax(log_probs, in_parts=self.fixed_shapes)
             log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
             if not_a_number:
                 # One column tells: a softmax with a single NaN is NaN throughout.
@@ -282,14 +283,6 @@ class Search:
     def _lengths(self, state: State) -> dict[str, int]:
         """The entries with an axis of positions, and that axis."""
         return {**self.positions, **({LINEAGE: 2} if LINEAGE in state else {})}
-
-    def _log_softmax(self, logits: tf.Tensor) -> tf.Tensor:
-        if not self.fixed_shapes:
-            return tf.nn.log_softmax(logits)
-        # LiteRT's own is slower, and would be chosen for `(x - max) - log`.
-        largest = tf.reduce_max(logits, -1, keepdims=True)
-        total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
-        return logits - (largest + tf.math.log(total))
 
     def _first_state(self, batch_size: int | tf.Tensor) -> State:
         """The state with rows for all hypotheses."""

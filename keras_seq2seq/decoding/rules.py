@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError, check_counts
+
 # Log probability of what is impossible. Finite, because minus infinity times zero is not a
 # number; a sum below IMPOSSIBLE / 2 counts as impossible.
 IMPOSSIBLE = -1e9
@@ -159,6 +161,8 @@ class RepetitionPenalty:
     """
 
     def __init__(self, penalty: float | tf.Tensor, signed: bool = False):
+        if not tf.is_tensor(penalty) and not penalty > 0:
+            raise InputError(f"`penalty` must be above 0. Received: penalty={penalty}.")
         self.penalty = penalty
         self.signed = signed
 
@@ -179,6 +183,7 @@ class NoRepeatNGram:
     """
 
     def __init__(self, size: int):
+        check_counts(size=size)
         self.size = size
 
     def __call__(self, time, token_ids, log_probs):

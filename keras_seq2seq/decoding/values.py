@@ -76,13 +76,12 @@ def structure_of(
             max_length = min(max_length, max(longest, settings.max_length))
     if fixed_shapes and settings.top_k:
         top_k = min(2 ** (settings.top_k - 1).bit_length(), max(LARGEST, settings.top_k))
-    has_beam = settings.num_beams > 1
     has_range = settings.min_length > 0 or settings.has_length_ratio
     return GenerationSettings(
         num_beams=settings.num_beams,
         num_hypotheses=settings.num_hypotheses if settings.sample else settings.num_beams,
-        length_rule=settings.length_rule if has_beam else "power",
-        length_penalty=float(has_beam and settings.length_penalty != 0),
+        length_rule=settings.length_rule,
+        length_penalty=float(settings.length_penalty != 0),
         coverage_penalty=float(settings.coverage_penalty > 0),
         ctc_weight=float(settings.ctc_weight > 0),
         num_beam_groups=settings.num_beam_groups,

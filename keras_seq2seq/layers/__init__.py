@@ -11,9 +11,15 @@ from keras_seq2seq.layers.attentional_recurrence import AttentionalRecurrence
 from keras_seq2seq.layers.byte_dropout import ByteDropout
 from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.layers.ctc import CTCLoss
+from keras_seq2seq.layers.dense import Dense
 from keras_seq2seq.layers.dense_gradient_embedding import DenseGradientEmbedding
 from keras_seq2seq.layers.dot_product_attention import DotProductAttention, SplitHeads
-from keras_seq2seq.layers.frame_layers import DeltaFeatures, FrameNormalization, SpecAugment
+from keras_seq2seq.layers.frame_layers import (
+    DeltaFeatures,
+    FrameNormalization,
+    FrequencyWarp,
+    SpecAugment,
+)
 from keras_seq2seq.layers.fused_lstm import FusedLSTM
 from keras_seq2seq.layers.key_value_cache import KeyValueCache, lineage_mask
 from keras_seq2seq.layers.layer_normalization import LayerNormalization
@@ -38,9 +44,11 @@ __all__ = [
     "CTCLoss",
     "CopyMixture",
     "DeltaFeatures",
+    "Dense",
     "DenseGradientEmbedding",
     "DotProductAttention",
     "FrameNormalization",
+    "FrequencyWarp",
     "FusedLSTM",
     "KeyValueCache",
     "LayerNormalization",

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 
 from keras_seq2seq.layers.attention import HIDDEN, MemoryAttention, additive_scores
+from keras_seq2seq.layers.dense import Dense
+from keras_seq2seq.layers.sizes import size_of
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -49,10 +51,8 @@ class BahdanauAttention(MemoryAttention):
         self.query_dense = self._dense("query")
         self.key_layer = self._dense(f"{self.name}_keys")
 
-    def _dense(self, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            self.score_units, use_bias=False, dtype=self.dtype_policy, name=name
-        )
+    def _dense(self, name: str) -> Dense:
+        return Dense(self.score_units, use_bias=False, dtype=self.dtype_policy, name=name)
 
     def build_scores(self, query_dim, memory_dim):
         self.query_dense.build((None, None, query_dim))
@@ -121,7 +121,7 @@ class LocationSensitiveAttention(BahdanauAttention):
             )
         self.filters = filters
         self.kernel_size = kernel_size
-        self.location_dense = keras.layers.Dense(
+        self.location_dense = Dense(
             self.score_units, dtype=self.dtype_policy, name="location_projection"
         )
 
@@ -144,7 +144,7 @@ class LocationSensitiveAttention(BahdanauAttention):
         has now and then given a convolution inside a loop the length of the call before.
         """
         ops = keras.ops
-        length = ops.shape(alignment)[1]
+        length = size_of(alignment, 1)
         place = ops.cumsum(ops.ones_like(alignment[0], dtype="int32"))
         offset = place[:, None] - place[None, :] + self.kernel_size // 2
         inside = ops.logical_and(offset >= 0, offset < self.kernel_size)

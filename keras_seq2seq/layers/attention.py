@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.layers.attention_weights import attention_weights
+from keras_seq2seq.layers.dense import Dense
 
 # Score of what must not be attended to: finite, so that a row of nothing else stays finite,
 # and within float16.
@@ -55,7 +56,7 @@ class MemoryAttention(keras.layers.Layer, ABC):
         self.units = units
         self.key_layer: keras.layers.Layer | None = None
         # A step needs the name of this layer and that of its model to differ.
-        self.output_dense = keras.layers.Dense(
+        self.output_dense = Dense(
             units,
             activation="tanh",
             use_bias=False,
@@ -162,7 +163,7 @@ class LuongAttention(MemoryAttention):
         self.scaled = scaled
         if score == "concat":
             # The two halves of W_a, as wide as the output.
-            self.key_layer = keras.layers.Dense(
+            self.key_layer = Dense(
                 units, use_bias=False, dtype=self.dtype_policy, name=f"{self.name}_keys"
             )
 
@@ -175,7 +176,7 @@ class LuongAttention(MemoryAttention):
         if self.score != "dot":
             # General: W_a on the query gives the same product, with nothing to do for each
             # position of the source.
-            self.query_dense = keras.layers.Dense(
+            self.query_dense = Dense(
                 memory_dim if self.score == "general" else self.units,
                 use_bias=False,
                 dtype=self.dtype_policy,

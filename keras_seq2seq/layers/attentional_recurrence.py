@@ -7,6 +7,7 @@ import keras
 
 from keras_seq2seq.layers.attention import MemoryAttention
 from keras_seq2seq.layers.byte_dropout import ByteDropout
+from keras_seq2seq.layers.sizes import rows_of, size_of
 
 # What of the attention joins the input of the first cell.
 FEEDINGS = ("none", "attention", "context")
@@ -183,9 +184,7 @@ class AttentionalRecurrence(keras.layers.Layer):
         if self.attention.uses_alignment:
             queries = query[:, None]
         else:
-            queries = keras.ops.reshape(
-                query, (keras.ops.shape(memory)[0], -1, query.shape[-1])
-            )
+            queries = keras.ops.reshape(query, (size_of(memory, 0), -1, query.shape[-1]))
         context, weights = self.attention.attend(
             queries,
             memory,
@@ -193,10 +192,9 @@ class AttentionalRecurrence(keras.layers.Layer):
             state[MEMORY_MASK],
             state.get(ALIGNMENT),
         )
-        rows = keras.ops.shape(query)[0]
         return (
-            keras.ops.reshape(context, (rows, context.shape[-1])),
-            keras.ops.reshape(weights, (rows, keras.ops.shape(weights)[-1])),
+            keras.ops.reshape(context, (-1, context.shape[-1])),
+            keras.ops.reshape(weights, (rows_of(query), size_of(weights, 2))),
         )
 
     def _kept(self, changed):

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_seq2seq.layers.dense import Dense
+
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class CTCLoss(keras.layers.Layer):
@@ -55,9 +57,7 @@ class CTCLoss(keras.layers.Layer):
             raise ValueError(f"`weight` must be above 0. Received: weight={weight}.")
         self.vocabulary_size = vocabulary_size
         self.weight = weight
-        self.projection = keras.layers.Dense(
-            vocabulary_size, dtype=self.dtype_policy, name="projection"
-        )
+        self.projection = Dense(vocabulary_size, dtype=self.dtype_policy, name="projection")
 
     def build(self, logits_shape, memory_shape, mask_shape=None, token_ids_shape=None):
         self.projection.build((None, None, memory_shape[-1]))

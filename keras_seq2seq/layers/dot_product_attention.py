@@ -9,22 +9,17 @@ import tensorflow as tf
 from keras_seq2seq.layers.attention import HIDDEN
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.byte_dropout import ByteDropout
+from keras_seq2seq.layers.sizes import rows_of, size_of
 
 
 def split_heads(tensor: Any, num_heads: int) -> Any:
     """`(batch, length, dim)` -> `(batch, num_heads, length, dim / num_heads)`."""
-    _, length, dim = keras.ops.shape(tensor)
-    rows = _rows(tensor)
+    length, head_dim = size_of(tensor, 1), tensor.shape[2] // num_heads
+    rows = rows_of(tensor)
     if tensor.shape[1] == 1:  # Nothing to move.
-        return keras.ops.reshape(tensor, (rows, num_heads, 1, dim // num_heads))
-    tensor = keras.ops.reshape(tensor, (rows, length, num_heads, dim // num_heads))
+        return keras.ops.reshape(tensor, (rows, num_heads, 1, head_dim))
+    tensor = keras.ops.reshape(tensor, (rows, length, num_heads, head_dim))
     return keras.ops.transpose(tensor, (0, 2, 1, 3))
-
-
-def _rows(tensor: Any) -> int:
-    """The batch size for a reshape. -1 where it is not known when the graph is made: so it is
-    not looked up in every layer of every step."""
-    return tensor.shape[0] or -1
 
 
 def _hiding(mask: Any, scores: Any) -> Any:
@@ -142,11 +137,11 @@ class DotProductAttention(keras.layers.Layer):
         if len(key.shape) == 3:
             key = split_heads(key, self.num_heads)
             value = split_heads(value, self.num_heads)
-        rows, (length, dim) = _rows(query), keras.ops.shape(query)[1:]
+        rows, length, dim = rows_of(query), size_of(query, 1), query.shape[2]
         query = query * scale
         if self.shared:
             # The rows that read one key as the positions of one query.
-            query = keras.ops.reshape(query, (keras.ops.shape(key)[0], -1, dim))
+            query = keras.ops.reshape(query, (size_of(key, 0), -1, dim))
         heads = split_heads(query, self.num_heads)  # (B, H, T, d)
         scores = _product_with_transposed(heads, key)
         if bias is not None:
@@ -159,7 +154,7 @@ class DotProductAttention(keras.layers.Layer):
             output = keras.ops.transpose(output, (0, 2, 1, 3))
         weights = keras.ops.mean(weights, 1)
         if self.shared:
-            weights = keras.ops.reshape(weights, (rows, length, keras.ops.shape(weights)[-1]))
+            weights = keras.ops.reshape(weights, (rows, length, size_of(weights, 2)))
         return keras.ops.reshape(output, (rows, length, dim)), weights
 
     def _hide(self, scores, mask):
@@ -168,9 +163,8 @@ class DotProductAttention(keras.layers.Layer):
             mask = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
             scores = scores + _hiding(mask, scores)
         if self.use_causal_mask:
-            _, _, target_length, source_length = keras.ops.shape(scores)
-            rows = keras.ops.arange(target_length)[:, None]
-            earlier = keras.ops.arange(source_length)[None] <= rows
+            rows = keras.ops.arange(size_of(scores, 2))[:, None]
+            earlier = keras.ops.arange(size_of(scores, 3))[None] <= rows
             scores = scores + _hiding(earlier[None, None], scores)
         return scores
 

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+from keras_seq2seq.layers.log_mel import mel_corners
+from keras_seq2seq.layers.sizes import size_of
 
 
 class _FrameLayer(keras.layers.Layer):
@@ -116,7 +120,7 @@ class DeltaFeatures(_FrameLayer):
 
     def _slope(self, frames):
         window = self.window
-        length = ops.shape(frames)[1]
+        length = size_of(frames, 1)
         padded = ops.pad(frames, [(0, 0), (window, window), (0, 0)])
         total = 0.0
         for n in range(1, window + 1):
@@ -223,3 +227,72 @@ class SpecAugment(_FrameLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.sizes, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("keras_seq2seq")
+class FrequencyWarp(_FrameLayer):
+    """In training, moves the mel bands of each utterance as another vocal tract would.
+
+    What was at the frequency `f` comes to `a f`, with `a` even over `1 - share` to `1 +
+    share`, one an utterance: a band is read between its two neighbours of that place, those
+    at the ends as the first and last band. For log energies as of `LogMelSpectrogram`.
+
+    Args:
+        low_hz: float. Lower end of the lowest band.
+        high_hz: float. Upper end of the highest.
+        share: float in [0, 1). Defaults to 0.15.
+        seed: int, optional.
+
+    Call arguments:
+        frames: `(batch, length, bands)`.
+        mask: `(batch, length)`, bool, `True` where there is source.
+
+    Returns:
+        As `frames`.
+
+    Raises:
+        ValueError: If `share` is not in [0, 1).
+
+    Reference:
+        Jaitly & Hinton, 2013, "Vocal Tract Length Perturbation (VTLP) improves speech
+        recognition".
+    """
+
+    def __init__(
+        self,
+        low_hz: float,
+        high_hz: float,
+        share: float = 0.15,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not 0 <= share < 1:
+            raise ValueError(f"`share` must be in [0, 1). Received: share={share}.")
+        self.low_hz, self.high_hz, self.share, self.seed = low_hz, high_hz, share, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, frames, mask, training=None):
+        if not training or not self.share:
+            return frames
+        factors = keras.random.uniform(
+            (ops.shape(frames)[0], 1), 1 - self.share, 1 + self.share, seed=self.seed_generator
+        )
+        bands = frames.shape[-1]
+        corners = mel_corners(bands, self.low_hz, self.high_hz)
+        peaks = 700 * (10 ** (corners[1:-1] / 2595) - 1)
+        read_at = 2595 / np.log(10) * ops.log1p(peaks.astype("float32") / factors / 700)
+        places = (read_at - float(corners[1])) / float(corners[1] - corners[0])
+        places = ops.clip(places, 0, bands - 1)
+        distances = ops.abs(places[:, None, :] - np.arange(bands, dtype="float32")[:, None])
+        shares = ops.cast(ops.maximum(1 - distances, 0), frames.dtype)
+        return ops.matmul(frames, shares)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "low_hz": self.low_hz,
+            "high_hz": self.high_hz,
+            "share": self.share,
+            "seed": self.seed,
+        }

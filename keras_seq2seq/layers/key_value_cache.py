@@ -3,7 +3,10 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+from keras_seq2seq.layers.sizes import size_of
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -30,27 +33,31 @@ class KeyValueCache(keras.layers.Layer):
         position: `(batch, 1)`, int: where each row is written, if a position has one entry;
             or a scalar where all rows are written at one position, which is quicker. Read of
             a cache of full size alone.
+        places: bool. Whether the positions are asked for. Defaults to `True`.
 
     Returns:
         Tuple of the cache with the new position, of the same length or `family` longer,
-        and the positions of its entries `(1, length)`, int32.
+        and the positions of its entries `(1, length)`, int32; of one that grows `None` where
+        they are not asked for.
     """
 
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_length = max_length
 
-    def call(self, cache, new, position):
+    def call(self, cache, new, position, places=True):
         family = new.shape[2]
         if cache.shape[2] == self.max_length * family:
             return self._written(cache, new, position), self._places(self.max_length, family)
         cache = ops.concatenate([cache, new], axis=2)
-        return cache, self._places(ops.shape(cache)[2] // family, family)
+        if not places:
+            return cache, None
+        return cache, self._places(size_of(cache, 2) // family, family)
 
     def _written(self, cache, new, position):
         if len(position.shape) == 0:
             return self._written_by_all(cache, new, position * new.shape[2])
-        is_here = ops.equal(ops.arange(self.max_length)[None], position)
+        is_here = ops.equal(_counted(self.max_length)[None], position)
         return ops.where(is_here[:, None, :, None], new, cache)
 
     def _written_by_all(self, cache, new, begin):
@@ -59,17 +66,19 @@ class KeyValueCache(keras.layers.Layer):
             return ops.slice_update(cache, (0, 0, begin, 0), new)
         # TensorFlow Serving lacks that operation, LiteRT this one.
         _, heads, family, size = new.shape
-        axes = ops.arange(ops.shape(new)[0]), ops.arange(heads), begin + ops.arange(family)
+        axes = ops.arange(size_of(new, 0)), ops.arange(heads), begin + ops.arange(family)
         indices = ops.stack(ops.meshgrid(*axes, indexing="ij"), axis=-1)
         return ops.scatter_update(
             cache, ops.reshape(indices, (-1, 3)), ops.reshape(new, (-1, size))
         )
 
     def _places(self, count, family):
+        if isinstance(count, int):
+            return ops.convert_to_tensor(_counted(count).repeat(family)[None])
         places = ops.arange(count)
         return (places if family == 1 else ops.repeat(places, family))[None]
 
-    def compute_output_spec(self, cache, new, position):
+    def compute_output_spec(self, cache, new, position, places=True):
         length, family = cache.shape[2], new.shape[2]
         if length is not None and length != self.max_length * family:
             length += family
@@ -81,6 +90,11 @@ class KeyValueCache(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "max_length": self.max_length}
+
+
+def _counted(count: int) -> np.ndarray:
+    """0, 1, 2, ...: in a graph one constant."""
+    return np.arange(count, dtype="int32")
 
 
 def lineage_mask(lineage: Any) -> Any:
@@ -95,4 +109,4 @@ def lineage_mask(lineage: Any) -> Any:
     """
     family = lineage.shape[1]
     mask = ops.equal(lineage[..., None], ops.arange(family))
-    return ops.reshape(mask, (-1, family, ops.shape(lineage)[2] * family))
+    return ops.reshape(mask, (-1, family, size_of(lineage, 2) * family))

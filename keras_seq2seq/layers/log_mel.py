@@ -11,6 +11,17 @@ from keras import ops
 QUANTIZED_FROM = 1024
 
 
+def mel(hertz: Any) -> Any:
+    """`2595 log10(1 + f / 700)`, an array."""
+    return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+
+
+def mel_corners(num_mels: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """`(num_mels + 2,)`, in mel: band `b` begins at place `b`, has its peak at `b + 1` and
+    ends at `b + 2`."""
+    return np.linspace(mel(low_hz), mel(high_hz), num_mels + 2)
+
+
 def mel_filters(
     num_bins: int, num_mels: int, sample_rate: int, low_hz: float, high_hz: float
 ) -> np.ndarray:
@@ -21,10 +32,7 @@ def mel_filters(
         sample rate.
     """
 
-    def mel(hertz: Any) -> Any:
-        return 2595 * np.log10(1 + np.asarray(hertz) / 700)
-
-    corners = np.linspace(mel(low_hz), mel(high_hz), num_mels + 2)
+    corners = mel_corners(num_mels, low_hz, high_hz)
     left, peak, right = corners[:-2], corners[1:-1], corners[2:]
     bins = mel(np.linspace(0, sample_rate / 2, num_bins))[:, None]
     rising, falling = (bins - left) / (peak - left), (right - bins) / (right - peak)

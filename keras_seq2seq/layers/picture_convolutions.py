@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_seq2seq.layers.sizes import rows_of, size_of
+
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class PictureConvolutions(keras.layers.Layer):
@@ -97,7 +99,7 @@ class PictureConvolutions(keras.layers.Layer):
         self.built = True
 
     def call(self, frames, mask):
-        batch, length, _ = ops.shape(frames)
+        rows, length = rows_of(frames), size_of(frames, 1)
         real = ops.cast(mask, frames.dtype)[:, :, None]
         shape = self.picture_shape
         for convolution, seen in zip(
@@ -105,12 +107,12 @@ class PictureConvolutions(keras.layers.Layer):
         ):
             pictures = convolution(self._with_neighbours(frames * real, shape, seen))
             shape = pictures.shape[1:]
-            frames = ops.reshape(pictures, (batch, length, math.prod(shape)))
+            frames = ops.reshape(pictures, (rows, length, math.prod(shape)))
         return frames
 
     def _with_neighbours(self, frames, shape, seen):
         """`(batch * length, height, width, seen * channels)`."""
-        length, reach = ops.shape(frames)[1], seen // 2
+        length, reach = size_of(frames, 1), seen // 2
         padded = ops.pad(frames, [(0, 0), (reach, reach), (0, 0)]) if reach else frames
         shifted = [padded[:, n : n + length] for n in range(seen)]
         return ops.concatenate([ops.reshape(one, (-1, *shape)) for one in shifted], axis=-1)

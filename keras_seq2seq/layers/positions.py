@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.first_import import import_keras_nlp
+from keras_seq2seq.layers.sizes import rows_of, size_of
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -54,7 +55,7 @@ class SinusoidalPositions(keras.layers.Layer):
     def call(self, vectors: Any, positions: Any = None) -> Any:
         dim = vectors.shape[-1]
         if positions is None:
-            positions = keras.ops.arange(keras.ops.shape(vectors)[1])[None]
+            positions = keras.ops.arange(size_of(vectors, 1))[None]
         # Float32: in half precision positions above 2048 would fall together.
         positions = keras.ops.cast(positions, "float32")[..., None]
         if self.first:
@@ -143,11 +144,11 @@ class RotaryPositions(keras.layers.Layer):
         self.built = True
 
     def call(self, vectors: Any, positions: Any = None) -> Any:
-        batch, length, dim = keras.ops.shape(vectors)
+        rows, length, dim = rows_of(vectors), size_of(vectors, 1), vectors.shape[-1]
         # A static size of the heads: KerasHub asks whether it is even.
-        size = vectors.shape[-1] // self.num_heads
-        heads = keras.ops.reshape(vectors, (batch, length, self.num_heads, size))
-        return keras.ops.reshape(self.rotary(heads, positions=positions), (batch, length, dim))
+        split = (rows, length, self.num_heads, dim // self.num_heads)
+        heads = keras.ops.reshape(vectors, split)
+        return keras.ops.reshape(self.rotary(heads, positions=positions), (rows, length, dim))
 
     def compute_output_spec(self, vectors, positions=None):
         return keras.KerasTensor(vectors.shape, vectors.dtype)

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.layers.sizes import size_of
+
 
 def _reduced_mask(mask: Any, factor: int) -> Any:
     """Every `factor`-th position of the mask: a group is real if it begins with source."""
@@ -54,9 +56,9 @@ class TimeReduction(keras.layers.Layer):
         sequence = sequence * keras.ops.cast(mask, sequence.dtype)[:, :, None]
         # At most factor - 1 zeros too many, which the division below drops.
         sequence = keras.ops.pad(sequence, [(0, 0), (0, factor - 1), (0, 0)])
-        length = keras.ops.shape(sequence)[1] // factor
+        length = size_of(sequence, 1) // factor
         sequence = sequence[:, : length * factor]
-        batch = keras.ops.shape(sequence)[0]
+        batch = size_of(sequence, 0)
         joined = keras.ops.reshape(sequence, (batch, length, factor * dim))
         return joined, _reduced_mask(mask, factor)
 

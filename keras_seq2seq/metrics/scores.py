@@ -69,6 +69,7 @@ def error_rates(
     for hypothesis, answers in zip(hypotheses, references, strict=True):
         if not answers:
             raise ValueError("Every hypothesis needs at least one reference.")
+        _check_references(answers)
         distances = [
             (Levenshtein.distance(hypothesis, answer), len(answer)) for answer in answers
         ]
@@ -130,6 +131,11 @@ def text_scores(
             "Expected as many references as hypotheses, at least one of each. "
             f"Received: {len(hypotheses)} hypotheses, {len(references)} references."
         )
+    for text, answers in zip(hypotheses, references, strict=True):
+        _check_references(answers)
+        for one in (text, *answers):
+            if not isinstance(one, str):
+                raise InputError(f"A text must be a string. Received: {one!r:.60}.")
     if metric in BLEU_METRICS:
         bleu = bleu_metric(metric, references, bleu_tokenizer)
         return _of_sacrebleu(metric, bleu, hypotheses, references)
@@ -199,12 +205,22 @@ def bleu_metric(
     return make(**settings, effective_order=True)
 
 
+def _check_references(answers: Any) -> None:
+    """Refuses one text in the place of a list: its characters would be the right answers."""
+    if isinstance(answers, str | bytes):
+        raise InputError(
+            "The references of a hypothesis are a list. Received one: "
+            f"{answers!r:.60}. Put it into a list."
+        )
+
+
 def sentence_bleu(
     hypothesis: str, references: Sequence[str], bleu_tokenizer: str = "13a"
 ) -> float:
     """BLEU of one text, from 0 to 100, with sacrebleu's effective order: n-grams longer than
     the text do not count, so that a right text of two words scores 100."""
     check_metric("bleu", bleu_tokenizer)
+    _check_references(references)
     bleu = _package("sacrebleu.metrics").BLEU(tokenize=bleu_tokenizer, effective_order=True)
     return bleu.sentence_score(hypothesis, list(references)).score
 

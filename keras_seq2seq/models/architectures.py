@@ -48,6 +48,7 @@ class Shared:
             encoder reads a vector a sentence (`SentenceEmbedding`). Defaults to none: a vector
             a token.
         ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
+        frequency_warp: float. `FrequencyWarp` of this share on sound. Defaults to 0, none.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
         copy: bool. A `PointerGenerator`, which copies source tokens; the vocabularies must
@@ -60,6 +61,7 @@ class Shared:
     picture_cells: bool = False
     sentence_ends: str = ""
     ctc_weight: float = 0.0
+    frequency_warp: float = 0.0
     share_embeddings: bool = False
     copy: bool = False
 
@@ -79,6 +81,7 @@ class Shared:
             self.spec_augment,
             self.picture_cells,
             self.sentence_ends,
+            self.frequency_warp,
         )
         encoder = encoder_of(source)
         decoder = decoder_of(

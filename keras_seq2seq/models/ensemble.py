@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.decoding import ALIGNMENT, LINEAGE
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.parts import State
@@ -28,10 +29,17 @@ class Ensemble(TextGeneration):
     """
 
     def __init__(self, models: Sequence[Seq2Seq]):
+        if not isinstance(models, Sequence) or not all(
+            isinstance(one, Seq2Seq) for one in models
+        ):
+            raise InputError(
+                f"An ensemble is made of a list of Seq2Seq models. Received: {models!r:.80}."
+            )
         if not models:
             raise ValueError("An ensemble needs at least one model. Received none.")
         sizes = [(m.preprocessor.kind, *m.preprocessor.source_size) for m in models]
-        if models[0].preprocessor.kind != "text" and len(set(sizes)) > 1:
+        kinds = {kind for kind, *_ in sizes}
+        if (len(kinds) > 1 or kinds != {"text"}) and len(set(sizes)) > 1:
             raise ValueError(
                 f"The models of an ensemble must read one source. Received: {sizes}."
             )

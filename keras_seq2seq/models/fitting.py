@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.data.dataset import TrainingData
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.special_tokens import PAD_ID
@@ -43,10 +45,16 @@ class Fitting:
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`; a `tf.data.Dataset` is taken as it is, without a warning that it
         is not shuffled."""
+        _check_batches(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
         self._build_optimizer()
         return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`."""
+        _check_batches(x)
+        return super().evaluate(x, *args, **kwargs)  # type: ignore[misc]
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         self._build_optimizer()
@@ -71,6 +79,11 @@ class Fitting:
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ) -> Any:
+        if y is None:
+            raise InputError(
+                "There are no labels to learn. Give batches (inputs, labels, weights), as "
+                "`training_data` makes them."
+            )
         weights = _token_weights(y, sample_weight)
         return super().compute_loss(x, y, y_pred, weights, training)  # type: ignore[misc]
 
@@ -93,6 +106,22 @@ class Fitting:
         finally:
             for nodes, before in zip(calls, every, strict=True):
                 nodes[:] = before
+
+
+def _check_batches(x: Any) -> None:
+    """Refuses texts, pairs and what holds a dataset, in the place of batches of tensors."""
+    is_list = isinstance(x, list | tuple)
+    if x is None or isinstance(x, str | TrainingData) or (is_list and x and _is_text(x[0])):
+        what = type(x).__name__
+        raise InputError(
+            "Batches of tensors are taken: `training_data(preprocessor, sources, targets)` has "
+            f"them as its `dataset`, with its `steps` an epoch. Received: {what}."
+        )
+
+
+def _is_text(value: Any) -> bool:
+    values = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(one, str | bytes) for one in values)
 
 
 def _token_weights(labels: Any, weights: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import LogMelSpectrogram, PictureConvolutions, WindowLogMel
+from keras_seq2seq.layers import Dense, LogMelSpectrogram, PictureConvolutions, WindowLogMel
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
     ENCODER_FEATURES,
@@ -27,7 +27,7 @@ class _FrameSource(SourceEmbedding):
 
     def build(self, name: str) -> None:
         if self._layer is None:
-            self._layer = keras.layers.Dense(self.embedding_dim, name=f"{name}_projection")
+            self._layer = Dense(self.embedding_dim, name=f"{name}_projection")
 
     def inputs(self) -> dict[str, Tensor]:
         return {

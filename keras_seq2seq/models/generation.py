@@ -19,10 +19,11 @@ from keras_seq2seq.decoding import (
     Snapshot,
 )
 from keras_seq2seq.decoding.values import numbers_of
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.models.answers import Answer, answers_of, why_none
 from keras_seq2seq.models.constraints import length_range, prefix_problems
 from keras_seq2seq.models.input_check import list_of_sources, list_of_texts
+from keras_seq2seq.models.model_settings import check_settings_type
 from keras_seq2seq.models.scoring import TextScoring
 from keras_seq2seq.models.search_graphs import first_of
 from keras_seq2seq.settings import GenerationSettings
@@ -54,7 +55,8 @@ class TextGeneration(TextScoring):
         Raises:
             InputError: As `generate`, before the first token.
         """
-        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
+        settings = chosen_settings(settings, changes)
+        _warn_of_one(changes, "stream")
         steps = self._snapshots(source, settings, prefix)
 
         def texts() -> Iterator[str]:
@@ -104,7 +106,7 @@ class TextGeneration(TextScoring):
         Raises:
             InputError: As `generate`.
         """
-        settings = dataclasses.replace(settings or GenerationSettings(num_beams=4), **changes)
+        settings = chosen_settings(settings, changes, num_beams=4)
         # All that end, not the n best alone.
         settings = dataclasses.replace(settings, num_hypotheses=settings.num_beams)
         return SearchTree.of(self._snapshots(source, settings, prefix), self.end_id)
@@ -201,9 +203,11 @@ class TextGeneration(TextScoring):
                 setting is out of range.
 
         Warns:
-            If a source has no target: the rules leave none, or a probability is NaN.
+            If a source has no target: the rules leave none, or a probability is NaN; if more
+            is asked for in `changes` than the best target.
         """
-        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
+        settings = chosen_settings(settings, changes)
+        _warn_of_one(changes, "generate")
         is_one = self.preprocessor.is_one(sources)
         lines = [sources] if is_one else list_of_sources(sources)
         hypotheses = self.search(
@@ -237,7 +241,7 @@ class TextGeneration(TextScoring):
             rules leave none, the log probability is below -5e8; because a probability is not
             a number, it is NaN. It warns of both.
         """
-        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
+        settings = chosen_settings(settings, changes)
         if self.preprocessor.is_one(sources):
             raise InputError(
                 f"`search` takes a list of sources. Received one: {sources!r:.60}. Put it "
@@ -292,15 +296,14 @@ class TextGeneration(TextScoring):
             InputError: If the settings do not fit this model, before the first answer; or
                 if there are fewer prefixes than sources, when they end.
         """
-        settings = dataclasses.replace(settings or GenerationSettings(), **changes)
+        settings = chosen_settings(settings, changes)
         if self.preprocessor.is_one(sources):
             raise InputError(
                 f"`answers` takes many sources. Received one: {sources!r:.60}. Put it into a "
                 "list."
             )
-        check_batches(batch_size, jit_compile, prefixes)
-        if window < 1:
-            raise InputError(f"`window` must be at least 1. Received: {window}.")
+        check_batches(1 if batch_size is None else batch_size, jit_compile, prefixes)
+        check_counts(window=window)
         max_length = self.check_settings(settings)
         if isinstance(prefixes, str):
             allowed = self._allowed(settings, max_length)
@@ -349,15 +352,38 @@ class TextGeneration(TextScoring):
         return self._target.detokenize(hypotheses.token_ids, replacements)
 
 
-def check_batches(batch_size: int | None, jit_compile: bool, prefixes: Any) -> None:
+def chosen_settings(
+    settings: GenerationSettings | None, changes: dict[str, Any], **defaults: Any
+) -> GenerationSettings:
+    """The settings with changes by name; `InputError` for what are none."""
+    if settings is None:
+        settings = GenerationSettings(**defaults)
+    check_settings_type(settings)
+    return dataclasses.replace(settings, **changes)
+
+
+def check_batches(batch_size: int, jit_compile: bool, prefixes: Any) -> None:
     """Raises `InputError` for a batch of nothing, and for prefixes with XLA."""
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"`batch_size` must be at least 1. Received: {batch_size}.")
+    check_counts(batch_size=batch_size)
+    if not isinstance(jit_compile, bool):
+        raise InputError(f"`jit_compile` must be a bool. Received: {jit_compile!r:.60}.")
     if jit_compile and prefixes is not None:
         raise InputError(
             "A search with prefixes cannot be compiled. Received: jit_compile=True and "
             "prefixes. Leave one of them out."
         )
+
+
+def _warn_of_one(changes: dict[str, Any], method: str) -> None:
+    """Warns of what is asked for and does not come out."""
+    for name, default in (("num_hypotheses", 1), ("alignments", False)):
+        if changes.get(name, default) != default:
+            warnings.warn(
+                f"`{method}` gives the best target alone; `search` and `answers` give what "
+                f"{name}={changes[name]} asks for.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _warn_of_none(log_probs: np.ndarray) -> None:

@@ -101,7 +101,8 @@ def list_of_texts(name: str, texts: Any) -> list[str]:
 
 def _listed(name: str, values: Any) -> list[Any]:
     # Of a dictionary a list has the keys alone, and a set has no order for the answers.
-    if not isinstance(values, (Mapping, Set)):
+    # Nor has a table of several columns.
+    if not isinstance(values, (Mapping, Set)) and getattr(values, "ndim", 1) == 1:
         with suppress(TypeError):
             return list(values)
     raise InputError(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import Values, suppression, token_biases
 from keras_seq2seq.decoding.values import numbers_of
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.models.constraints import (
     allowed_ids,
     biases_of,
@@ -113,6 +113,7 @@ class ModelSettings:
                 f"{keras.backend.backend()}. Save the model, and load it in a process with "
                 "KERAS_BACKEND=tensorflow."
             )
+        check_settings_type(settings)
         vocabulary_size = self.decoder.vocabulary_size
         if settings.num_beams > vocabulary_size:
             raise InputError(
@@ -142,6 +143,11 @@ class ModelSettings:
                 f"this model are {self.preprocessor.kind}."
             )
         never = self._never(settings)
+        if settings.replace_unknown and UNKNOWN_ID in never:
+            raise InputError(
+                f"{option_name('replace_unknown')} has no use where the unknown token is "
+                "suppressed. Leave one of them out."
+            )
         check_ids([*never, *self._biases(settings)], vocabulary_size)
         if self.end_id in never:
             raise InputError("The end token cannot be suppressed; every target needs it.")
@@ -176,8 +182,18 @@ class ModelSettings:
         return allowed_ids(settings, self._target, max_length)
 
 
+def check_settings_type(settings: Any) -> None:
+    """Raises `InputError` for what are no `GenerationSettings`."""
+    if not isinstance(settings, GenerationSettings):
+        raise InputError(
+            "Settings must be `GenerationSettings(num_beams=4, ...)`, or be given by name: "
+            f"`generate(sources, num_beams=4)`. Received: {settings!r:.60}."
+        )
+
+
 def check_length(decoder: Decoder, max_length: int) -> None:
     """Raises `InputError` if the decoder's state has no room for `max_length` tokens."""
+    check_counts(max_length=max_length)
     if decoder.max_length is not None and max_length > decoder.max_length:
         raise InputError(
             "The decoder's `max_length` must hold the longest target with its end token. "

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.layers import MemoryAttention
 
 # Names of the inputs and outputs of the functional models.
@@ -158,10 +158,8 @@ def check_role(role: str, value: Any) -> None:
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raises `ValueError` for a size below 1."""
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+    """Raises `InputError` for a size that is no whole number of at least 1."""
+    check_counts(**sizes)
 
 
 def check_rates(**rates: float) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, MemoryAttention
+from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, Dense, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import (
     ALIGNMENT,
     ATTENTION,
@@ -150,9 +150,7 @@ class RecurrentDecoder(Decoder):
             f"{name}_{ATTENTION}": ATTENTION,
             f"{name}_{ALIGNMENT}": ALIGNMENT,
         }
-        self._logits = keras.layers.Dense(
-            embedding.vocabulary_size, dtype="float32", name=f"{name}_logits"
-        )
+        self._logits = Dense(embedding.vocabulary_size, dtype="float32", name=f"{name}_logits")
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         tensors = [tensor for layer in self.bridge(encoder_output) for tensor in layer]

@@ -1,5 +1,6 @@
 """How large a saved model says that it is, looked at before anything of it is unpacked."""
 
+import io
 import json
 import math
 import zipfile
@@ -56,8 +57,8 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> tuple[int, int]:
         if member.filename.endswith(".json"):
             _check(path, member.file_size, MOST_JSON_BYTES, member.filename)
         if member.filename.endswith(".h5"):
-            with archive.open(member) as file:
-                sizes = _arrays(file)
+            # HDF5 jumps back and forth, and a member of an archive begins anew to go back.
+            sizes = _arrays(io.BytesIO(archive.read(member)))
             total = sum(size * item for size, item in sizes)
             _check(path, total, most, f"the arrays of {member.filename}")
             arrays, numbers = arrays + len(sizes), numbers + sum(size for size, _ in sizes)
@@ -96,8 +97,10 @@ def check_declared(path: Path, config: Any, arrays: int, numbers: int) -> None:
             f"{path} was not loaded: it declares {deepest:,} layers, and holds {arrays} arrays "
             "of weights. Give a file that you trust."
         )
-    largest = sorted(size for _, size in found)[-2:]
-    if math.prod(largest) <= numbers:
+    # No matrix is larger than its two largest sizes, and none has a vocabulary on both sides.
+    words = max((size for name, size in found if name == "vocabulary_size"), default=0)
+    widths = sorted(size for name, size in found if name != "vocabulary_size")[-2:]
+    if max(math.prod(widths), words * max(widths, default=1)) <= numbers:
         return
     declared = _declared_numbers(config)
     if declared > numbers + FREE_NUMBERS:

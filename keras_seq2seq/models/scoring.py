@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_seq2seq.data.preprocessor import raise_problems
 from keras_seq2seq.data.text import why_no_text
 from keras_seq2seq.decoding import score_tokens
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.models.answers import NOT_A_NUMBER
 from keras_seq2seq.models.input_check import list_of_sources, list_of_texts
 from keras_seq2seq.models.search_graphs import SearchGraphs
@@ -61,6 +61,7 @@ class TextScoring(SearchGraphs):
                 f"Lists are scored. Received one source: {sources!r:.60}. Put it and its "
                 "target into lists."
             )
+        check_counts(batch_size=batch_size)
         sources, targets = list_of_sources(sources), list_of_texts("targets", targets)
         lengths, problems = self.pair_problems(sources, targets)
         raise_problems(problems, len(sources), "Pair")

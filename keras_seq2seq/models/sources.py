@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from keras_seq2seq.layers import FrameNormalization, LogMelSpectrogram, SpecAugment
+from keras_seq2seq.layers import (
+    FrameNormalization,
+    FrequencyWarp,
+    LogMelSpectrogram,
+    SpecAugment,
+)
 from keras_seq2seq.models.embeddings import (
     ConvolutionEmbedding,
     SentenceEmbedding,
@@ -24,6 +29,7 @@ def source_embedding(
     spec_augment: bool = False,
     picture_cells: bool = False,
     sentence_ends: str = "",
+    frequency_warp: float = 0.0,
 ) -> SourceEmbedding:
     """What reads the sources of a preprocessor.
 
@@ -43,14 +49,16 @@ def source_embedding(
             Defaults to `False`.
         sentence_ends: string. Source tokens that end a sentence, with spaces between.
             Defaults to none.
+        frequency_warp: float. `FrequencyWarp` of this share in training. Defaults to 0, none.
 
     Raises:
-        ValueError: If `spec_augment` is asked for text or pictures, `picture_cells` for
+        ValueError: If `spec_augment` is asked for text or pictures, `frequency_warp` for
+            anything but sound, `picture_cells` for
             anything but pictures, or `sentence_ends` for anything but text; or if one of them
             is no token of the source vocabulary.
     """
     embedding: SourceEmbedding
-    layers = [FrameNormalization(name="encoder_normalization")]
+    layers: list[Any] = [FrameNormalization(name="encoder_normalization")]
     if spec_augment:
         layers.append(SpecAugment(name="encoder_spec_augment"))
     shape = getattr(preprocessor, "feature_shape", ())
@@ -58,6 +66,10 @@ def source_embedding(
         raise ValueError(
             "`spec_augment` is for features and sound. Received a source of "
             f"{'pictures' if len(shape) > 1 else 'text'}."
+        )
+    if frequency_warp and preprocessor.kind != "waveform":
+        raise ValueError(
+            f"`frequency_warp` is for sound. Received a source of {preprocessor.kind}."
         )
     if picture_cells and len(shape) != 3:
         raise ValueError(
@@ -77,6 +89,10 @@ def source_embedding(
             embedding = SentenceEmbedding(tokens, end_ids)
     elif preprocessor.kind == "waveform":
         front_end = LogMelSpectrogram(preprocessor.sample_rate, name="encoder_log_mel")
+        if frequency_warp:
+            ends = front_end.low_hz, front_end.high_hz
+            name = "encoder_frequency_warp"
+            layers.insert(0, FrequencyWarp(*ends, frequency_warp, name=name))
         embedding = WaveformEmbedding(front_end, embedding_dim, layers)
     elif len(shape) == 3:
         embedding = PictureEmbedding(shape, embedding_dim, cells=picture_cells)

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_seq2seq.data.signals import SignalSource
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.settings.declarations import without_unused
 
 # Seconds from one mark of time to the next.
 _STEP = 0.02
@@ -151,9 +152,10 @@ def _decoded(
     for temperature in temperatures:
         chosen = settings
         if temperature:
-            chosen = replace(
-                settings, num_beams=1, num_hypotheses=1, sample=True, temperature=temperature
-            )
+            drawn = {"num_beams": 1, "num_hypotheses": 1, "sample": True}
+            values = {**settings.to_dict(), **drawn, "temperature": temperature}
+            # Without what is of a beam search.
+            chosen = GenerationSettings(**without_unused(GenerationSettings, values))
         found = model.search([piece], chosen)
         length = int(found.lengths[0, 0])
         ids = found.token_ids[0, 0, begin:length].tolist()

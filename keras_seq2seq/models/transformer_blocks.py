@@ -7,6 +7,7 @@ import keras
 
 from keras_seq2seq.layers import (
     ByteDropout,
+    Dense,
     DotProductAttention,
     LearnedPositions,
     RelativePositions,
@@ -14,6 +15,7 @@ from keras_seq2seq.layers import (
     SinusoidalPositions,
     SplitHeads,
 )
+from keras_seq2seq.layers.sizes import size_of
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Tensor, check_rates, check_sizes
 from keras_seq2seq.models.transformer_style import TransformerStyle
@@ -44,7 +46,7 @@ class AttentionProjections:
         inner = dim if style.head_dim is None else num_heads * style.head_dim
 
         def dense(units: int, role: str) -> keras.layers.Layer:
-            return keras.layers.Dense(units, use_bias=style.use_bias, name=f"{name}_{role}")
+            return Dense(units, use_bias=style.use_bias, name=f"{name}_{role}")
 
         self._query = dense(inner, "query")
         self._key = dense(inner, "key")
@@ -100,7 +102,7 @@ class AttentionProjections:
         output = self._output(keras.ops.reshape(output, (-1, query.shape[2])))
         if family == 1:
             return output, weights[:, 0]
-        return output, keras.ops.reshape(weights, (-1, keras.ops.shape(weights)[2]))
+        return output, keras.ops.reshape(weights, (-1, size_of(weights, 2)))
 
     def _turned(self, projected: Tensor, positions: Tensor | None) -> Tensor:
         sequence = _as_sequence(projected)
@@ -158,15 +160,11 @@ class FeedForward:
         style: TransformerStyle,
     ):
         use_bias = style.use_bias
-        self._inner = keras.layers.Dense(
-            intermediate_dim, style.function, use_bias, name=f"{name}_inner"
-        )
+        self._inner = Dense(intermediate_dim, style.function, use_bias, name=f"{name}_inner")
         self._gate: keras.layers.Layer | None = None
         if style.gated:
-            self._gate = keras.layers.Dense(
-                intermediate_dim, use_bias=use_bias, name=f"{name}_gate"
-            )
-        self._outer = keras.layers.Dense(hidden_dim, use_bias=use_bias, name=f"{name}_outer")
+            self._gate = Dense(intermediate_dim, use_bias=use_bias, name=f"{name}_gate")
+        self._outer = Dense(hidden_dim, use_bias=use_bias, name=f"{name}_outer")
         self._residual = Residual(normalize_first, dropout, f"{name}_feed_forward", style)
 
     def __call__(self, sequence: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.decoding import LINEAGE
-from keras_seq2seq.layers import KeyValueCache, OutputBias, lineage_mask
+from keras_seq2seq.layers import Dense, KeyValueCache, OutputBias, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -40,6 +40,8 @@ class _Place:
         self.family = 1
         self._relative_bias = relative_bias
         self._sees_all, self._descent = False, None
+        # The same in every layer.
+        self._found: tuple[Tensor | None, Tensor | None] | None = None
         if lineage is not None:
             self.family = lineage.shape[1]
             self.here = keras.ops.max(positions)
@@ -48,18 +50,27 @@ class _Place:
             # One that several models share may be longer than the caches of this one.
             self._descent = lineage_mask(lineage[:, :, :max_length])
 
-    def seen(self, positions: Tensor) -> Tensor | None:
-        """What the step attends to of a cache with entries of these positions `(1, length)`."""
+    @property
+    def is_new(self) -> bool:
+        """Whether no layer has read its cache yet."""
+        return self._found is None
+
+    def seen(self, positions: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """What the step attends to of a cache with entries of these positions `(1, length)`,
+        and the bias of their relative positions `(B, heads, 1, length)`."""
+        if self._found is None:
+            here = self.here
+            if len(here.shape) == 0:
+                here = keras.ops.reshape(here, (1, 1))
+            self._found = self._mask(positions), self._relative_bias(here, positions)
+        return self._found
+
+    def _mask(self, positions: Tensor) -> Tensor | None:
         if self._sees_all:
             return None
         if self._descent is not None:
             return self._descent
         return keras.ops.less_equal(positions, self.positions)
-
-    def bias(self, positions: Tensor) -> Tensor | None:
-        """Relative positions of the same, `(B, heads, 1, length)`."""
-        here = keras.ops.reshape(self.here, (1, 1)) if len(self.here.shape) == 0 else self.here
-        return self._relative_bias(here, positions)
 
 
 class _DecoderBlock:
@@ -109,9 +120,9 @@ class _DecoderBlock:
         read, own = self._own_residual.enter(vector), self._own
         key = side_by_side(own.key(read, place.positions), place.family)
         value = side_by_side(own.value(read), place.family)
-        keys, positions = self._keys(keys, key, place.here)
-        values, _ = self._values(values, value, place.here)
-        seen, bias = place.seen(positions), place.bias(positions)
+        keys, positions = self._keys(keys, key, place.here, places=place.is_new)
+        values, _ = self._values(values, value, place.here, places=False)
+        seen, bias = place.seen(positions)
         output, _ = own.step(read, keys, values, seen, place.positions, bias, place.family)
         return self._own_residual.leave(vector, output), keys, values
 
@@ -201,9 +212,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
         self.tie_output = tie_output
         self.output_bias = output_bias
         self._bias = OutputBias(dtype="float32", name=f"{name}_output_bias")
-        self._logits = keras.layers.Dense(
-            embedding.vocabulary_size, dtype="float32", name=f"{name}_logits"
-        )
+        self._logits = Dense(embedding.vocabulary_size, dtype="float32", name=f"{name}_logits")
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         memory = encoder_output.memory

@@ -1,14 +1,32 @@
-"""API keys: who may ask a server."""
+"""Who may ask a server: API keys, and certificates of clients."""
 
 import hmac
 import json
+import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN_PATHS = ("/", "/sound.js", "/healthz", "/readyz")
+OPEN_PATHS = ("/", "/healthz", "/readyz")
+# What the page is made of.
+OPEN_FOLDER = "/page/"
 NEEDED = "an API key is needed: Authorization: Bearer KEY"
+
+
+def tls_of_http(
+    certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> dict[str, Any]:
+    """Uvicorn's settings for PEM files; with `client_ca` a client must have a certificate that
+    this authority signed."""
+    return {
+        "ssl_certfile": certificate,
+        "ssl_keyfile": key,
+        "ssl_ca_certs": client_ca,
+        "ssl_cert_reqs": ssl.CERT_NONE if client_ca is None else ssl.CERT_REQUIRED,
+    }
 
 
 class Keys:
@@ -34,7 +52,9 @@ class KeyCheck:
         self._app, self._keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        path = scope.get("path", "")
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+        if scope["type"] == "http" and not is_open:
             headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
             if not self._keys.fit(headers):
                 text = json.dumps({"error": NEEDED}) + "\n"

@@ -61,6 +61,8 @@ def parse_address(url: str) -> Address:
     Raises:
         InputError: If it has another form.
     """
+    if not isinstance(url, str):
+        raise InputError(f"A URL must be a string. Received: {url!r:.60}.")
     why = ""
     try:
         parts = urlsplit(url.strip())
@@ -104,6 +106,11 @@ class Credentials:
     def check(self, address: Address) -> None:
         """Raises `InputError` for what cannot be sent, or not to this address."""
         for name, value in self.headers.items():
+            if not (isinstance(name, str) and isinstance(value, str)):
+                raise InputError(
+                    "Headers are names with texts, such as {'X-Api-Key': 'KEY'}. Received one "
+                    f"called {name!r:.60} of type {type(value).__name__}."
+                )
             printable = value.isascii() and value.isprintable()
             if not printable or not _HEADER_NAME.fullmatch(name):
                 raise InputError(

@@ -1,6 +1,7 @@
 """Requests that wait for one loaded model, joined into batches.
 
-All that a model does runs in one thread of its own, batches and the steps of streams in turn.
+All that a model does runs in threads of its own, as many as it bears: batches side by side, and
+the steps of streams in turn with them.
 """
 
 import asyncio
@@ -45,11 +46,12 @@ class Limits:
 
 @dataclass
 class _Piece:
-    """Up to a batch of one request."""
+    """Up to a batch of one request, and whether it still waits for one."""
 
     key: Any
     request: PredictRequest
     answer: "asyncio.Future[Arrays]"
+    waits: bool = True
 
 
 class Batcher:
@@ -59,6 +61,7 @@ class Batcher:
         predict: Name of a signature and its inputs -> outputs; may block.
         limits: As above.
         observe: Called with the number of sources of each batch that is run.
+        threads: How many batches may run at the same time. Defaults to 1.
     """
 
     def __init__(
@@ -66,20 +69,20 @@ class Batcher:
         predict: Callable[[str, Mapping[str, np.ndarray]], Arrays],
         limits: Limits,
         observe: Callable[[int], None] = lambda rows: None,
+        threads: int = 1,
     ):
         self._predict, self._limits, self._observe = predict, limits, observe
         self._waiting: deque[_Piece] = deque()
+        # Sources that wait and that somebody still wants.
+        self.waiting = 0
         self._arrived = asyncio.Event()
         self._is_closing = False
-        self._thread = ThreadPoolExecutor(1, "model")
+        self._threads = ThreadPoolExecutor(threads, "model")
+        self._idle, self._freed = threads, asyncio.Event()
+        self._running: set[asyncio.Task] = set()
+        # Whether somebody else asked when the last batch was begun.
+        self._has_company = False
         self._task = asyncio.create_task(self._serve())
-
-    @property
-    def waiting(self) -> int:
-        """Sources that wait and that somebody still wants."""
-        return sum(
-            piece.request.rows for piece in self._waiting if not piece.answer.cancelled()
-        )
 
     async def answer(self, request: PredictRequest, key: Any) -> Arrays:
         """The outputs of a request. If it is cancelled, what still waits is not run.
@@ -102,25 +105,27 @@ class Batcher:
         loop = asyncio.get_running_loop()
         pieces = [_Piece(key, part, loop.create_future()) for part in self._parts(request, key)]
         self._waiting.extend(pieces)
+        self.waiting += request.rows
         self._arrived.set()
         try:
             parts = await asyncio.gather(*(piece.answer for piece in pieces))
         finally:
             for piece in pieces:
                 piece.answer.cancel()
+                self._leave(piece)
         if len(parts) == 1:
             return parts[0]
         return {name: join([part[name] for part in parts]) for name in parts[0]}
 
     async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Runs something of the model in its thread.
+        """Runs something of the model in one of its threads.
 
         Raises:
             RequestError: What the model says; 500 for a failure of its own.
         """
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, function, *arguments)
+            return await loop.run_in_executor(self._threads, function, *arguments)
         except RequestError:
             raise
         except Exception as error:
@@ -129,11 +134,11 @@ class Batcher:
             raise RequestError(500, why) from error
 
     async def close(self) -> None:
-        """Answers all that waits, then ends the thread."""
+        """Answers all that waits, then ends the threads."""
         self._is_closing = True
         self._arrived.set()
         await self._task
-        self._thread.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
 
     def _parts(self, request: PredictRequest, key: Any) -> list[PredictRequest]:
         """Requests of a batch at most; what cannot be joined is not cut either."""
@@ -153,13 +158,27 @@ class Batcher:
         while True:
             if not self._waiting:
                 if self._is_closing:
-                    return
+                    break
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            await self._wait_for_more()
+            while not self._idle:
+                self._freed.clear()
+                await self._freed.wait()
+            if self._has_company:
+                await self._wait_for_more()
             if batch := self._take():
-                await self._run(batch)
+                self._has_company = len(batch) > 1 or bool(self._running or self.waiting)
+                self._idle -= 1
+                task = asyncio.create_task(self._run(batch))
+                self._running.add(task)
+                task.add_done_callback(self._free)
+        await asyncio.gather(*self._running)
+
+    def _free(self, task: asyncio.Task) -> None:
+        self._running.discard(task)
+        self._idle += 1
+        self._freed.set()
 
     async def _wait_for_more(self) -> None:
         """Until a batch is full, or its time is over."""
@@ -172,12 +191,13 @@ class Batcher:
                     await self._arrived.wait()
 
     def _take(self) -> list[_Piece]:
-        """The first piece that is wanted and all that fit to it, in their order."""
+        """The first piece that is wanted and all that fit to it, in their order; where other
+        threads are idle too, their share is left to them."""
         batch: list[_Piece] = []
         others: deque[_Piece] = deque()
-        room = self._limits.max_batch_size
+        room = min(self._limits.max_batch_size, -(-self.waiting // self._idle))
         for piece in self._waiting:
-            if piece.answer.done():
+            if not piece.waits:
                 continue
             rows = piece.request.rows
             if not batch or (
@@ -185,10 +205,16 @@ class Batcher:
             ):
                 batch.append(piece)
                 room -= rows
+                self._leave(piece)
             else:
                 others.append(piece)
         self._waiting = others
         return batch
+
+    def _leave(self, piece: _Piece) -> None:
+        if piece.waits:
+            piece.waits = False
+            self.waiting -= piece.request.rows
 
     async def _run(self, batch: list[_Piece]) -> None:
         requests = [piece.request for piece in batch]

@@ -14,20 +14,21 @@ grpcs://HOST:8500/MODEL/labels/stable               over TLS
 
 import asyncio
 import math
+import numbers
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 
 from .address import Credentials, parse_address
 from .grpc_door import GrpcModel
 from .repeating import repeat
-from .rest import RestModel
+from .rest import OfSource, RestModel
 
 # Inputs of the signature `generate` and the value of each that stands for that of the export.
 AS_EXPORTED: dict[str, Any] = {
@@ -94,13 +95,16 @@ class Client:
         certificate_file: str | Path | None = None,
         key_file: str | Path | None = None,
     ):
+        if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float):
+            raise InputError(f"A time-out must be a number. Received: {timeout_seconds!r:.60}.")
         if not 0 < timeout_seconds <= LONGEST_SECONDS:
             too_long = timeout_seconds > LONGEST_SECONDS
             bound = f"at most {LONGEST_SECONDS}" if too_long else "above 0"
             raise InputError(f"A time-out must be {bound} s. Received: {timeout_seconds}.")
-        if retries < 0:
-            raise InputError(f"`retries` must be at least 0. Received: {retries}.")
+        check_counts(0, retries=retries)
         address = parse_address(url)
+        if not isinstance(headers or {}, Mapping):
+            raise InputError(f"Headers are a dictionary. Received: {type(headers).__name__}.")
         credentials = Credentials(dict(headers or {}), ca_file, certificate_file, key_file)
         credentials.check(address)
         # A query may have keys.
@@ -145,10 +149,11 @@ class Client:
                 time, does not know the model or refuses the request; with the server's
                 message.
         """
-        if isinstance(sources, str | bytes):
+        if isinstance(sources, str | bytes | Mapping) or not isinstance(sources, Iterable):
             raise InputError(
                 f"Sources must be a list. Received: {type(sources).__name__} {sources!r:.40}."
             )
+        sources = list(sources)
         if not len(sources):
             return []
         given: dict[str, Any] = {
@@ -207,7 +212,8 @@ class Client:
 
         Yields:
             The target so far after each token, with `is_done=False`, where the server has it;
-            then the answer.
+            then the answer, which is that of `generate`: a source that has no target has an
+            `error`.
 
         Raises:
             InputError: As `generate`. What had begun is not sent again.
@@ -228,19 +234,24 @@ class Client:
         body = {name: values[0] for name, values in inputs.items()}
         deadline = time.monotonic() + self.timeout_seconds
         send = partial(self._call.stream, body, deadline)
-        return self._answers(repeat(send, self.retries, deadline))
+        try:
+            events = repeat(send, self.retries, deadline)
+        except OfSource as error:
+            return iter([Answer([], [], str(error))])
+        return self._answers(events)
 
     def _answers(self, events: Iterator[tuple[str, Any]]) -> Iterator[Answer]:
         is_done = False
         for name, data in events:
             try:
                 said = data["error"] if name == "error" else ""
-                answer = _event_answer(name, data)
+                of_source = bool(said) and data.get("of_source") is True
+                answer = Answer([], [], str(said)) if of_source else _event_answer(name, data)
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{self.url} streams, but not as a server of this package."
                 ) from error
-            if said:
+            if said and not of_source:
                 raise InputError(f"{self.url} says: {said}")
             if answer is not None:
                 is_done = answer.is_done
@@ -315,18 +326,23 @@ def _inputs_of(sources: Sequence[Any]) -> dict[str, list[Any]]:
 
 def _check(inputs: dict[str, list[Any]], sources: int) -> None:
     for name, like in AS_EXPORTED.items():
+        if len(inputs.get(name, [])) not in (0, sources):
+            what = "prefix" if name == "prefix" else f"value of {name}"
+            raise InputError(
+                f"There must be one {what}, or one a source. Received {len(inputs[name])} for "
+                f"{sources} sources."
+            )
         for value in inputs.get(name, []):
             if isinstance(like, str) or (name == "length_penalty" and value == like):
                 continue
+            kind: Any = numbers.Integral if isinstance(like, int) else numbers.Real
+            if isinstance(value, bool) or not isinstance(value, kind):
+                wanted = "a whole number" if isinstance(like, int) else "a number"
+                raise InputError(f"{name} must be {wanted}. Received: {value!r:.40}.")
             if not -(2**31) <= value < 2**31 or not math.isfinite(value):
                 raise InputError(
                     f"{name} must be a number of 32 bits. Received: {str(value)[:40]}."
                 )
-    if "prefix" in inputs and len(inputs["prefix"]) != sources:
-        raise InputError(
-            f"There must be one prefix, or one a source. Received {len(inputs['prefix'])} "
-            f"prefixes for {sources} sources."
-        )
     for name in ("text", "prefix"):
         for number, text in enumerate(inputs.get(name, []), 1):
             what = "Source" if name == "text" else "Prefix"

@@ -174,12 +174,17 @@ class GrpcDoor(prediction_service_pb2_grpc.PredictionServiceServicer):
             self._measures.request(name, kind, status, time.perf_counter() - begin)
 
 
-def server_credentials(certificate: Path | None, key: Path | None) -> Any:
-    """What TLS needs, of PEM files; `None` without them."""
+def server_credentials(
+    certificate: Path | None, key: Path | None, client_ca: Path | None = None
+) -> Any:
+    """What TLS needs, of PEM files; `None` without them. With `client_ca` a client must have
+    a certificate that this authority signed."""
     if certificate is None:
         return None
     chain = certificate.read_bytes()
-    return grpc.ssl_server_credentials([(key.read_bytes() if key else chain, chain)])
+    pairs = [(key.read_bytes() if key else chain, chain)]
+    authority = client_ca.read_bytes() if client_ca else None
+    return grpc.ssl_server_credentials(pairs, authority, client_ca is not None)
 
 
 def _asked(spec: model_pb2.ModelSpec) -> Asked:

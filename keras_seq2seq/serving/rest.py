@@ -22,6 +22,10 @@ MOST_LINE = 1 << 26
 BUSY = (429, 503)
 
 
+class OfSource(InputError):
+    """The server's words on the source of a stream, which are its answer."""
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A request with keys in its headers goes nowhere but where it was sent."""
 
@@ -91,7 +95,10 @@ class RestModel:
             request = urllib.request.Request(url, body, self.headers)
             return self.opener.open(request, timeout=max(deadline - time.monotonic(), 0.001))
         except urllib.error.HTTPError as error:
-            said = f"{self.name} answers {error.code}: {_words(error)}"
+            words, of_source = _words(error)
+            if of_source:
+                raise OfSource(words) from error
+            said = f"{self.name} answers {error.code}: {words}"
             if error.code in BUSY:
                 raise Unanswered(said, _seconds(error.headers.get("Retry-After"))) from error
             raise InputError(said) from error
@@ -165,18 +172,21 @@ def _hint(reason: Any) -> str:
     return f"{reason}. Is the server running, and is this its REST port (8501)?"
 
 
-def _words(error: urllib.error.HTTPError) -> str:
-    """The server's own words, which it sends as `{"error": ...}`."""
+def _words(error: urllib.error.HTTPError) -> tuple[str, bool]:
+    """The server's own words, which it sends as `{"error": ...}`, and whether they are about
+    the source alone."""
     if 300 <= error.code < 400:
-        return f"it has moved to {error.headers.get('Location', 'nowhere')!r:.200}; ask there."
+        place = error.headers.get("Location", "nowhere")
+        return f"it has moved to {place!r:.200}; ask there.", False
     try:
         content = error.read(1 << 16).decode("utf-8", "replace")
     except (http.client.HTTPException, OSError):
-        return str(error.reason)
+        return str(error.reason), False
     try:
-        return str(json.loads(content)["error"])[:1000]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return content[:300] or str(error.reason)
+        said = json.loads(content)
+        return str(said["error"])[:1000], said.get("of_source") is True
+    except (AttributeError, ValueError, KeyError, TypeError, RecursionError):
+        return content[:300] or str(error.reason), False
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -32,7 +32,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from .access import KeyCheck, Keys
 from .batching import Limits
@@ -40,10 +41,22 @@ from .http_request import in_time, parsed, read_body, unless_gone
 from .measures import CONTENT_TYPE, Measures
 from .messages import metadata, read_request, write_answer
 from .streams import begin_stream
-from .tensors import DEFAULT_SIGNATURE, ERROR, PredictRequest, RequestError, Signature
+from .tensors import (
+    DEFAULT_SIGNATURE,
+    ERROR,
+    PredictRequest,
+    RequestError,
+    Signature,
+    error_body,
+)
 from .versions import ServedModel
 
 PAGE = Path(__file__).parent / "page"
+# It may load what this server has, and ask it.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
+    "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _MODEL = (
     r"(?i)/v1/models/(?P<name>[^/:]+)"
     r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
@@ -120,7 +133,7 @@ class Server:
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
-                Route("/sound.js", self._script),
+                Mount("/page", StaticFiles(directory=PAGE)),
                 Route("/healthz", self._health),
                 Route("/readyz", self._ready),
                 Route("/models", self._list),
@@ -165,10 +178,8 @@ class Server:
                 await model.refresh()
 
     async def _page(self, request: Request) -> Response:
-        return FileResponse(PAGE / "index.html")
-
-    async def _script(self, request: Request) -> Response:
-        return FileResponse(PAGE / "sound.js")
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+        return FileResponse(PAGE / "index.html", headers=headers)
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -197,6 +208,7 @@ class Server:
                         "inputs": list(engine.signatures[DEFAULT_SIGNATURE].inputs),
                         "sample_rate": engine.sample_rate,
                         "has_options": "generate" in engine.signatures,
+                        "has_attention": engine.has_attention,
                     }
                 )
         return _json({"models": listed})
@@ -218,7 +230,7 @@ class Server:
         except RequestError as error:
             # A name that there is not is no label of a metric: there would be no end of them.
             name = found["name"] if found and found["name"] in self._models else ""
-            response = _json({"error": str(error)}, error.status)
+            response = _json(error_body(error), error.status)
             if error.status == 503:
                 response.headers["Retry-After"] = "1"
         except ClientDisconnect:

@@ -13,7 +13,7 @@ from .batching import Limits
 from .http_request import in_time, parsed, unless_gone
 from .measures import Measures
 from .messages import read_source, write_answer
-from .tensors import ERROR, PredictRequest, RequestError
+from .tensors import ERROR, PredictRequest, RequestError, SourceRefused, error_body
 from .versions import ServedModel, Version
 
 
@@ -52,7 +52,7 @@ async def begin_stream(
                 limit = limits.request_timeout
                 yield _event("error", {"error": f"not done within {limit:g} s"})
             except RequestError as error:
-                yield _event("error", {"error": str(error)})
+                yield _event("error", error_body(error))
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(rest(), media_type="text/event-stream", headers=headers)
@@ -76,11 +76,12 @@ async def _events(
     outputs = await version.answer(wanted)
     if (error := outputs[ERROR][0]) != b"":
         measures.source_errors(name, 1)
-        raise RequestError(400, error.decode("utf-8", "replace"))
+        raise SourceRefused(error.decode("utf-8", "replace"))
     shown = {key: outputs[key] for key in ("text", "log_probs", "scores")}
     yield _event("done", json.loads(write_answer(shown, by_row=True))["predictions"][0])
-    if looks and (attention := await call(version.engine.attention, wanted.inputs)):
-        yield _event("attention", attention)
+    if looks and version.engine.has_attention:
+        if attention := await call(version.engine.attention, wanted.inputs):
+            yield _event("attention", attention)
 
 
 def _event(name: str, data: Any) -> str:

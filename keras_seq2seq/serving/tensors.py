@@ -26,6 +26,23 @@ class RequestError(InputError):
         self.status = status
 
 
+class SourceRefused(RequestError):
+    """What is wrong with the one source of a stream; `:predict` says it in `error`.
+
+    Args:
+        message: One line.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(400, message)
+
+
+def error_body(error: RequestError) -> dict[str, Any]:
+    """What a client is told of it: the words, and whether they are about the source."""
+    about = {"of_source": True} if isinstance(error, SourceRefused) else {}
+    return {"error": str(error), **about}
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One input or output: name of its dtype, and its shape, `None` where any size fits."""

@@ -5,6 +5,7 @@ A new version answers before the old one goes, and the old one answers what it w
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,17 +26,21 @@ _OF_A_SOURCE = ("text", "source", "target", "prefix", "lengths", *SIGNALS)
 
 
 class Engine(Protocol):
-    """What the server needs of a model; called from one thread at a time.
+    """What the server needs of a model.
 
     Attributes:
         signatures: What it can be asked, by name.
         joins: Whether an answer is the same beside others: not where samples are drawn.
+        threads: How many may call it at the same time.
         sample_rate: Of its sound; 0 for a model of something else.
+        has_attention: Whether `attention` knows where it looked.
     """
 
     signatures: Mapping[str, Signature]
     joins: bool
+    threads: int
     sample_rate: int
+    has_attention: bool
 
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray]
@@ -49,7 +54,7 @@ class Engine(Protocol):
     def attention(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
         """Where the model looked for the best target of one source of `generate`: tokens
         `source` and `target`, and `weights`, a row a target token; `None` if that is not
-        known."""
+        known of it."""
 
 
 @dataclass
@@ -150,7 +155,7 @@ class ServedModel:
                 LOG.warning("%s: version %s cannot be loaded: %s", self.name, number, error)
             return
         self._failed.pop(number, None)
-        batcher = Batcher(engine.predict, self._limits, self._observe)
+        batcher = Batcher(engine.predict, self._limits, self._observe, engine.threads)
         if self._loaded:
             LOG.warning("%s: version %s is ready", self.name, number)
         self._loaded[number] = Version(number, engine, batcher)
@@ -231,7 +236,12 @@ class ServedModel:
 
         task = asyncio.create_task(when_idle())
         self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task) -> None:
+        self._closing.discard(task)
+        # A model is a ring of objects, for which a collector that rests would never come.
+        gc.collect()
 
     async def close(self) -> None:
         """Unloads all, when what they were asked is answered."""

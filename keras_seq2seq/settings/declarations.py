@@ -28,8 +28,8 @@ _ACCEPTED: dict[Any, type] = {
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
-# Another setting -> its values that have a use for this one: some, or an interval.
-Needs = Mapping[str, "tuple[Any, ...] | Bounds"]
+# Another setting -> its values that have a use for this one: some, an interval, or all but one.
+Needs = Mapping[str, "tuple[Any, ...] | Bounds | AllBut"]
 
 
 def setting(
@@ -52,8 +52,9 @@ def setting(
         choices: The values it may have, if they are few.
         bounds: The interval of a number, such as `"[0, 1)"`, `"[1, inf)"` or
             `"(0, 10] or inf"`.
-        needs: Where it applies: another setting of the same class, and the values of it, or
-            `Bounds`, that have a use for this one. Elsewhere only the default is accepted.
+        needs: Where it applies: another setting of the same class, and the values of it, as a
+            tuple, `Bounds` or `AllBut`, that have a use for this one. Elsewhere only the
+            default is accepted.
         option: Name of the option, if not that of the field.
         item: Of a tuple, makes an item from the text given. Defaults to `str`.
         lines: Whether the option names a file with an item a line.
@@ -106,6 +107,20 @@ class Bounds:
         if self.low < number:
             return "finite" if self.high == math.inf else f"at most {self.high:.15g}"
         return f"{'above' if self.interval[0] == '(' else 'at least'} {self.low:.15g}"
+
+
+class AllBut:
+    """Every value but one.
+
+    Args:
+        value: The one.
+    """
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(value != self.value)
 
 
 @dataclass(frozen=True)
@@ -212,10 +227,14 @@ def _settings_of(declared: Any) -> dict[str, Setting]:
 def without_unused(declared: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a record, which an earlier version wrote, without those that others leave
     without a use: it accepted them."""
-    settings = settings_of(declared)
-    whole = {name: values.get(name, one.default) for name, one in settings.items()}
-    unused = {name for name, one in settings.items() if one.unmet(whole)}
-    return {name: value for name, value in values.items() if name not in unused}
+    settings, kept = settings_of(declared), dict(values)
+    while True:
+        whole = {name: kept.get(name, one.default) for name, one in settings.items()}
+        unused = {name for name in kept if name in settings and settings[name].unmet(whole)}
+        if not unused:
+            return kept
+        # What one of them had a use for may have none without it.
+        kept = {name: value for name, value in kept.items() if name not in unused}
 
 
 @dataclass(frozen=True)

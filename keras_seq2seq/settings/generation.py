@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.declarations import (
+    AllBut,
     Bounds,
     Settings,
     option_name,
@@ -92,18 +93,23 @@ class GenerationSettings(Settings):
         bounds=f"[1, {MOST_BEAMS}]",
     )
     length_penalty: float = setting(
-        0.0, "Strength of the length rule; 0 ranks by probability.", bounds="(-inf, inf)"
+        0.0,
+        "Beam search: strength of the length rule; 0 ranks by probability.",
+        bounds="(-inf, inf)",
+        needs=BEAMS,
     )
     length_rule: str = setting(
         "power",
         "power: log P / length^a; gnmt: log P / ((5 + length) / 6)^a; "
         "reward: log P + a length.",
         choices=("power", "gnmt", "reward"),
+        needs={**BEAMS, "length_penalty": AllBut(0)},
     )
     coverage_penalty: float = setting(
         0.0,
         "Beam search: strength of the GNMT coverage penalty; needs attention.",
         bounds="[0, inf)",
+        needs=BEAMS,
     )
     ctc_weight: float = setting(
         0.0,
@@ -116,6 +122,7 @@ class GenerationSettings(Settings):
         "Diverse beam search: groups that the beam is cut into.",
         option="--beam-groups",
         bounds=f"[1, {MOST_BEAMS}]",
+        needs=BEAMS,
     )
     diversity_penalty: float = setting(
         0.5,
@@ -222,11 +229,6 @@ class GenerationSettings(Settings):
             raise InputError(
                 "The beam groups must divide the beam size. Received: "
                 f"beam groups {self.num_beam_groups}, beam size {self.num_beams}."
-            )
-        if self.coverage_penalty and self.num_beams == 1:
-            raise InputError(
-                "A coverage penalty ranks the hypotheses of a beam search; use a beam size "
-                f"above 1. Received: coverage penalty {self.coverage_penalty}, beam size 1."
             )
         for least, greatest in (
             ("min_length", "max_length"),

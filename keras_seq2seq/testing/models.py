@@ -72,6 +72,8 @@ def check_model(
             likely cause.
         InputError: If no sources can be made up.
     """
+    if not isinstance(model, Seq2Seq):
+        raise InputError(f"`model` must be a Seq2Seq. Received: {model!r:.60}.")
     inputs = inputs or sample_sources(model.encoder)
     targets = sample_targets(model.decoder)
     logits = whole_logits(model, inputs, targets.token_ids)

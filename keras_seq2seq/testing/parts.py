@@ -15,7 +15,7 @@ from keras_seq2seq.models import (
     TokenEmbedding,
     ZeroBridge,
 )
-from keras_seq2seq.models.parts import Decoder, Encoder, EncoderOutput
+from keras_seq2seq.models.parts import Decoder, Encoder, EncoderOutput, check_role
 from keras_seq2seq.testing.comparison import (
     array_of,
     require,
@@ -63,6 +63,7 @@ def check_encoder(
     check_encoder(MyEncoder(TokenEmbedding(20, 8), hidden_dim=16))
     ```
     """
+    check_role("encoder", encoder)
     attention = LuongAttention(7, name="check_attention")
     # A first look, which also makes the layers.
     output = encoder_output(encoder)
@@ -193,6 +194,7 @@ def check_decoder(
     check_decoder(MyDecoder(TokenEmbedding(20, 8), hidden_dim=16))
     ```
     """
+    check_role("decoder", decoder)
     if encoder is None:
         encoder = RecurrentEncoder(
             TokenEmbedding(decoder.vocabulary_size, 6), 8, bidirectional=True
@@ -227,6 +229,7 @@ def check_attention(
     check_attention(MyAttention(units=7))
     ```
     """
+    check_role("attention", attention)
     rng = np.random.default_rng(0)
     query = rng.normal(size=(2, 3, 8)).astype("float32")
     # As wide as the query: there are scores that need it.

@@ -84,7 +84,7 @@ class ByteLevelBPETokenizer(TableTokenizer):
         if self.prefix_space:
             strings = tf.strings.regex_replace(strings, "^([^ ])", r" \1")
         words = split_byte_level_words(strings)
-        return self._merges.split(words, _bytes_of).merge_dims(1, 2)
+        return self._merges.split(words, bytes_of).merge_dims(1, 2)
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
         text = super().join(pieces)
@@ -137,7 +137,7 @@ def _kinds() -> tuple[np.ndarray, np.ndarray]:
     return begins.astype(np.int32), kinds[begins]
 
 
-def _bytes_of(words: tf.Tensor) -> tf.RaggedTensor:
+def bytes_of(words: tf.Tensor) -> tf.RaggedTensor:
     """`(words,)` strings -> ragged `(words, None)`, the character of each byte."""
     lengths = tf.strings.length(words)
     longest = tf.reduce_max(tf.concat([lengths, [1]], 0))

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.special_tokens import END_ID, PAD_ID, SPECIAL_TOKENS, START_ID, UNKNOWN_ID
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer, lower
+from keras_seq2seq.tokenizers.vocabulary import checked_lines, strings_of
 
 ALGORITHMS = ("unigram", "bpe")
 
@@ -99,7 +100,7 @@ class SentencePieceTokenizer(TableTokenizer):
         Raises:
             InputError: If the lines have no text, or more characters than there is room for.
         """
-        strings = _spaced(tf.constant(list(lines), tf.string))
+        strings = _spaced(strings_of(list(checked_lines(lines))))
         if kwargs.get("lowercase"):
             strings = lower(strings)
         # A carriage return or line feed became a space: a token has none.
@@ -186,6 +187,9 @@ def learn_pieces(
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
 
+    check_counts(vocabulary_size=vocabulary_size)
+    if algorithm not in ("unigram", "bpe"):
+        raise InputError(f"`algorithm` must be unigram or bpe. Received: {algorithm!r:.60}.")
     if not texts:
         raise InputError("The vocabulary is empty: there is no text to learn it from.")
     characters = set().union(*texts) | {SPACE}

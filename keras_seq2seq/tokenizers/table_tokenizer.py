@@ -22,8 +22,10 @@ from keras_seq2seq.special_tokens import (
 from keras_seq2seq.tokenizers.vocabulary import (
     build_vocabulary,
     check_vocabulary,
+    checked_lines,
     count_tokens,
     frequent_tokens,
+    strings_of,
 )
 
 # Of those that a vocabulary is made of.
@@ -160,10 +162,10 @@ class TableTokenizer(keras.layers.Layer, ABC):
 
     def tokens_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each line that can stand in a vocabulary."""
-        rest = iter(lines)
+        rest = iter(checked_lines(lines))
         # A part at a time: the lines may be more than fit in memory.
         while part := [*islice(rest, LINES_AT_ONCE)]:
-            strings = tf.constant(part, tf.string)
+            strings = strings_of(part)
             for line in _rows(self.split_strings(strings, self.lowercase)):
                 tokens = [token.decode("utf-8", "replace") for token in line]
                 # A carriage return inside a line cannot stand in a vocabulary file: unknown.
@@ -274,7 +276,13 @@ class TableTokenizer(keras.layers.Layer, ABC):
 
     def join(self, pieces: tf.RaggedTensor) -> tf.Tensor:
         """Ragged `(batch, None)` tokens -> `(batch,)` strings."""
-        return tf.strings.reduce_join(pieces, axis=-1, separator=self.separator)
+        # `reduce_join` of ragged rows is hundred operations, of a matrix one.
+        tokens = pieces.to_tensor("")
+        if self.separator:
+            follows = tf.sequence_mask(pieces.row_lengths(), tf.shape(tokens)[1])
+            follows &= tf.range(tf.shape(tokens)[1]) > 0
+            tokens = tf.strings.join([tf.where(follows, self.separator, ""), tokens])
+        return tf.strings.reduce_join(tokens, axis=-1)
 
     def split_text(self, text: str) -> list[str]:
         """The tokens of one string, unknown ones as they are; not those it begins with."""

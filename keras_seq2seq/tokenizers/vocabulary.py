@@ -2,6 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
@@ -79,3 +82,19 @@ def check_vocabulary(vocabulary: Sequence[str]) -> list[str]:
             f"A token must not be empty or hold a line break. Received: {broken[:5]}."
         )
     return vocabulary
+
+
+def checked_lines(lines: Any) -> Iterable[str]:
+    """The lines; `InputError` for one string, whose letters are no lines, and for none."""
+    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        raise InputError(f"Lines must be a list of strings. Received: {lines!r:.60}.")
+    return lines
+
+
+def strings_of(lines: Sequence[str]) -> tf.Tensor:
+    """The lines as a tensor; `InputError` for what is no string or no valid Unicode."""
+    try:
+        return tf.constant(lines, tf.string)
+    except (TypeError, ValueError) as error:
+        wrong = next((one for one in lines if not isinstance(one, str | bytes)), lines[0])
+        raise InputError(f"A line must be a string. Received: {wrong!a:.60}.") from error

@@ -10,6 +10,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers.sentencepiece_tokenizer import SPACE, learn_pieces
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer, lower
+from keras_seq2seq.tokenizers.vocabulary import checked_lines, strings_of
 from keras_seq2seq.tokenizers.word_tokenizer import punctuation, split_words
 
 # What a token inside a word begins with. Punctuation is split off, so no text has it.
@@ -73,7 +74,7 @@ class WordPieceTokenizer(TableTokenizer):
         Raises:
             InputError: If the lines have no text, or more characters than there is room for.
         """
-        strings = tf.constant(list(lines), tf.string)
+        strings = strings_of(list(checked_lines(lines)))
         words = split_words(lower(strings) if kwargs.get("lowercase") else strings)
         joined = tf.strings.reduce_join(words, axis=-1, separator=" ")
         texts = [text.decode("utf-8", "replace") for text in joined.numpy() if text]

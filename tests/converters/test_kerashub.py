@@ -9,6 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import keras
 import keras_hub
 import numpy as np
@@ -20,9 +22,11 @@ from ai_edge_litert.interpreter import Interpreter
 from export.serving import export_serving
 from export.tflite import convert_signatures
 from keras_seq2seq.converters import Seq2SeqLMGeneration
+from keras_seq2seq.converters.kerashub import KerasHubTokenizer
 from keras_seq2seq.decoding import BeamSearch
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from keras_seq2seq.tokenizers.byte_level_bpe import byte_characters
 
 DOC = Path(__file__).parents[2] / "docs" / "kerashub.md"
 LENGTH = 10
@@ -284,6 +288,40 @@ def test_sources_are_refused_not_cut(texts):
         generation.score(["a"], ["b"])
     with pytest.raises(InputError, match="needs attention"):
         generation.generate("a", alignments=True)
+
+
+PARTS = [" ", "  ", "a", "ab", "n", "12", "'s", ".", "\n", "é", "६", "</s>", "<mask>", "x</s"]
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(st.lists(st.lists(st.sampled_from(PARTS)).map("".join), max_size=3))
+def test_byte_pairs_are_those_of_kerashubs_graph_and_no_digit_is_dropped(texts):
+    ours, theirs = byte_pair_tokenizers()
+    ids = ours.tokenize(texts)
+    assert [one.decode() for one in ours._detokenize(ids).numpy()] == texts
+    # What KerasHub splits as GPT-2 does: no such digit, no white space in the end.
+    same = [re.sub("६", "", text) for text in texts]
+    same = [re.sub(r"\s+(?=</s>|$)", "", text) for text in same]
+    assert ours.tokenize(same).to_list() == theirs(same).to_list()
+
+
+def test_the_graph_of_byte_pairs_keeps_no_words():
+    (graph,) = byte_pair_tokenizers()[0]._tokenize._list_all_concrete_functions()
+    kinds = {operation.type for operation in graph.graph.get_operations()}
+    assert "LookupTableFindV2" in kinds
+    assert not {kind for kind in kinds if "Mutable" in kind or "Insert" in kind}
+
+
+@cache
+def byte_pair_tokenizers():
+    """Ours, and KerasHub's own inside a graph."""
+    merges = ["Ġ Ġ", "Ġ a", "a b", "Ġ n", "1 2", "' s", "Ã ©"]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *byte_characters()]
+    tokens += [merge.replace(" ", "") for merge in merges]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    own = keras_hub.models.BartTokenizer(vocabulary=vocabulary, merges=merges)
+    specification = [tf.TensorSpec([None], tf.string)]
+    return KerasHubTokenizer(own), tf.function(own.tokenize, input_signature=specification)
 
 
 def test_a_model_without_a_preprocessor_needs_its_ids():

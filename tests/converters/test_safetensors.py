@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.converters import from_safetensors, to_safetensors
 from keras_seq2seq.errors import InputError
+from tests.kills import kill_after
 
 numpy_files = pytest.importorskip("safetensors.numpy")
 
@@ -34,11 +35,16 @@ def test_every_weight_comes_back_to_the_bit(pair):
     assert tokenizer.get_vocabulary() == same.get_vocabulary()
 
 
-def test_import_makes_a_run_of_it(text_model, tmp_path):
-    model, path, run = text_model, tmp_path / "weights", tmp_path / "run"
+def test_import_makes_a_run_of_it(text_model, tmp_path, monkeypatch):
+    model, path, run = text_model, tmp_path / "weights", tmp_path / "runs" / "run"
     to_safetensors(model, path)
-    result = CliRunner().invoke(main, ["import", str(path), "--run-dir", str(run)])
+    command = ["import", str(path), "--run-dir", str(run)]
+    # What was killed before it is whole is no run, and the same command makes it.
+    kill_after(run.parent, 12, lambda: CliRunner().invoke(main, command), monkeypatch)
+    assert [one.name[:12] for one in run.parent.iterdir()] == [".unfinished-"]
+    result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
+    assert [*run.parent.iterdir()] == [run]
     # Its tokenizers are in it: an option for others would be refused.
     assert "-tokenizer FILE" not in result.output
     arguments = ["generate", str(run), "cab", "--beam-size", "2"]

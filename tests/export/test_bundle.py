@@ -1,11 +1,13 @@
 """The folder for a device works on its own, and its tokenizer is the one in the graph."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -19,7 +21,12 @@ from export.test_vectors import make_test_vectors, to_json
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
+from tests import kotlin
 from tests.cpp import assert_program_gives, compiled_program
+
+JAVA = Path(__file__).parent / "kotlin"
+# Of the targets of the model, with the end.
+LONGEST = 8
 
 # A process for which these are not installed.
 ALONE = textwrap.dedent(
@@ -124,6 +131,45 @@ def vectors_of(bundle):
     return json.loads((bundle / "test_vectors.json").read_text("utf-8"))["vectors"]
 
 
+PROGRAM = """
+import java.io.File
+import org.tensorflow.lite.Interpreter
+
+fun tokenize(text: String): IntArray = text.split(" ").map {{ it.toInt() }}.toIntArray()
+
+fun main(arguments: Array<String>) {{
+    val modelFile = File(arguments[0])
+    for (text in arguments.drop(1)) {{
+{code}
+        println(best.joinToString(" ") + " " + logProbs[0][0])
+    }}
+}}
+"""
+
+
+@pytest.mark.large
+@pytest.mark.skipif(kotlin.jars() is None, reason=kotlin.WITHOUT)
+def test_the_kotlin_of_the_card_compiles_and_reads_the_arrays_that_come(bundle, tmp_path):
+    card = (bundle / "MODEL_CARD.md").read_text("utf-8")
+    code = card.split("```kotlin\n")[1].split("```")[0]
+    vectors = [one for one in vectors_of(bundle) if "refused" not in one][:3]
+    lines, expected = [], []
+    for one in vectors:
+        # As the file's tensor: the end, then padding.
+        rows = [[*ids, 3, *[0] * (LONGEST - len(ids) - 1)] for ids in one["token_ids"]]
+        parts = [one["encoder_token_ids"], *rows, one["log_probs"]]
+        lines.append("|".join(" ".join(map(str, part)) for part in parts))
+        best = " ".join(map(str, one["token_ids"][0]))
+        expected.append(f"{best} {one['log_probs'][0]:.4f}")
+    (tmp_path / "answers.txt").write_text("\n".join(lines))
+    sources = [" ".join(map(str, one["encoder_token_ids"])) for one in vectors]
+    arguments = [str(tmp_path / "model.tflite"), *sources]
+    program = PROGRAM.format(code=code)
+    said = kotlin.run(program, sorted(JAVA.glob("*.java")), tmp_path, arguments).splitlines()
+    heads = [line.rpartition(" ") for line in said]
+    assert [f"{ids} {float(number):.4f}" for ids, _, number in heads] == expected
+
+
 def test_the_vectors_are_what_the_model_gives_and_have_odd_ones(bundle, text_model):
     vectors = vectors_of(bundle)
     taken = [vector for vector in vectors if "refused" not in vector]
@@ -142,7 +188,9 @@ def test_the_vectors_are_what_the_model_gives_and_have_odd_ones(bundle, text_mod
 
 def test_the_runner_replays_the_vectors_and_names_what_differs(bundle, tmp_path):
     done = run_alone(bundle, tmp_path, "--check")
-    assert (done.returncode, done.stdout) == (0, "as exported: every test vector agrees\n")
+    first, second = done.stdout.splitlines()
+    assert (done.returncode, first) == (0, "as exported: every test vector agrees")
+    assert re.fullmatch(r"\d+\.\d ms a source, the mean of the test vectors", second)
     file = tmp_path / "copy" / "test_vectors.json"
     changed = json.loads(file.read_text("utf-8"))
     changed["vectors"][0]["token_ids"][0].append(5)

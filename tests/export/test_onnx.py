@@ -15,11 +15,13 @@ from rich.console import Console
 pytest.importorskip("tf2onnx")
 pytest.importorskip("onnxruntime")
 
-from export import OnnxRunner, compare, export_formats
-from export.onnx_export import _search_options, export_onnx
+from export import OnnxLoopRunner, OnnxRunner, compare, export_formats
+from export.onnx_export import _search_options, export_onnx, export_onnx_loop
 from export.predictors import open_predictor
+from keras_seq2seq.converters import from_ctranslate2
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
+from tests.converters.whisper_files import weights, write_whisper
 from tests.searches import BEAM
 
 GREEDY = GenerationSettings()
@@ -87,16 +89,21 @@ def test_targets_begin_with_what_the_tokenizer_begins_with(folder):
     np.testing.assert_allclose(outputs["log_probs"][0], expected.log_probs[0], atol=1e-4)
 
 
-def test_the_example_of_the_page_runs(folder, tmp_path, monkeypatch, capsys):
+def run_example(number, folder, tmp_path, monkeypatch, capsys):
+    """What an example of the page prints, with this folder in the place of its own."""
     page = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text("utf-8")
-    (block,) = re.findall(
-        r"```python\n(.*?)```", page.split("\n## ONNX")[1].split("\n## ")[0], re.S
-    )
+    section = page.split("\n## ONNX")[1].split("\n## ")[0]
+    block = re.findall(r"```python\n(.*?)```", section, re.S)[number]
     (tmp_path / "exports" / "demo").mkdir(parents=True)
-    (tmp_path / "exports" / "demo" / "onnx").symlink_to(folder[1])
+    name = ("onnx", "onnx_loop")[number]
+    (tmp_path / "exports" / "demo" / name).symlink_to(folder)
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "artefacts.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("['")
+    return capsys.readouterr().out
+
+
+def test_the_example_of_the_page_runs(folder, tmp_path, monkeypatch, capsys):
+    assert run_example(0, folder[1], tmp_path, monkeypatch, capsys).startswith("['")
 
 
 def test_the_folder_is_a_program_without_this_package(folder):
@@ -111,6 +118,50 @@ def test_the_folder_is_a_program_without_this_package(folder):
     )
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert [line[2] for line in lines] == model.texts(model.search(["cab"], BEAM))[0]
+
+
+def test_the_whole_loop_is_in_one_file(transformer_model, tmp_path, pairs, monkeypatch, capsys):
+    path = tmp_path / "onnx_loop"
+    settings = GenerationSettings(4, 2, num_beam_groups=2, diversity_penalty=0.3)
+    export_onnx_loop(transformer_model, path, settings)
+    sources = pairs.sources[:6]
+    runner, expected = OnnxLoopRunner(path), transformer_model.search(sources, settings)
+    # Of several sources at once, as the batch is free.
+    ids = transformer_model.preprocessor.encoder_inputs(sources)["encoder_token_ids"].numpy()
+    outputs = runner._generate(encoder_token_ids=ids)
+    np.testing.assert_allclose(outputs["log_probs"], expected.log_probs, atol=1e-4)
+    np.testing.assert_array_equal(
+        outputs["token_ids"][..., : expected.token_ids.shape[2]], expected.token_ids
+    )
+    _, row = compare(transformer_model, [path], sources)
+    assert row.passes and row.engine == "onnx_loop" and row.threads == 1
+    done = subprocess.run(
+        [sys.executable, "onnx_runner.py", sources[0]],
+        cwd=path,
+        env={"PYTHONSAFEPATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    texts = [line.split("\t")[2] for line in done.stdout.splitlines()]
+    assert texts == transformer_model.texts(expected)[0]
+    assert run_example(1, path, tmp_path, monkeypatch, capsys).startswith("['")
+    with pytest.raises(InputError, match="Sampling cannot be exported to ONNX"):
+        export_onnx_loop(transformer_model, tmp_path / "x", GenerationSettings(sample=True))
+
+
+def test_a_whisper_hears_its_language_there_too(tmp_path):
+    folder = write_whisper(tmp_path / "whisper", weights(6))
+    model = from_ctranslate2(folder, max_target_length=12)
+    assert len(model.preprocessor.target_tokenizer.begin_choices[0]) == 2
+    export_onnx(model, tmp_path / "onnx", GREEDY)
+    random = np.random.default_rng(5)
+    sounds = [random.normal(0, 0.1, length).astype(np.float32) for length in (9000, 400)]
+    same(model, OnnxRunner(tmp_path / "onnx"), sounds, BEAM)
+    timed = from_ctranslate2(folder, max_target_length=12, timestamps=True)
+    with pytest.raises(InputError, match="no rules for marks of time: export onnx_loop"):
+        export_onnx(timed, tmp_path / "x", GREEDY)
+    assert not (tmp_path / "x").exists()
 
 
 def test_parity_opens_it_and_weights_alone(text_model, once, tmp_path):

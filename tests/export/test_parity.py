@@ -319,6 +319,20 @@ def test_predictors_of_all_engines_answer_as_the_model(text_model, exports, pair
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
 
 
+@pytest.mark.large
+def test_a_run_compiled_by_xla_answers_as_without(text_model, pairs):
+    """Three sources, padded to four."""
+    inputs = {"text": np.array([text.encode() for text in [*pairs.sources[:2], ""]], object)}
+    plain, compiled = (
+        KerasPredictor(text_model, GenerationSettings(), jit) for jit in (False, True)
+    )
+    assert compiled.signatures.keys() == plain.signatures.keys()
+    expected, found = (one.predict("serving_default", inputs) for one in (plain, compiled))
+    for name in ("text", "error"):
+        assert found[name].tolist() == expected[name].tolist()
+    np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-4)
+
+
 def test_only_the_keras_model_streams_and_ends_with_its_answer(text_model, exports, pairs):
     search = GenerationSettings(2, 2)
     engine = KerasPredictor(text_model, search)

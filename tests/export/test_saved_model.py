@@ -11,7 +11,10 @@ import pytest
 import tensorflow as tf
 
 from export import export_saved_model
+from export.predictors import open_predictor
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.pictures.attention import attention_of
+from keras_seq2seq.serving.messages import read_source
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM, EVERY_RULE
 
@@ -304,6 +307,13 @@ def test_every_rule_and_output_is_in_the_export(transformer_model, pairs, tmp_pa
     assert outputs["text"] == transformer_model.texts(expected, sources)
     for name in ("token_ids", "scores", "log_probs", "token_log_probs", "alignments"):
         np.testing.assert_allclose(outputs[name], getattr(expected, name), atol=1e-4)
+    # A server shows its attention.
+    engine = open_predictor(tmp_path / "model")
+    body = json.dumps({"text": sources[0]}).encode()
+    shown = engine.attention(read_source(body, engine.signatures).inputs)
+    _, source, target, weights = attention_of(transformer_model, sources[0], settings)
+    assert (shown["source"], shown["target"]) == (source, target)
+    np.testing.assert_allclose(shown["weights"], weights, atol=2e-4)
 
 
 def test_the_weights_are_written_once(text_saved_model, text_model):

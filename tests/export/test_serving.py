@@ -1,8 +1,6 @@
 """The folder of TensorFlow Serving, and the client against servers that speak its protocols."""
 
 import contextlib
-import http.client
-import json
 import os
 import random
 import shutil
@@ -13,10 +11,9 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter, defaultdict
+from collections import Counter
 from concurrent import futures
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
@@ -40,6 +37,7 @@ from keras_seq2seq.serving.versions import ServedModel
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM
 from tests.servers import PredictionService, grpc_server, http_server, rest_server
+from tests.soak import KINDS, Soak
 
 SEARCH = GenerationSettings(2, 2)
 
@@ -405,104 +403,87 @@ def both_doors(model, **settings):
         yield url, f"{door.address}/speller"
 
 
-class Soak:
-    """Clients of all kinds: most are right, one request in twenty is bad, one is left before
-    its answer, one is read slowly. Every fourth client asks over gRPC."""
+@contextlib.contextmanager
+def command(path, *options):
+    """The command `serve`: its process, and the URLs of its model over HTTP and over gRPC."""
+    words = [sys.executable, "-m", "keras_seq2seq", "serve", str(path), *options]
+    words += ["--port", "0", "--grpc-port", "0"]
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        yield (
+            server,
+            [server.stdout.readline().removeprefix("Serving ").strip() for _ in range(2)],
+        )
+    finally:
+        server.kill()
 
-    bad = (b"{", b'{"instances": [1]}', b'{"instances": []}', b'{"inputs": {"x": ["a"]}}')
 
-    def __init__(self, urls, expected, seconds):
-        self.url, self.grpc_url = urls
-        self.address = self.url.removeprefix("http://").partition("/")[0]
-        self.path = self.url[len(f"http://{self.address}") :] + ":predict"
-        self.expected, self.sources = expected, [*expected, ""]
-        self.seconds, self.begin = seconds, time.monotonic()
-        # Of every second: bytes of this process, and seconds of the requests.
-        self.sizes, self.times = {}, defaultdict(list)
+def http_text(url):
+    with urllib.request.urlopen(url) as answer:
+        return answer.read().decode()
 
-    def run(self, clients):
-        """How many requests there were of each kind, and how many answers were wrong."""
-        with futures.ThreadPoolExecutor(clients) as pool:
-            return sum(pool.map(self.client, range(clients)), Counter())
 
-    def client(self, number):
-        rng, counts = random.Random(number), Counter()
-        over_grpc = Client(self.grpc_url, 60) if number % 4 == 0 else None
-        while (passed := time.monotonic() - self.begin) < self.seconds:
-            self.sizes.setdefault(int(passed), resident_bytes())
-            kind = rng.choices(["bad", "left", "slow", "good"], [1, 1, 1, 17])[0]
-            words = rng.choices(self.sources, k=rng.randint(1, 4))
-            begin = time.monotonic()
-            if over_grpc is not None and kind == "good":
-                answers = over_grpc.generate(words)
-                right = all(
-                    one.texts == self.expected.get(word, [])
-                    for word, one in zip(words, answers, strict=True)
-                )
-            else:
-                right = self.over_http(kind, words, rng)
-            counts[kind if right else "wrong"] += 1
-            if kind == "good":
-                self.times[int(passed)].append(time.monotonic() - begin)
-        return counts
-
-    def over_http(self, kind, words, rng):
-        body = json.dumps({"instances": words})
-        if kind == "bad":
-            body = rng.choice(self.bad)
-        connection = http.client.HTTPConnection(self.address, timeout=60)
-        with contextlib.closing(connection):
-            connection.request("POST", self.path, body)
-            if kind == "left":
-                return True
-            response = connection.getresponse()
-            content = b""
-            while piece := response.read(40 if kind == "slow" else 1 << 20):
-                content += piece
-                time.sleep(0.01 * (kind == "slow"))
-        answer = json.loads(content)
-        if kind == "bad":
-            return response.status == 400 and list(answer) == ["error"]
-        texts = [row["text"] for row in answer["predictions"]]
-        return texts == [self.expected.get(word, ["", ""]) for word in words]
-
-    def slowest(self, begin, end):
-        """The 99 % quantile of the seconds of requests between two shares of the time."""
-        chosen = [
-            one
-            for second, times in self.times.items()
-            if begin <= second / self.seconds < end
-            for one in times
-        ]
-        return float(np.percentile(chosen, 99))
+def texts_of(model, sources, search):
+    """What a version with that search answers, by source."""
+    return dict(zip(sources, model.texts(model.search(sources, search)), strict=True))
 
 
 @pytest.mark.large
-@pytest.mark.parametrize(
-    "seconds",
-    [20, *(pytest.param(many, marks=pytest.mark.soak) for many in (600, 3600))],
-)
-def test_sixteen_clients_get_no_wrong_answer_for(seconds, served, text_model, pairs):
-    sources = sorted(set(pairs.sources))
-    found = text_model.texts(text_model.search(sources, SEARCH))
+def test_sixteen_clients_get_no_wrong_answer(served, text_model, pairs):
+    version = texts_of(text_model, sorted(set(pairs.sources)), SEARCH)
     path = served / "speller" / "1"
     model = ServedModel("speller", lambda: {1: path}, open_predictor)
     with both_doors(model) as urls:
-        soak = Soak(urls, dict(zip(sources, found, strict=True)), seconds)
-        counts = soak.run(16)
+        soak = Soak(urls, os.getpid(), [version], seconds=20)
+        counts = soak.run()
+    assert counts["wrong"] == 0 and counts["good"] > 500
+    assert all(counts[kind] for kind in KINDS)
     # The first seconds allocate.
-    first = sorted(soak.sizes)[len(soak.sizes) * 2 // 5]
-    grown = soak.sizes[max(soak.sizes)] - soak.sizes[first]
-    quantiles = soak.slowest(0.1, 0.4), soak.slowest(0.7, 1.0)
-    print(
-        f"{dict(counts)}; {grown / 1e6:.1f} MB more; 99 %: {quantiles[0]:.3f} s, then "
-        f"{quantiles[1]:.3f} s"
-    )
-    assert counts["wrong"] == 0 and counts["good"] > 25 * seconds
-    assert counts["bad"] and counts["left"] and counts["slow"]
-    assert grown < 20e6, soak.sizes
-    # Of a few seconds the slowest say more of the machine's other work.
-    assert seconds < 60 or quantiles[1] < 2 * quantiles[0]
+    assert soak.megabytes(1.0) - soak.megabytes(0.4) < 20, soak.sizes
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seconds", [600, 3600])
+def test_the_command_answers_clients_that_pause_while_versions_are_swapped(
+    seconds, served, text_saved_model, text_model, pairs, tmp_path
+):
+    """Whatever clients do and whichever version is there: no wrong answer, no more memory, and
+    requests at the end as quick as at the beginning."""
+    sources = sorted(set(pairs.sources))
+    versions = [texts_of(text_model, sources, search) for search in (SEARCH, BEAM)]
+    assert versions[0] != versions[1]
+    folders = [served / "speller" / "1", text_saved_model]
+    folder = tmp_path / "speller"
+    shutil.copytree(folders[0], folder / "1")
+    swaps = []
+    with command(folder, "--poll", "1") as (server, urls):
+        soak = Soak(urls, server.pid, versions, seconds, pause=0.4)
+
+        def swap():
+            """Another version comes and the one before goes, eight times."""
+            while not soak.is_over.wait(seconds / 9):
+                number = len(swaps) + 2
+                shutil.copytree(folders[number % 2 == 0], folder / f".{number}")
+                os.rename(folder / f".{number}", folder / str(number))
+                while f'"version": "{number}"' not in http_text(urls[0]):
+                    time.sleep(1)
+                shutil.rmtree(folder / str(number - 1))
+                swaps.append(soak.megabytes(1.0))
+
+        swapping = threading.Thread(target=swap)
+        swapping.start()
+        counts = soak.run()
+        swapping.join()
+        metrics = http_text(urls[0].replace("/v1/models/speller", "/metrics"))
+    sizes = [soak.megabytes(share) for share in (0.1, 0.5, 1.0)]
+    quantiles = [soak.slowest(part / 3, (part + 1) / 3) for part in range(3)]
+    print(f"{dict(counts)}; {sizes} MB; 99 %: {quantiles} s; {len(swaps)} swaps {swaps}")
+    print(*(line for line in metrics.splitlines() if "requests_total{" in line), sep="\n")
+    assert counts["wrong"] == 0 and counts["good"] > 8 * seconds
+    assert all(counts[kind] for kind in KINDS)
+    assert len(swaps) == 8
+    assert sizes[2] - sizes[1] < 30, soak.sizes
+    assert quantiles[2] < 2 * max(quantiles[:2])
 
 
 def test_a_version_swapped_under_load_loses_no_request(
@@ -510,10 +491,7 @@ def test_a_version_swapped_under_load_loses_no_request(
 ):
     sources = sorted(set(pairs.sources))[:40]
     shutil.copytree(served / "speller" / "1", tmp_path / "1")
-    old, new = (
-        dict(zip(sources, text_model.texts(text_model.search(sources, search)), strict=True))
-        for search in (SEARCH, BEAM)
-    )
+    old, new = (texts_of(text_model, sources, search) for search in (SEARCH, BEAM))
     differ = [source for source in sources if old[source] != new[source]]
     assert differ
     model = ServedModel("speller", lambda: find_versions(tmp_path), open_predictor)
@@ -553,13 +531,7 @@ def test_a_version_swapped_under_load_loses_no_request(
 
 @pytest.mark.large
 def test_the_command_serves_the_folder_and_answers_what_is_under_way_at_a_stop(served, pairs):
-    command = [sys.executable, "-m", "keras_seq2seq", "serve", str(served), "--port", "0"]
-    command += ["--grpc-port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        url, grpc_url = (
-            server.stdout.readline().removeprefix("Serving ").strip() for _ in range(2)
-        )
+    with command(served) as (server, (url, grpc_url)):
         assert url.endswith("/v1/models/speller")
         assert grpc_url.startswith("grpc://127.0.0.1:") and grpc_url.endswith("/speller")
         sources = (pairs.sources * 2)[:256]
@@ -567,9 +539,8 @@ def test_the_command_serves_the_folder_and_answers_what_is_under_way_at_a_stop(s
             clients = [Client(one, 60) for one in (url, grpc_url) * 2]
             waits = [pool.submit(client.generate, sources) for client in clients]
             metrics = url.replace("/v1/models/speller", "/metrics")
-            while "keras_seq2seq_batch_sources_count" not in (  # The first batch is run.
-                urllib.request.urlopen(metrics).read().decode()
-            ):
+            # The first batch is run.
+            while "keras_seq2seq_batch_sources_count" not in http_text(metrics):
                 time.sleep(0.01)
             server.send_signal(signal.SIGTERM)
             for answers in waits:
@@ -577,13 +548,6 @@ def test_the_command_serves_the_folder_and_answers_what_is_under_way_at_a_stop(s
         assert server.wait(30) == 0
         with pytest.raises(InputError, match="cannot be reached"):
             Client(url).generate(["cab"])
-    finally:
-        server.kill()
-
-
-def resident_bytes():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.large

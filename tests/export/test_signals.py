@@ -18,7 +18,6 @@ from export import (
     export_saved_model,
     export_serving,
     export_tflite,
-    export_web,
 )
 from export.predictors import open_predictor
 from export.request_options import AS_EXPORTED, DTYPES
@@ -335,11 +334,6 @@ def test_a_folder_of_tensorflow_serving_is_warmed_up_with_signals(frame_model, t
     pytest.importorskip("tensorflow_serving")
     written = export_serving(frame_model, tmp_path, batch_sizes=(1, 2))
     assert (written / "assets.extra" / "tf_serving_warmup_requests").exists()
-
-
-def test_a_web_page_takes_no_frames(frame_model, tmp_path):
-    with pytest.raises(InputError, match="takes text or sound, and this model takes features"):
-        export_web(frame_model, tmp_path / "page")
 
 
 def test_unknown_tokens_cannot_be_copied_from_a_signal(frame_model):

@@ -12,8 +12,10 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from export import LiteRTRunner, export_tflite, tflite
 from export.flatbuffer import Operation, compact, read_operations, unfit_operations
+from export.predictors import open_predictor
 from export.tflite import convert, convert_signatures
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.pictures.attention import attention_of
 from keras_seq2seq.settings import GenerationSettings
 from tests.searches import BEAM, EVERY_RULE
 
@@ -67,6 +69,13 @@ def test_every_search_rule_and_output_converts(request, pairs, tmp_path, name, s
         assert texts == model.texts(expected, copied)[0]
         for key in ("token_ids", "scores", "log_probs", "token_log_probs", "alignments"):
             np.testing.assert_allclose(outputs[key], getattr(expected, key), atol=1e-4)
+    # A server shows its attention.
+    shown = open_predictor(tmp_path / "device").attention(
+        {"text": np.array([source.encode()], object)}
+    )
+    _, pieces, target, weights = attention_of(model, source, search)
+    assert (shown["source"], shown["target"]) == (pieces, target)
+    np.testing.assert_allclose(shown["weights"], weights, atol=2e-4)
 
 
 @pytest.mark.large

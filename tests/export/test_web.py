@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from export.web import LITERTJS_VERSION, PAGE, _page, export_web
-from keras_seq2seq.data import TextPreprocessor, WaveformPreprocessor
+from keras_seq2seq.data import FramePreprocessor, TextPreprocessor, WaveformPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import recurrent
 from keras_seq2seq.settings import GenerationSettings
@@ -191,6 +191,44 @@ def test_the_page_of_a_model_of_sound_hears(sound_model, site, litertjs, tmp_pat
         page.until(
             "message.textContent.includes('A sound must have from 1 to 1600 samples (0.2 s)')"
         )
+
+
+FRAMES = [
+    np.random.default_rng(length).normal(size=(length, 2, 3)).astype("float32")
+    for length in (9, 4, 12)
+]
+
+
+@pytest.mark.large
+def test_the_page_of_a_model_of_frames_reads_a_file(site, litertjs, tmp_path):
+    folder, address = site
+    keras.utils.set_random_seed(7)
+    preprocessor = FramePreprocessor.from_pairs(
+        FRAMES, ["abcd", "cab", "dabcab"], CharacterTokenizer
+    )
+    model = recurrent(preprocessor, embedding_dim=8, hidden_dim=12, cell="gru")
+    search = GenerationSettings(min_length=3)
+    export_web(model, folder / "frames", search, litertjs=litertjs)
+    file = io.BytesIO()
+    np.save(file, FRAMES[0])
+    content = base64.b64encode(file.getvalue()).decode()
+    with contextlib.closing(Browser(tmp_path / "chromium")) as page:
+        page.open(f"{address}/frames/")
+        page.until("document.body.dataset.ready === 'yes'", 60)
+        assert page.evaluate("check.textContent").startswith("As exported: 3 of 3")
+        page.evaluate(
+            f"""(() => {{
+              const bytes = Uint8Array.from(atob("{content}"), (c) => c.charCodeAt(0));
+              const chosen = new DataTransfer(), field = document.getElementById("frames-file");
+              chosen.items.add(new File([bytes], "a.npy"));
+              field.files = chosen.files;
+              field.dispatchEvent(new Event("change"));
+            }})()"""
+        )
+        page.until("targets.childElementCount")
+        assert page.evaluate("frames.textContent") == "9 frames of 6 values"
+        (text,) = page.evaluate("[...targets.children].map((one) => one.firstChild.data)")
+        assert text[:-1] == model.generate(FRAMES[:1], search)[0]
 
 
 @pytest.mark.parametrize("own_copy", [False, True])

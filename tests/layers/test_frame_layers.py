@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_seq2seq.layers import DeltaFeatures, FrameNormalization, SpecAugment
+from keras_seq2seq.layers import (
+    DeltaFeatures,
+    FrameNormalization,
+    FrequencyWarp,
+    LogMelSpectrogram,
+    SpecAugment,
+)
 
 RNG = np.random.default_rng(3)
 FRAMES = RNG.normal(2, 3, (2, 6, 4)).astype("float32")
@@ -91,6 +97,34 @@ def test_nothing_is_hidden_outside_of_training():
     np.testing.assert_array_equal(SpecAugment()(FRAMES, MASK, training=False), FRAMES)
 
 
+def test_a_warp_moves_bands_as_a_sound_of_other_frequencies_has_them():
+    front_end = LogMelSpectrogram(8000, num_mels=20, low_hz=100)
+
+    def bands(hertz):
+        tone = np.sin(2 * np.pi * hertz * np.arange(1600) / 8000)[None].astype("float32")
+        return np.asarray(front_end(tone, np.ones((1, 1600), bool))[0])[0, 5:10]
+
+    frames = np.repeat(bands(1000)[None], 60, axis=0)
+    real = np.ones(frames.shape[:2], bool)
+    warped = np.asarray(FrequencyWarp(100, 4000, 0.2, seed=3)(frames, real, training=True))
+    bands_with_most = warped.argmax(-1)
+    assert (bands_with_most == bands_with_most[:, :1]).all()  # One factor an utterance.
+    for hertz in (810, 1190):
+        other = bands(hertz)
+        distance = np.abs(warped - other).mean((1, 2)).min()
+        assert distance < 0.4 * np.abs(frames[0] - other).mean()
+    low, high = bands(750).argmax(-1)[0], bands(1250).argmax(-1)[0]
+    assert low <= bands_with_most.min() < bands_with_most.max() <= high
+
+
+def test_no_warp_is_none():
+    for layer in (FrequencyWarp(100, 4000, 0.0), FrequencyWarp(100, 4000)):
+        training = not layer.share
+        np.testing.assert_array_equal(layer(FRAMES, MASK, training=training), FRAMES)
+    with pytest.raises(ValueError, match="`share` must be in"):
+        FrequencyWarp(100, 4000, 1.0)
+
+
 def test_negative_numbers_are_refused():
     with pytest.raises(ValueError, match="`time_width` must be at least 0"):
         SpecAugment(time_width=-1)
@@ -100,7 +134,12 @@ def test_negative_numbers_are_refused():
 
 @pytest.mark.parametrize(
     "layer",
-    [FrameNormalization([1.0], [2.0]), DeltaFeatures(3), SpecAugment(1, 2, 0.3, 4, 5, 0.6)],
+    [
+        FrameNormalization([1.0], [2.0]),
+        DeltaFeatures(3),
+        FrequencyWarp(60, 4000, 0.1),
+        SpecAugment(1, 2, 0.3, 4, 5, 0.6),
+    ],
 )
 def test_they_are_saved_and_loaded(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

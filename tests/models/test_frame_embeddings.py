@@ -153,6 +153,12 @@ def test_spectra_alone_can_be_augmented(kind):
         recurrent(preprocessor_of(kind), spec_augment=True)
 
 
+@pytest.mark.parametrize("kind", ["text", "features", "pictures"])
+def test_sound_alone_has_frequencies_to_warp(kind):
+    with pytest.raises(ValueError, match="`frequency_warp` is for sound. Received a source of"):
+        recurrent(preprocessor_of(kind), frequency_warp=0.1)
+
+
 @pytest.mark.parametrize("kind", ["text", "features", "waveform"])
 def test_pictures_alone_have_cells(kind):
     with pytest.raises(ValueError, match="`picture_cells` is for frames .*Received a source"):

@@ -78,7 +78,11 @@ def test_one_trace_serves_every_batch(text_model):
         (["a" * 50], {}, "has 50 tokens; this model takes at most 7: 'aaaa"),
         (["a"], {"num_beams": 0}, "--beam-size must be at least 1. Received: 0"),
         (["a"], {"num_beams": 2, "num_hypotheses": 3}, "n-best must be at most the beam size"),
-        (["a"], {"length_penalty": -1.0}, "length penalty must be at least 0.*Received: -1.0"),
+        (
+            ["a"],
+            {"num_beams": 2, "length_penalty": -1.0},
+            "length penalty must be at least 0.*Received: -1.0",
+        ),
         (["a"], {"num_beams": 30}, "the target vocabulary has only 10 tokens"),
         (["a"], {"min_length": 13}, "--min-length is 13, this model generates at most 12"),
         (["a"], {"length_penalty": float("nan")}, "--length-penalty must be.*Received: nan"),

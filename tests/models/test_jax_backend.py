@@ -11,9 +11,8 @@ import pytest
 from keras_seq2seq.export import export_saved_model
 from keras_seq2seq.models import load_model
 from keras_seq2seq.settings import GenerationSettings
+from tests.conftest import QUICK_XLA
 
-# Machine code that runs once need not be fast: XLA's own passes are those of any run.
-QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 TRAIN = """
 import sys
 import keras

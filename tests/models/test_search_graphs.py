@@ -71,8 +71,8 @@ def test_many_values_are_one_graph(text_model):
             repetition_penalty=float(rng.uniform(1.01, 2)),
             suppress_ids=[4 + index % 5],
         )
-        text_model.generate(
-            "cab",
+        text_model.search(
+            ["cab"],
             beam,
             length_penalty=float(rng.uniform(0.01, 2)),
             patience=float(rng.uniform(0.5, 4)),

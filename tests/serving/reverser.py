@@ -34,7 +34,9 @@ class Reverser:
     """Turns a source around. "" has an error, "poison" fails the batch that it is in."""
 
     joins = True
+    threads = 1
     sample_rate = 0
+    has_attention = True
 
     def __init__(self, mark=""):
         self.signatures = SIGNATURES

@@ -413,6 +413,16 @@ def test_a_stream_that_goes_wrong_is_one_line_and_not_begun_again(body, message)
         assert len(received) == 1
 
 
+def test_what_is_wrong_with_the_source_of_a_stream_is_its_answer():
+    said = {"error": "it is empty", "of_source": True}
+    begun = [TOKEN, event("error", said)]
+    for answer in ((400, {}, [json.dumps(said).encode()]), (200, {}, begun)):
+        with server(lambda path, headers, answer=answer: answer) as (port, _):
+            *before, last = Client(f"http://127.0.0.1:{port}/v1/models/m").stream("")
+            assert (last.texts, last.error, last.is_done) == ([], "it is empty", True)
+            assert all(not one.is_done for one in before)
+
+
 def test_a_stream_that_is_cut_is_told():
     answer = 200, {"Content-Length": "9999"}, [TOKEN]
     with server(lambda path, headers: answer) as (port, _):

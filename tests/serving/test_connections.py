@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.serving import Client
+from keras_seq2seq.serving.access import tls_of_http
 from keras_seq2seq.serving.batching import Limits
 from keras_seq2seq.serving.measures import Measures
 from keras_seq2seq.serving.server import Server
@@ -24,6 +27,18 @@ def address():
     with http_server(server) as url:
         host, port = url.removeprefix("http://").partition("/")[0].split(":")
         yield host, int(port)
+
+
+def test_a_certificate_of_the_client_is_demanded(certificates):
+    tls = tls_of_http(*(certificates / name for name in ("server.pem", "server.key", "ca.pem")))
+    models = {"speller": one_model(Reverser())}
+    with http_server(Server(models, Limits(), Measures()), **tls) as url:
+        trusted = {"ca_file": certificates / "ca.pem"}
+        own = {"certificate_file": certificates / "client.pem"}
+        own["key_file"] = certificates / "client.key"
+        assert Client(url, **trusted, **own).generate(["ab"])[0].texts == ["ba"]
+        with pytest.raises(InputError, match="cannot be reached|cut after"):
+            Client(url, 5, retries=0, **trusted).generate(["ab"])
 
 
 def is_right(address):

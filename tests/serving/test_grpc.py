@@ -216,6 +216,22 @@ def test_a_key_and_tls_by_both_sides(certificates):
             Client(url.replace("grpcs", "grpc"), 2).generate(["ab"])
 
 
+def test_a_certificate_of_the_client_is_demanded(certificates):
+    names = ("server.pem", "server.key", "ca.pem")
+    with serving(
+        Reverser(), credentials=server_credentials(*map(certificates.joinpath, names))
+    ) as (
+        door,
+        _,
+    ):
+        trusted = {"ca_file": certificates / "ca.pem"}
+        own = {"certificate_file": certificates / "client.pem"}
+        own["key_file"] = certificates / "client.key"
+        assert Client(f"{door.address}/m", **trusted, **own).generate(["ab"])[0].texts == ["ba"]
+        with pytest.raises(InputError, match="cannot be reached"):
+            Client(f"{door.address}/m", 2, **trusted).generate(["ab"])
+
+
 def test_a_port_that_is_taken_is_told():
     with serving(Reverser()) as (door, _):
         other = GrpcDoor(

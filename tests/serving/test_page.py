@@ -1,5 +1,8 @@
 """The page of the server, driven in headless Chromium."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 
@@ -19,6 +22,7 @@ class Listener(Reverser):
     """Says how long a sound is and whether it is silent."""
 
     sample_rate = 8000
+    has_attention = False
 
     def __init__(self):
         super().__init__()
@@ -48,6 +52,25 @@ class Listener(Reverser):
         return None
 
 
+class Watcher(Listener):
+    """Says how many frames there are and the sum of their values."""
+
+    sample_rate = 0
+
+    def __init__(self):
+        super().__init__()
+        frames = {
+            "features": Tensor("float32", (None, None, 6)),
+            "lengths": Tensor("int32", (None,)),
+        }
+        self.signatures = {"serving_default": Signature(frames, OUTPUTS)}
+
+    def predict(self, signature, inputs):
+        outputs = super().predict(signature, {**inputs, "waveform": inputs["features"]})
+        said = f"{inputs['lengths'][0]} frames, {inputs['features'].sum():.4f}"
+        return outputs | {"text": np.array([[said.encode()]], object)}
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("chromium"))
@@ -63,7 +86,11 @@ def address():
     text.streams = True
     models = {
         name: ServedModel(name, lambda: {1: NOWHERE}, lambda path, engine=engine: engine)
-        for name, engine in {"text": text, "sound": Listener()}.items()
+        for name, engine in {
+            "text": text,
+            "sound": Listener(),
+            "frames": Watcher(),
+        }.items()
     }
     with http_server(Server(models, Limits(), Measures(), Keys(["secret"]))) as url:
         yield url.partition("/v1")[0]
@@ -162,6 +189,53 @@ def test_a_sound_file_of_another_rate_and_two_channels(page):
     assert shown(page, "targets").splitlines()[0] == "8000 samples, silent"
     page.evaluate("choose('no sound')")
     page.until("message.textContent.startsWith('This sound cannot be read')")
+
+
+def test_frames_of_a_file_of_numpy(page):
+    choose(page, "frames")
+    assert page.evaluate("!at('frames-field').hidden && at('send').disabled")
+
+    def give(content, name="a.npy"):
+        given = base64.b64encode(content).decode()
+        page.evaluate(
+            f"""(() => {{
+              const chosen = new DataTransfer();
+              const bytes = Uint8Array.from(atob("{given}"), (one) => one.charCodeAt(0));
+              chosen.items.add(new File([bytes], "{name}"));
+              at("frames-file").files = chosen.files;
+              at("targets").replaceChildren();
+              at("frames-file").dispatchEvent(new Event("change"));
+            }})()"""
+        )
+
+    def saved(array):
+        file = io.BytesIO()
+        np.save(file, array)
+        return file.getvalue()
+
+    values = np.random.default_rng(3).normal(size=(4, 2, 3))
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    for array, total in (
+        (values, values.astype(np.float32).sum()),
+        (values.astype(">f4"), values.astype(np.float32).sum()),
+        (pixels, pixels.sum() / 255),
+    ):
+        give(saved(array))
+        page.until("at('targets').children.length")
+        assert shown(page, "targets").splitlines()[0] == f"4 frames, {total:.4f}"
+        assert shown(page, "frames") == "4 frames of 6 values"
+    assert "made with --alignments" in shown(page, "unseen")
+    for content, message in (
+        (b"no array", "This is no .npy file"),
+        (saved(pixels.astype(int)), "This file has i8 of shape (4, 6)."),
+        (saved(np.asfortranarray(values)), "row by row"),
+        (saved(values)[:-1], "This file is cut."),
+        (saved(np.full((2, 6), np.nan)), "This file has NaN or infinity."),
+    ):
+        give(content)
+        page.until(f"message.textContent.includes({message!r})")
+    give(saved(values[:, :1]))
+    page.until("message.textContent.includes('features must have the shape')")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -33,6 +33,7 @@ def test_every_kind_of_folder_is_told(tmp_path):
         assert find_models(path / name) == {name: (path / name, engine)}
         assert find_models(path / name, engine, "m") == {"m": (path / name, engine)}
         assert find_versions(path / name) == {1: path / name}
+    assert find_models(path / "run", "xla") == {"run": (path / "run", "xla")}
     serving = path / "serving"
     assert find_models(serving) == {
         "demo": (serving / "demo", "saved_model"),
@@ -52,6 +53,8 @@ def test_every_kind_of_folder_is_told(tmp_path):
         (["none"], "none is no folder. Give an export, or the directory of a run."),
         (["empty"], "empty holds nothing to serve: no saved_model.pb, model.tflite"),
         (["saved", "--engine", "keras"], "saved holds saved_model, not keras."),
+        (["saved", "--engine", "xla"], "saved holds saved_model, not xla."),
+        (["run", "--threads", "2"], "--threads is for an export: of a run one batch runs"),
         (["mixed"], "holds litert and saved_model, not one engine for all versions."),
         (["several", "--model-name", "m"], "holds 2 models, which keep their names: a, b."),
         (["saved", "--model-name", "a/b"], "has no slash, colon or space"),
@@ -66,7 +69,12 @@ def test_every_kind_of_folder_is_told(tmp_path):
             ["saved", "--api-key-file", "no_keys"],
             "keys of ASCII, one a line. It has 0",
         ),
-        (["saved", "--tls-key", "no_keys"], "--tls-key needs the certificate"),
+        (["saved", "--tls-key", "no_keys"], "--tls-key needs --tls-certificate"),
+        (["saved", "--tls-client-ca", "no_keys"], "--tls-client-ca needs --tls-certificate"),
+        (
+            ["saved", "--tls-certificate", "no_keys", "--tls-client-ca", "no_keys"],
+            "no_keys cannot be used",
+        ),
         (["saved", "--tls-certificate", "no_keys"], "no_keys cannot be used"),
         (["saved", "--port", "{taken}"], "127.0.0.1:{taken} cannot be listened at"),
         (["saved", "--grpc-port", "{taken}"], "Choose another --grpc-port or --host."),
@@ -79,6 +87,7 @@ def test_what_cannot_be_served_is_one_line(tmp_path, monkeypatch, arguments, mes
         tmp_path,
         "empty/other",
         "saved/saved_model.pb",
+        "run/model.keras",
         "mixed/1/saved_model.pb",
         "mixed/2/model.tflite",
         "several/a/1/saved_model.pb",

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -222,6 +223,37 @@ def test_an_engine_that_draws_samples_joins_nothing():
     assert [sources for _, sources in engine.batches] == [["a"], ["b", "c"]]
 
 
+def test_two_threads_share_what_waits_and_run_at_the_same_time():
+    engine = Reverser()
+    engine.go_on.clear()
+
+    async def run():
+        batcher = Batcher(engine.predict, quick(), threads=2)
+        requests = [
+            read_request(json.dumps({"instances": [text]}).encode(), SIGNATURES)
+            for text in "abcdefg"
+        ]
+        tasks = [asyncio.create_task(batcher.answer(one, 0)) for one in requests]
+        while len(engine.batches) < 2:  # Both run, though neither is done.
+            await asyncio.sleep(0.01)
+        assert not any(task.done() for task in tasks)
+        engine.go_on.set()
+        texts = [answer["text"][0, 0].decode() for answer in await asyncio.gather(*tasks)]
+        await batcher.close()
+        return texts
+
+    assert asyncio.run(run()) == [*"abcdefg"]
+    assert [sources for _, sources in engine.batches] == [[*"abcd"], [*"efg"]]
+
+
+def test_who_asks_alone_does_not_wait_for_others():
+    with client_of(one_model(Reverser(), quick(batch_timeout=30))) as client:
+        begin = time.monotonic()
+        for _ in range(3):
+            assert ask(client, {"instances": ["ab"]}).status_code == 200
+        assert time.monotonic() - begin < 5
+
+
 def test_a_request_larger_than_a_batch_is_cut_and_put_together():
     engine = Reverser()
     with client_of(one_model(engine, quick(max_batch_size=2))) as client:
@@ -277,7 +309,7 @@ def test_what_is_cancelled_is_not_run():
         tasks.append(asyncio.create_task(batcher.answer(requests[0], 0)))
         await asyncio.sleep(0.05)
         tasks[3].cancel()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         assert batcher.waiting == 0
         engine.go_on.set()
         await asyncio.gather(*tasks[:3])
@@ -317,6 +349,7 @@ def test_a_stream_gives_tokens_and_then_the_answer(client, engine):
     ):
         answer = ask(client, body, path)
         assert answer.status_code == 400 and message in answer.json()["error"]
+        assert answer.json().get("of_source", False) == (message == "empty")
     assert events(ask(client, {"text": "poisonx"}, path))[-1][0] == "done"
     assert events(ask(client, {"text": "poison"}, path))[-1] == ("error", {"error": "poisoned"})
 
@@ -435,6 +468,7 @@ def test_a_key_is_needed_but_for_health_and_page(engine):
             assert answer.status_code == 200
         assert client.get("/metrics").status_code == 401
         assert client.get("/healthz").status_code == client.get("/").status_code == 200
+        assert client.get("/page/page.js").status_code == 200
 
 
 def test_pages_of_other_origins_are_allowed_where_named(engine):
@@ -459,8 +493,15 @@ def test_the_page_fetches_nothing_from_elsewhere(client):
             "inputs": ["text"],
             "sample_rate": 0,
             "has_options": True,
+            "has_attention": True,
         }
     ]
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    names = re.findall(r'(?:src|href)="(page/[^"]+)"', page.text)
+    assert len(names) == 2
+    assert all(client.get(f"/{name}").status_code == 200 for name in names)
+    assert client.get("/page/%2e%2e/server.py").status_code == 404
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), st.booleans())

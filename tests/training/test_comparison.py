@@ -12,7 +12,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.metrics import error_rates, text_scores
 from training.evaluation.comparison import compare_runs
 from training.evaluation.files import evaluated_part
-from training.evaluation.results import results_markdown
+from training.evaluation.results import read_published, results_markdown
 from training.report import comparison_page, write_comparison
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
@@ -203,6 +203,50 @@ def test_runs_of_different_tasks_share_a_column_of_errors(finished, tmp_path):
     header, _, _, second, *_ = results_markdown([finished, other]).splitlines()
     assert header.count("errors") == 1
     assert "| 12.50 % character errors, 50.00 % utterance errors, 25.00 wer |" in second
+
+
+def published(tmp_path, text):
+    path = tmp_path / "published.toml"
+    path.write_text(text)
+    return path
+
+
+def test_what_was_published_stands_beside_the_figure_of_the_run(finished, tmp_path):
+    name = finished.path.name
+    file = published(
+        tmp_path,
+        f'[{name}]\ncommand = "train x"\nmetric = "sequence_error_rate"\nfigure = 12.5\n'
+        'source = "A 2020"\n[another_run]\ncommand = "train y"\n',
+    )
+    result = CliRunner().invoke(main, ["results", str(finished.path), "--published", str(file)])
+    header, _, row, *_ = result.output.splitlines()
+    names, values = ([cell.strip() for cell in line.split("|")] for line in (header, row))
+    cells = dict(zip(names, values, strict=True))
+    evaluation = json.loads(finished.evaluation_file.read_text("utf-8"))
+    ratio = 100 * evaluation["sequence_error_rate"] / 12.5
+    assert cells["published"] == "12.5 % word errors (A 2020)"
+    assert cells["ratio"] == f"{ratio:.2f}" and cells["command"] == "`train x`"
+    # A figure of 0 has no ratio; a score that the run lacks is an error.
+    section = {"metric": "token_error_rate", "figure": 0, "source": "the truth"}
+    assert "| ratio |" in results_markdown([finished], {name: section})
+    with pytest.raises(InputError, match="was not evaluated by wer, which was published"):
+        results_markdown([finished], {name: section | {"metric": "wer"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("run = 1", "run must be a section"),
+        ("[run]\nvalue = 1", r"\[run\] has 'value'; it can have command, metric"),
+        ('[run]\nfigure = "1"', "figure must be a number. Received: '1'"),
+        ("[run]\nfigure = true", "figure must be a number"),
+        ("[run]\nfigure = 1", "has no metric and no source"),
+        ('[run]\nfigure = 1\nsource = "a"\nmetric = "b"', "metric must be one of sequence"),
+    ],
+)
+def test_a_file_of_published_figures_is_checked(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_published(published(tmp_path, text))
 
 
 def test_results_need_an_evaluation(finished):

@@ -16,6 +16,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import Bounds, option_name, settings_of
 from keras_seq2seq.wording import counted, plural
 from training.settings import TrainingConfig, resolve, training_settings
+from training.settings.data import AUGMENTATION
 from training.settings.model import ARCHITECTURES
 from training.settings.monitors import cost, mode_of
 
@@ -36,6 +37,7 @@ RESULTS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*/config
 # Other settings that give it a use.
 USES = {
     "sample_rate": {"source": "waveform"},
+    **dict.fromkeys(AUGMENTATION, {"source": "waveform"}),
     "convolution_strides": {"convolutions": 1},
     "plateau_patience": {"schedule": "plateau"},
     "plateau_factor": {"schedule": "plateau"},
@@ -342,6 +344,8 @@ def test_the_configuration_imports_no_tensorflow(pytestconfig):
         ({"source": "features", "sample_rate": 8000}, "--sample-rate"),
         ({"sample_rate": 8000}, "--sample-rate"),
         ({"source": "features", "joint_vocabulary": True}, "--joint-vocabulary"),
+        ({"speed_perturbation": 0.1}, "--speed-perturbation"),
+        ({"source": "features", "added_noise": 0.1}, "--added-noise"),
     ],
 )
 def test_a_setting_of_another_kind_of_source_is_refused(settings, option):

@@ -21,7 +21,7 @@ from keras_seq2seq.training.run.run_copy import copy_run
 from keras_seq2seq.training.run_directory import RunDirectory
 from keras_seq2seq.training.settings import TrainingConfig
 from keras_seq2seq.training.settings.run import ADDRESSES, COUNT, INDEX
-from tests.conftest import spelled_pairs
+from tests.conftest import QUICK_XLA, spelled_pairs
 
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed"
@@ -166,6 +166,7 @@ def test_a_process_that_is_ended_from_below_gets_one_line(
     assert "gone" not in capsys.readouterr().err
 
 
+JAX = {"KERAS_BACKEND": "jax", "XLA_FLAGS": QUICK_XLA}
 SETTINGS = (
     "--architecture transformer --hidden-dim 8 --num-heads 2 --num-layers 1 --monitor loss "
     "--num-buckets 1 --batch-size 25 --dropout 0 --warmup-steps 2 --ema 0.9 "
@@ -179,7 +180,7 @@ def started(file, folder, epochs, *options, variables=None):
         [sys.executable, "-m", "keras_seq2seq", *command, *SETTINGS.split(), *options],
         env={
             **os.environ,
-            "KERAS_BACKEND": "jax",
+            **JAX,
             "JAX_PLATFORMS": "cpu",
             "XDG_CACHE_HOME": str(folder.parent / "cache"),
             **(variables or {}),
@@ -252,7 +253,7 @@ def test_two_processes_learn_as_one_and_one_goes_on_with_their_run(tmp_path):
     assert json.loads(two.config_file.read_text())["settings"]["run"]["distribute"] is False
 
 
-TWO_DEVICES = "--xla_force_host_platform_device_count=2"
+TWO_DEVICES = f"{QUICK_XLA} --xla_force_host_platform_device_count=2"
 
 
 @pytest.mark.large
@@ -287,7 +288,7 @@ np.testing.assert_allclose(alone, shared, atol=1e-5)
 """
     done = subprocess.run(
         [sys.executable, "-c", program.replace("SPLIT", "28")],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": TWO_DEVICES},
+        env={**os.environ, **JAX, "XLA_FLAGS": TWO_DEVICES},
         capture_output=True,
         text=True,
         timeout=300,

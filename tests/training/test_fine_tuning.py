@@ -78,6 +78,11 @@ def test_what_would_be_another_model_is_refused(base, settings, message):
         check_base(tuned(base, **settings), BASE)
 
 
+def test_what_changes_the_sounds_of_training_may_differ():
+    sound = TrainingConfig(source="waveform", speed_perturbation=0.1)
+    check_base(sound.replace(speed_perturbation=0.0, added_noise=0.3), sound)
+
+
 def test_new_tokens_may_have_a_bound(base):
     settings = {"extend_vocabulary": True, "min_count": 2, "vocabulary_size": 99}
     check_base(tuned(base, dropout=0.4, max_source_length=5, **settings), BASE)

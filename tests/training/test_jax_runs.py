@@ -1,4 +1,4 @@
-"""Runs on the JAX backend: trained and chosen by loss there, evaluated under TensorFlow."""
+"""Runs on the JAX backend: trained there, decoded and evaluated under TensorFlow."""
 
 import base64
 import importlib.util
@@ -19,8 +19,7 @@ from keras_seq2seq.cli import main
 from keras_seq2seq.data import Pairs, read_pairs, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.compilation import compiled_quickly, keep_compiled
-from tests.conftest import spelled_pairs
-from tests.models.test_jax_backend import QUICK_XLA
+from tests.conftest import QUICK_XLA, spelled_pairs
 from training.evaluation.elsewhere import Elsewhere
 from training.run.building import build_loss
 from training.run.checks import check_backend

@@ -139,6 +139,22 @@ def test_a_run_killed_at_any_change_is_finished_by_the_same_command(
         assert_same(path, whole)
 
 
+def test_what_a_kill_left_behind_the_last_record_is_removed(quick, tmp_path):
+    config = CONFIG.replace(keep_checkpoint=True)
+    whole, path = tmp_path / "whole", tmp_path / "killed"
+    work(whole, config)
+    shutil.copytree(whole, path)
+    (path / "metrics.json").unlink()
+    for folder, ending in (("epochs", "keras"), ("checkpoint", "weights.h5")):
+        there = sorted((path / folder).glob(f"*.{ending}"))
+        every = {path / folder / f"epoch_000{number}.{ending}" for number in (1, 2, 3)}
+        for stale in every - set(there):
+            shutil.copy(there[0], stale)
+    work(path, config)
+    assert_same(path, whole)
+    assert len(list((path / "checkpoint").iterdir())) == 2
+
+
 STALE = ["report.html", "evaluation.json", "outputs.jsonl"]
 
 

@@ -43,6 +43,7 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 TEST_SPEAKER = "lucas"
 OFFICIAL_TEST = 5
 SAMPLE_RATE = 8000
+SHORTEST, LONGEST = 3, 7
 STRINGS = {"train": 3000, "validation": 300, "test": 500}
 
 DATA = "recordings.tar.gz"
@@ -64,9 +65,14 @@ CONFIG = TrainingConfig(
     convolutions=2,
     convolution_strides=2,
     spec_augment=True,
-    ctc_weight=0.5,
-    dropout=0.2,
-    epochs=15,
+    frequency_warp=0.15,
+    speed_perturbation=0.2,
+    random_filter=5.0,
+    reverberation=0.2,
+    added_noise=0.3,
+    ctc_weight=1.0,
+    dropout=0.1,
+    epochs=14,
     batch_size=32,
     num_buckets=5,
     learning_rate=2e-3,
@@ -95,7 +101,9 @@ def load(data: Path) -> Splits:
     others = {name: recordings[name] for name in recordings if name != TEST_SPEAKER}
     test = {TEST_SPEAKER: recordings[TEST_SPEAKER]}
     return Splits(
-        join_digits(_where(others, lambda i: i >= OFFICIAL_TEST), STRINGS["train"], "train"),
+        join_digits(
+            _where(others, lambda i: i >= OFFICIAL_TEST), STRINGS["train"], "train", shortest=1
+        ),
         join_digits(
             _where(others, lambda i: i < OFFICIAL_TEST), STRINGS["validation"], "validation"
         ),
@@ -103,13 +111,19 @@ def load(data: Path) -> Splits:
     )
 
 
-def join_digits(recordings: Recordings, count: int, part: str) -> Pairs:
-    """`count` strings of 3 to 7 digits, each of one speaker; `part` is the seed."""
+def join_digits(
+    recordings: Recordings, count: int, part: str, shortest: int = SHORTEST
+) -> Pairs:
+    """`count` strings of 3 or `shortest` to 7 digits, each of one speaker; `part` is the
+    seed."""
     generator = random.Random(part)
     pairs = Pairs([], [])
     for number in range(count):
         speaker = generator.choice(sorted(recordings))
-        digits = [generator.choice(sorted(recordings[speaker])) for _ in range(3 + number % 5)]
+        digits = [
+            generator.choice(sorted(recordings[speaker]))
+            for _ in range(shortest + number % (LONGEST + 1 - shortest))
+        ]
         pieces = []
         for digit in digits:
             of_digit = recordings[speaker][digit]

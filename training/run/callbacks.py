@@ -248,8 +248,8 @@ class RunState(keras.callbacks.Callback):
         self._weights = ""
         if run.record_file.exists():
             self._weights, self.history = run.checkpoint_record()
-            # A kill can fall between the record and the history file.
-            run.write_history(self.history)
+            # A kill can fall between the record and what follows it.
+            self._follow_record()
 
     def restore(self, model: keras.Model) -> list[str]:
         """Loads the last checkpoint, if there is one, into a compiled model.
@@ -298,10 +298,20 @@ class RunState(keras.callbacks.Callback):
         raw = self.average.training_weights() if self.average else nullcontext()
         with raw, unmerged(self.model):
             write_atomically(weights, self.model.save_weights)
+        self._weights = weights.name
         record = {"weights": weights.name, "history": self.history}
         self.run.write_json(self.run.record_file, record)
+        self._follow_record()
+
+    def _follow_record(self) -> None:
+        """Removes the weights and models that the record has no use for; writes the
+        history."""
+        weights = self.run.checkpoint / self._weights
+        if not weights.exists():
+            return  # It was lost: what there is may help its user.
         for kind in ("*.weights.h5", "*.keras"):
             self._remove_others(self.run.checkpoint.glob(kind), [weights])
+        kept = self.keep(self.history) if self.keep else []
         self._remove_others(self.run.epochs.glob("*.keras"), map(self.run.epoch_file, kept))
         self.run.write_history(self.history)
 

@@ -31,6 +31,26 @@ def check_backend() -> None:
         raise InputError(f"KERAS_BACKEND must be tensorflow or jax. Received: {backend}.")
 
 
+def without_effect(config: TrainingConfig) -> list[str]:
+    """What of the settings changes nothing in a model of this size, a line each."""
+    values = config.values
+    layers = values["num_layers"]
+    encoder_layers = values.get("encoder_layers") or layers
+    shares = ("dropout", "recurrent_dropout", "attention_dropout", "spec_augment")
+    lines = []
+    if values.get("residual") and max(layers, encoder_layers) == 1:
+        lines.append("--residual joins a layer to the one before, and there is one layer")
+    if (factor := values.get("time_reduction", 1)) > 1 and encoder_layers == 1:
+        lines.append(f"--time-reduction {factor} is of each encoder layer but the first")
+    if values["r_drop"] and not any(values.get(name) for name in shares):
+        lines.append(
+            f"--r-drop {values['r_drop']:g} compares two passes, alike without dropout"
+        )
+    if values["global_clipnorm"] and "clipnorm" in config.changed and values["clipnorm"]:
+        lines.append(f"--clipnorm {values['clipnorm']:g} stands back behind --global-clipnorm")
+    return [f"{line}: it changes nothing here." for line in lines]
+
+
 def fitting_metric(config: TrainingConfig, validation: Pairs, began: bool = False) -> list[str]:
     """What makes the metric of a run say little of its validation targets, a line each.
 

@@ -1,6 +1,7 @@
 """What an epoch is made of: the compiled model of a configuration, and its batches."""
 
 from keras_seq2seq.data import Pairs, Preprocessor, training_data
+from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.dataset import TrainingData
 from keras_seq2seq.models import Seq2Seq, backend_generates
 from keras_seq2seq.token_accuracy import TokenAccuracy
@@ -35,8 +36,18 @@ def batches(
         initial_step=initial_step,
         weights=train.weights,
         repeats=train.repeats,
+        augmentation=augmentation_of(config),
     )
     return processes.shared(data, twice=bool(settings.r_drop))
+
+
+def augmentation_of(config: TrainingConfig) -> Augmentation | None:
+    """How the sources of a run are changed in training."""
+    data = config.data
+    augmentation = Augmentation(
+        data.speed_perturbation, data.random_filter, data.reverberation, data.added_noise
+    )
+    return augmentation if augmentation else None
 
 
 def compiled(

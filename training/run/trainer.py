@@ -34,7 +34,7 @@ from .callbacks import (
     SeedEveryEpoch,
     StopOnInvalidLoss,
 )
-from .checks import check_backend, fitting_metric
+from .checks import check_backend, fitting_metric, without_effect
 from .continuation import go_on
 from .distribution import Processes, join
 from .machine import describe_machine, set_threads
@@ -81,6 +81,7 @@ def train(
     check_tracker(config.run.tracker)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
+    notes += without_effect(config)
     processes = join(config)
     if processes.count > 1:
         data = str(fingerprint(splits.train, splits.validation))
@@ -213,6 +214,8 @@ class _Training:
         )
         validation = prepared.validation
         self.decoded = _head(validation, config.selection.validation_decoded)
+        selection = config.selection
+        self.scoring = selection.metric, selection.references, selection.bleu_tokenizer
         self.elsewhere = self._decodes_elsewhere()
         self.held_out = processes.rows_of(
             validation_data(prepared.preprocessor, validation.sources, validation.targets)
@@ -223,8 +226,7 @@ class _Training:
         selection = self.config.selection
         if backend_generates() or (selection.monitor == "loss" and selection.metric == "none"):
             return None
-        options = selection.metric, selection.references, selection.bleu_tokenizer
-        return Elsewhere(self.decoded, (None, *options), self.own.modules)
+        return Elsewhere(self.decoded, (None, *self.scoring), self.own.modules)
 
     def _decoded_values(self, model: Seq2Seq) -> dict[str, float]:
         """Error rates and scores of the held-out pairs; none where nothing decodes."""
@@ -235,9 +237,7 @@ class _Training:
                 return self.processes.of_first(partial(self.elsewhere.ask, path))
         if not backend_generates():
             return {}
-        selection = self.config.selection
-        options = selection.metric, selection.references, selection.bleu_tokenizer
-        return evaluate(model, self.decoded, None, *options).values
+        return evaluate(model, self.decoded, None, *self.scoring).values
 
     def _ordinary(self) -> Seq2Seq:
         """The model as it is now, without adapters and with nothing frozen; where there was

@@ -10,6 +10,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings.declarations import shown
 
 from .config import TrainingConfig, option_of
+from .data import AUGMENTATION
 from .files import recorded
 
 # Origins of settings.
@@ -108,7 +109,8 @@ def check_base(config: TrainingConfig, base: TrainingConfig) -> None:
 def _fixed(base: TrainingConfig) -> list[str]:
     """The settings that describe the base's weights and tokens."""
     model = [name for name in base.model_values if name not in MAY_DIFFER]
-    return [*model, *base.to_dict()["data"]]
+    data = [name for name in base.to_dict()["data"] if name not in AUGMENTATION]
+    return [*model, *data]
 
 
 def _taken(base: TrainingConfig) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from keras_seq2seq.settings.declarations import Settings, setting
 
 TOKENIZERS = ("characters", "symbols", "words", "sentencepiece", "bpe", "wordpiece")
 TEXT = {"source": ("text",)}
+SOUND = {"source": ("waveform",)}
+# What changes the sources of training at random. Says nothing of weights or tokens.
+AUGMENTATION = ("speed_perturbation", "random_filter", "reverberation", "added_noise")
 LONGEST = 10_000_000
 
 
@@ -22,7 +25,7 @@ class DataSettings(Settings):
         0,
         "Samples a second of a waveform, others are resampled; 0 for the first file's.",
         bounds="[0, 10000000]",
-        needs={"source": ("waveform",)},
+        needs=SOUND,
     )
     source_tokenizer: str = setting(
         "characters",
@@ -53,4 +56,28 @@ class DataSettings(Settings):
     )
     max_target_length: int = setting(
         0, "Target tokens at most; 0 for the longest in the data.", bounds=f"[0, {LONGEST}]"
+    )
+    speed_perturbation: float = setting(
+        0.0,
+        "Change the speed of sound or frames in training by up to this share; pitch moves too.",
+        bounds="[0, 1)",
+        needs={"source": ("features", "waveform")},
+    )
+    random_filter: float = setting(
+        0.0,
+        "Decibels, standard deviation, by which training changes frequencies of a sound.",
+        bounds="[0, 60]",
+        needs=SOUND,
+    )
+    reverberation: float = setting(
+        0.0,
+        "Seconds at most that sounds echo in training.",
+        bounds="[0, 10]",
+        needs=SOUND,
+    )
+    added_noise: float = setting(
+        0.0,
+        "The strongest noise that training adds to sound, as a share of its loudness.",
+        bounds="[0, 100]",
+        needs=SOUND,
     )

@@ -1,5 +1,6 @@
 """What a model is made of: one class an architecture, with its own settings alone."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -71,6 +72,12 @@ class ComposedSettings(ModelSettings):
     )
     spec_augment: bool = setting(
         False, "Hide stretches and bands of features or sound in training (SpecAugment)."
+    )
+    frequency_warp: float = setting(
+        0.0,
+        "Stretch the frequencies of sound in training by up to this share, as another vocal "
+        "tract does.",
+        bounds=SHARE,
     )
     picture_cells: bool = setting(
         False, "Each place of a picture is a position of its own, for attention to choose."
@@ -179,11 +186,17 @@ def architecture_setting() -> Setting:
 
 def model_settings() -> dict[str, Setting]:
     """The settings of all architectures by name, in the order of the classes."""
+    return _settings_of_all(tuple(ARCHITECTURES.items()))
+
+
+@functools.lru_cache
+def _settings_of_all(architectures: tuple[tuple[str, Any], ...]) -> dict[str, Setting]:
+    # A configuration asks for them once a setting.
     settings: dict[str, Setting] = {}
-    for architecture in ARCHITECTURES.values():
+    for _, architecture in architectures:
         for name, declared in settings_of(architecture).items():
             having = architectures_with(name)
-            only = f" For {', '.join(having)}." if len(having) < len(ARCHITECTURES) else ""
+            only = f" For {', '.join(having)}." if len(having) < len(architectures) else ""
             settings.setdefault(name, replace(declared, help=declared.help + only))
     return settings
 

@@ -24,7 +24,11 @@ class OptimizationSettings(Settings):
         bounds="[0, 10000000]",
     )
     batch_size: int = setting(
-        64, "Pairs a batch.", bounds="[1, 10000000]", tuned=(16, 32, 64, 128)
+        64,
+        "Pairs a batch.",
+        bounds="[1, 10000000]",
+        needs={"batch_tokens": (0,)},
+        tuned=(16, 32, 64, 128),
     )
     batch_tokens: int = setting(
         0,
@@ -112,7 +116,7 @@ class OptimizationSettings(Settings):
         1000,
         "Updates that set the speed of --scheduled-sampling.",
         bounds=f"[1, {MOST_STEPS}]",
-        needs=SAMPLING,
+        needs={"scheduled_sampling": ("linear", "exponential", "inverse_sigmoid")},
     )
     sampling_floor: float = setting(
         0.0, "Smallest share of given tokens.", bounds="[0, 1]", needs=SAMPLING

@@ -46,6 +46,12 @@ def searched_values(
             for name, one in declared.items()
             if one.tuned and name not in fixed and (not given_model or name in base.values)
         }
+        whole = {name: one.default for name, one in declared.items()} | base.values
+        values = {
+            name: tried
+            for name, tried in values.items()
+            if (other := declared[name].unmet(whole)) is None or other in values
+        }
     for name, tried in values.items():
         if name in base.values and base.values[name] not in tried:
             tried.append(base.values[name])

@@ -129,7 +129,9 @@ class Suggestions:
             ]
         dropout = 0.3 if count < 5_000 else 0.2 if count < 50_000 else 0.1
         batch_size = 32 if count < 5_000 else 64 if count < 200_000 else 128
-        self._choose(counted(count, "pair"), dropout=dropout, batch_size=batch_size)
+        self._choose(counted(count, "pair"), dropout=dropout)
+        if not self.config.optimization.batch_tokens:
+            self._choose(counted(count, "pair"), batch_size=batch_size)
         self._choose("for models of this size", learning_rate=2e-3)
 
 
