@@ -1,5 +1,6 @@
 """An Adam that reads and writes each weight once a step."""
 
+import functools
 from typing import Any
 
 import keras
@@ -17,15 +18,19 @@ class FusedAdam(keras.optimizers.Adam):
     `m += (1 - b_1) (g - m)`, `v += (1 - b_2) (g^2 - v)`,
     `w -= lr sqrt(1 - b_2^t) / (1 - b_1^t) m / (sqrt(v) + epsilon)`
 
+    Under JAX the same is one function of the weight, traced once for each shape.
+
     Arguments, variables and saved states are those of `keras.optimizers.Adam`: either loads
-    what the other saved. AMSGrad, gradients that list rows and other backends take Keras'
-    own path.
+    what the other saved. AMSGrad and gradients that list rows take Keras' own path.
 
     Reference:
         [Kingma & Ba, 2015](https://arxiv.org/abs/1412.6980).
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if keras.backend.backend() == "jax" and not self.amsgrad:
+            self._update_in_jax(gradient, variable, learning_rate)
+            return
         if not self._has_kernel(gradient, variable):
             super().update_step(gradient, variable, learning_rate)
             return
@@ -46,9 +51,39 @@ class FusedAdam(keras.optimizers.Adam):
             grad=tf.cast(gradient, dtype),
         )
 
+    def _update_in_jax(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        rate = keras.ops.convert_to_tensor(learning_rate)
+        step = keras.ops.convert_to_tensor(self.iterations) + 1
+        numbers = (rate, step, self.beta_1, self.beta_2, self.epsilon)
+        values = (gradient, momentum.value, velocity.value, variable.value)
+        changed = _function_of_jax()(*values, *numbers)
+        for kept, value in zip((momentum, velocity, variable), changed, strict=True):
+            kept.assign(value)
+
     def _has_kernel(self, gradient: Any, variable: Any) -> bool:
         return (
             not self.amsgrad
             and isinstance(variable, tf.Variable)  # Another backend has none.
             and not isinstance(gradient, tf.IndexedSlices)
         )
+
+
+@functools.cache
+def _function_of_jax() -> Any:
+    """The update of a weight: gradient, moments, weight, learning rate, step, `beta_1`,
+    `beta_2`, `epsilon` -> moments and weight."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.jit
+    def update(gradient, m, v, weight, learning_rate, step, beta_1, beta_2, epsilon):
+        rate, step = learning_rate.astype(weight.dtype), step.astype(weight.dtype)
+        gradient = gradient.astype(weight.dtype)
+        rate *= jnp.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        m += (gradient - m) * (1 - beta_1)
+        v += (gradient * gradient - v) * (1 - beta_2)
+        return m, v, weight - m * rate / (jnp.sqrt(v) + epsilon)
+
+    return update

@@ -1,9 +1,11 @@
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_seq2seq.optimizers import FusedAdam
+from keras_seq2seq.optimizers import FusedAdam, _function_of_jax
 
 RNG = np.random.default_rng(2)
 START = RNG.normal(size=(4, 3)).astype("float32")
@@ -70,3 +72,16 @@ def test_fit_goes_on_from_what_adam_of_keras_saved(tmp_path):
     ours.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(loaded.optimizer, FusedAdam)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_the_function_of_jax_is_adam_of_keras():
+    theirs = after_steps(
+        keras.optimizers.Adam(0.1, 0.5, 0.98, 1e-3), map(tf.constant, GRADIENTS)
+    )
+    m, v, weight = np.zeros_like(START), np.zeros_like(START), START
+    for step, gradient in enumerate(GRADIENTS, 1):
+        numbers = (np.float32(0.1), np.int32(step), 0.5, 0.98, 1e-3)
+        m, v, weight = _function_of_jax()(gradient, m, v, weight, *numbers)
+    for one, other in zip((weight, m, v), (theirs[0], *theirs[-2:]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

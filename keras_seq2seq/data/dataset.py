@@ -177,6 +177,8 @@ def training_data(
     buckets = make_buckets(
         source_index.lengths, target_index.lengths, batch_size, num_buckets, batch_tokens
     )
+    # All that a batch needs of them: their lengths, of so many pairs, need not be held.
+    source_batch, target_ids = source_index.batch, target_index.ids
     times = None if repeats is None else Repeats(repeats, buckets.index)
     counts = buckets.counts if times is None else times.counts
     steps = steps_of(counts, buckets.batch_sizes)
@@ -209,9 +211,7 @@ def training_data(
     def pack(rows, epoch):
         source_length, target_length = tf.unstack(shapes[tf.cast(bucket_of[rows[0]], tf.int32)])
         inputs, labels, token_weights = preprocessor.pack_inputs(
-            source_index.batch(rows, source_length, epoch),
-            target_index.ids(rows),
-            target_length,
+            source_batch(rows, source_length, epoch), target_ids(rows), target_length
         )
         if weight_of is not None:
             token_weights *= tf.gather(weight_of, rows)[:, None]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.dataset import TrainingData
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.losses import SmoothedCrossentropy
 from keras_seq2seq.special_tokens import PAD_ID
 from keras_seq2seq.token_accuracy import TokenAccuracy
@@ -58,6 +59,10 @@ class Fitting:
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         self._build_optimizer()
         return super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
+
+    @not_collecting()
+    def train_step(self, *args: Any) -> Any:
+        return super().train_step(*args)  # type: ignore[misc]
 
     def _build_optimizer(self) -> None:
         """Makes the optimizer's variables before the step is traced.

@@ -14,6 +14,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors
 from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.layers import CTCLoss, ScheduledSampling
+from keras_seq2seq.models.compilation import compiled_quickly
 from keras_seq2seq.models.fitting import Fitting
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.models.input_check import check_encoder_inputs
@@ -87,6 +88,8 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
         [Luong et al., 2015](https://arxiv.org/abs/1508.04025).
     """
 
+    @not_collecting()
+    @compiled_quickly()
     def __init__(
         self,
         encoder: Encoder,

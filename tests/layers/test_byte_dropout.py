@@ -1,9 +1,12 @@
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_seq2seq.layers import ByteDropout
+from keras_seq2seq.layers.byte_dropout import _drop_in_jax
 
 
 def dropped(layer, values):
@@ -89,3 +92,27 @@ def test_it_is_saved_with_its_rate(tmp_path):
     model.save(tmp_path / "model.keras")
     (layer,) = keras.saving.load_model(tmp_path / "model.keras").layers
     assert isinstance(layer, ByteDropout) and layer.rate == 0.2
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_the_words_that_jax_mixes_are_independent():
+    import jax
+
+    drop = jax.jit(_drop_in_jax, static_argnums=2)
+    ones = np.ones((500, 4, 250), "float32")
+
+    def zeros(*seed, rate=0.5):
+        return np.asarray(drop(ones, np.array(seed, "uint32"), rate)) == 0
+
+    masks = [zeros(*seed) for seed in ((1, 0), (1, 1), (2, 0), (3, 0))]
+    # Neighbours in a row, in a column, of another step and of other layers.
+    for mask in (masks[0], np.moveaxis(masks[0], 0, 2), np.stack(masks, -1)):
+        counts = np.bincount(mask.reshape(-1, 4) @ [1, 2, 4, 8], minlength=16)
+        expected = mask.size / 4 / 16
+        assert np.sum((counts - expected) ** 2 / expected) < 44.3
+    assert np.mean(zeros(5, 6, rate=0.1)) == pytest.approx(0.1, abs=0.002)
+    np.testing.assert_array_equal(masks[0], zeros(1, 0))
+    values = np.linspace(-1, 1, 600, dtype="float32").reshape(20, 30)
+    seed = np.array([7, 8], "uint32")
+    slope = jax.grad(lambda v: (_drop_in_jax(v, seed, 0.25) ** 2).sum())(values)
+    np.testing.assert_allclose(slope, 2 * np.asarray(drop(values, seed, 0.25)) / 0.75, 1e-5)

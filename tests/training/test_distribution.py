@@ -67,6 +67,16 @@ def test_another_process_with_other_settings_is_named(monkeypatch):
         Processes(0, 2, 2).check_same(settings={"seed": 1})
 
 
+def test_what_the_first_process_measures_is_told_to_all(monkeypatch):
+    assert Processes().of_first(lambda: {"rate": 0.1}) == {"rate": 0.1}
+    told = iter([["", ""], ['{"rate": 0.3}', "{}"], ["no model", ""]])
+    monkeypatch.setattr(Processes, "_told", lambda self, text: next(told))
+    second = Processes(1, 2, 2)
+    assert second.of_first(lambda: pytest.fail("it measures")) == {"rate": 0.3}
+    with pytest.raises(InputError, match="^Process 0: no model$"):
+        second.of_first(lambda: pytest.fail("it measures"))
+
+
 TRANSFORMER = {"architecture": "transformer", "distribute": True}
 
 
@@ -74,6 +84,7 @@ TRANSFORMER = {"architecture": "transformer", "distribute": True}
     ("settings", "counts", "line"),
     [
         ({}, (1, 1, 1), "found one device and one process"),
+        ({"minutes": 1.0}, (1, 2, 2), "--minutes goes by the clock of one process"),
         ({"model_devices": 2}, (2, 4, 2), "is for the devices of one process"),
         ({"model_devices": 3}, (1, 4, 4), "does not divide 4 devices"),
         ({"model_devices": 2, "num_heads": 3}, (1, 2, 2), "--num-heads must be a multiple"),
@@ -167,11 +178,23 @@ def started(file, folder, epochs, *options, variables=None):
     command = ["train", str(file), "--run-dir", str(folder), "--epochs", str(epochs)]
     return subprocess.Popen(
         [sys.executable, "-m", "keras_seq2seq", *command, *SETTINGS.split(), *options],
-        env={**os.environ, **JAX, "JAX_PLATFORMS": "cpu", **(variables or {})},
+        env={
+            **os.environ,
+            **JAX,
+            "JAX_PLATFORMS": "cpu",
+            "XDG_CACHE_HOME": str(folder.parent / "cache"),
+            **(variables or {}),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return free.getsockname()[1]
 
 
 def ended(*processes):
@@ -182,14 +205,31 @@ def ended(*processes):
 
 @pytest.mark.large
 @needs_jax
+def test_a_process_that_never_comes_is_waited_for_and_said(tmp_path):
+    file = tmp_path / "pairs.tsv"
+    file.write_text("ab\tA B\nba\tB A\n" * 9, "utf-8")
+    variables = {
+        ADDRESSES: f"127.0.0.1:{free_port()}",
+        COUNT: "2",
+        INDEX: "0",
+        distribution.WAIT_VARIABLE: "1",
+    }
+    alone = started(file, tmp_path / "run", 1, "--distribute", variables=variables)
+    _, errors = alone.communicate(timeout=120)
+    assert alone.returncode == 2
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert "could not meet the others" in line or "did not come in time" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.large
+@needs_jax
 def test_two_processes_learn_as_one_and_one_goes_on_with_their_run(tmp_path):
     pairs = spelled_pairs(60)
     file = tmp_path / "pairs.tsv"
     rows = zip(pairs.sources, pairs.targets, strict=True)
     file.write_text("".join(f"{source}\t{target}\n" for source, target in rows), "utf-8")
-    with socket.socket() as free:
-        free.bind(("", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
 
     def together(index):
         variables = {ADDRESSES: address, COUNT: "2", INDEX: str(index)}

@@ -19,6 +19,7 @@ from keras_seq2seq.settings import GenerationSettings
 from ..evaluation import evaluate
 from ..run_directory import RunDirectory
 from ..settings.monitors import SEQUENCE_ERROR_RATE, rank
+from .running import next_step
 
 
 class DecodedErrorRates(keras.callbacks.Callback):
@@ -36,6 +37,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         references: string. As of `evaluate`. Defaults to `"source"`.
         bleu_tokenizer: string. As of `evaluate`. Defaults to `"13a"`.
         model: Callable, optional: gives the model that decodes. Defaults to that of `fit`.
+        measure: Callable, optional: model -> values, in the place of `evaluate` of the above.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class DecodedErrorRates(keras.callbacks.Callback):
         references: str = "source",
         bleu_tokenizer: str = "13a",
         model: Callable[[], Any] | None = None,
+        measure: Callable[[Any], dict[str, float]] | None = None,
     ):
         super().__init__()
         self.pairs = pairs
@@ -54,18 +57,16 @@ class DecodedErrorRates(keras.callbacks.Callback):
         self.references = references
         self.bleu_tokenizer = bleu_tokenizer
         self.decoding_model = model
+        self.measure = measure or self._evaluate
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        result = evaluate(
-            self.decoding_model() if self.decoding_model else self.model,
-            self.pairs,
-            self.settings,
-            self.metric,
-            self.references,
-            self.bleu_tokenizer,
-        )
+        found = self.measure(self.decoding_model() if self.decoding_model else self.model)
         if logs is not None:
-            logs |= {f"val_{name}": value for name, value in result.values.items()}
+            logs |= {f"val_{name}": value for name, value in found.items()}
+
+    def _evaluate(self, model: Any) -> dict[str, float]:
+        options = self.settings, self.metric, self.references, self.bleu_tokenizer
+        return evaluate(model, self.pairs, *options).values
 
 
 class StopOnInvalidLoss(keras.callbacks.Callback):
@@ -198,10 +199,17 @@ class Warmup(keras.callbacks.Callback):
         super().__init__()
         self.peak = peak
         self.warmup_steps = warmup_steps
+        self._is_over = False
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._is_over = False
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        step = int(self.model.optimizer.iterations)
-        if step < self.warmup_steps:
+        if self._is_over:
+            return
+        step = next_step(self.model)
+        self._is_over = step >= self.warmup_steps
+        if not self._is_over:
             self.model.optimizer.learning_rate = self.peak * (step + 1) / self.warmup_steps
 
 

@@ -22,27 +22,13 @@ from ..settings.monitors import SCORES
 LARGEST_UNKNOWN_SHARE = 0.5
 
 
-def check_backend(config: TrainingConfig) -> None:
-    """Raises `InputError` for settings that the backend of Keras cannot follow."""
+def check_backend() -> None:
+    """Raises `InputError` if the backend of Keras cannot train."""
     if backend_generates():
         return
     backend = keras.backend.backend()
     if backend != "jax":
         raise InputError(f"KERAS_BACKEND must be tensorflow or jax. Received: {backend}.")
-    if config.selection.monitor != "loss":
-        raise InputError(
-            f"With KERAS_BACKEND={backend} no validation pairs are decoded: only --monitor "
-            f"loss is known. Received: --monitor {config.selection.monitor}."
-        )
-    for name, refused in (
-        ("--minutes", config.optimization.minutes != 0),
-        ("--schedule plateau", config.optimization.schedule == "plateau"),
-    ):
-        if refused:
-            raise InputError(
-                f"{name} changes the learning rate between steps, which Keras cannot do with "
-                f"KERAS_BACKEND={backend}. Use another --schedule and --epochs."
-            )
 
 
 def without_effect(config: TrainingConfig) -> list[str]:

@@ -89,6 +89,21 @@ class Processes:
                 break
         return results[0]
 
+    def of_first(self, begin: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """What `begin` returns in the first process, told to all, so that all decide alike.
+
+        Raises:
+            InputError: In all processes, if it raises one.
+        """
+        values, problem = "{}", ""
+        if self.is_first:
+            try:
+                values = json.dumps(begin())
+            except InputError as error:
+                problem = str(error)
+        self._raise_any(problem)
+        return json.loads(self._told(values)[0])
+
     def check_same(self, **facts: Any) -> None:
         """Raises `InputError` in all processes if one has other settings or data."""
         for name, fact in facts.items():
@@ -264,6 +279,11 @@ def _number(name: str, least: int, default: int | None = None) -> int:
 
 def _check_devices(config: TrainingConfig, count: int, devices: int, here: int) -> None:
     model = config.run.model_devices
+    if config.optimization.minutes:
+        raise InputError(
+            "--minutes goes by the clock of one process, so --distribute does without it. Give "
+            "--epochs."
+        )
     if devices == 1:
         raise InputError(
             "--distribute found one device and one process. Leave it out, or set "

@@ -7,9 +7,13 @@ from typing import Any
 
 import keras
 
+from .running import next_step
+
 # Share of the peak at the end.
 LOWEST_SHARE = 0.01
 SECONDS = "seconds"
+# On JAX the learning rate changes so often after the warm-up.
+RATES = 500
 
 
 class TimeBudget(keras.callbacks.Callback):
@@ -50,6 +54,7 @@ class TimeBudget(keras.callbacks.Callback):
         self.begin = clock() - spent
         self.check_began: float | None = None
         self.longest_check = 0.0
+        self._set_again = 0.0
 
     @property
     def spent(self) -> float:
@@ -69,8 +74,12 @@ class TimeBudget(keras.callbacks.Callback):
         return self.peak * warm * falling
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        optimizer = self.model.optimizer
-        optimizer.learning_rate = self.learning_rate(int(optimizer.iterations))
+        if keras.backend.backend() == "jax" and self.spent < self._set_again:
+            return  # To change anything between two steps takes its time there.
+        step = next_step(self.model)
+        self.model.optimizer.learning_rate = self.learning_rate(step)
+        if step >= self.warmup_steps:
+            self._set_again = self.spent + self.seconds / RATES
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.check_began = self.clock()

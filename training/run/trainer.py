@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +15,11 @@ from keras_seq2seq.data import Pairs, Splits, validation_data
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_atomically
 from keras_seq2seq.models import Seq2Seq, backend_generates
+from keras_seq2seq.models.compilation import keep_compiled
 from keras_seq2seq.models.trained_parts import ordinary, trained_parameters
 
 from ..evaluation import evaluate
+from ..evaluation.elsewhere import Elsewhere
 from ..run_directory import RunDirectory
 from ..run_records import epochs_of, fingerprint
 from ..settings import TrainingConfig
@@ -73,7 +76,8 @@ def train(
         InputError: If data, settings and folder do not fit, another process trains there, or
             the loss is not a number.
     """
-    check_backend(config)
+    check_backend()
+    keep_compiled()
     check_tracker(config.run.tracker)
     # What is refused at the beginning does not stop a run that began before it was.
     notes = fitting_metric(config, splits.validation, run.has_begun)
@@ -148,10 +152,11 @@ def _train(
         if is_new:  # Else the corrected command would meet a run of another configuration.
             run.withdraw()
         raise
-    seconds = training.fit()
-    summary = training.summary(seconds)
-    if config.selection.average:
-        summary |= training.average_epochs()
+    with training.elsewhere or nullcontext():
+        seconds = training.fit()
+        summary = training.summary(seconds)
+        if config.selection.average:
+            summary |= training.average_epochs()
     run.write_json(run.metrics_file, summary)
     if not config.run.keep_checkpoint:
         run.remove_checkpoint()
@@ -174,7 +179,7 @@ class _Training:
         processes: Processes,
     ):
         self.config, self.run, self.prepared, self.console = config, run, prepared, console
-        self.own = own
+        self.own, self.processes = own, processes
         self.monitor = f"val_{config.selection.monitor}"
         self.averaged_weights = AveragedWeights() if config.optimization.ema else None
         self.state = RunState(
@@ -209,9 +214,30 @@ class _Training:
         )
         validation = prepared.validation
         self.decoded = _head(validation, config.selection.validation_decoded)
+        selection = config.selection
+        self.scoring = selection.metric, selection.references, selection.bleu_tokenizer
+        self.elsewhere = self._decodes_elsewhere()
         self.held_out = processes.rows_of(
             validation_data(prepared.preprocessor, validation.sources, validation.targets)
         )
+
+    def _decodes_elsewhere(self) -> Elsewhere | None:
+        """What decodes where JAX trains; `None` where this process does, or nothing asks."""
+        selection = self.config.selection
+        if backend_generates() or (selection.monitor == "loss" and selection.metric == "none"):
+            return None
+        return Elsewhere(self.decoded, (None, *self.scoring), self.own.modules)
+
+    def _decoded_values(self, model: Seq2Seq) -> dict[str, float]:
+        """Error rates and scores of the held-out pairs; none where nothing decodes."""
+        if self.elsewhere is not None:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "model.keras"
+                model.save(path)  # The work of all processes.
+                return self.processes.of_first(partial(self.elsewhere.ask, path))
+        if not backend_generates():
+            return {}
+        return evaluate(model, self.decoded, None, *self.scoring).values
 
     def _ordinary(self) -> Seq2Seq:
         """The model as it is now, without adapters and with nothing frozen; where there was
@@ -251,22 +277,17 @@ class _Training:
     def _run_epochs(
         self, stopping: list[keras.callbacks.Callback], budget: TimeBudget | None
     ) -> None:
-        run, selection = self.config.run, self.config.selection
+        run = self.config.run
         labels = run.token_name, run.sequence_name
         progress = ProgressBar(self.console, labels, budget, self.periods)
         error_rates = DecodedErrorRates(
-            self.decoded,
-            None,
-            selection.metric,
-            selection.references,
-            selection.bleu_tokenizer,
-            self._ordinary,
+            self.decoded, model=self._ordinary, measure=self._decoded_values
         )
         callbacks = [
             *([self.averaged_weights] if self.averaged_weights else []),
             SeedEveryEpoch(run.seed),
             StopOnInvalidLoss(),
-            *([error_rates] if backend_generates() else []),
+            error_rates,
             self.periods,
             *self.own.callbacks(self.config, self.run.path),
             *stopping,
@@ -338,21 +359,8 @@ class _Training:
     def _measure(self, model: Seq2Seq) -> dict[str, float]:
         """The validation metrics that an epoch has."""
         loss = model.evaluate(self.held_out, verbose=0, return_dict=True)["loss"]
-        if not backend_generates():
-            return {"val_loss": loss}
-        selection = self.config.selection
-        found = evaluate(
-            model,
-            self.decoded,
-            None,
-            selection.metric,
-            selection.references,
-            selection.bleu_tokenizer,
-        )
-        return {
-            "val_loss": loss,
-            **{f"val_{name}": value for name, value in found.values.items()},
-        }
+        found = self._decoded_values(model)
+        return {"val_loss": loss, **{f"val_{name}": value for name, value in found.items()}}
 
 
 def _head(pairs: Pairs, num_sources: int) -> Pairs:
