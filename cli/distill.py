@@ -155,9 +155,10 @@ def distill(
 
 
 def _search(config_file: Path | None, beam_size: int | None) -> GenerationSettings:
-    is_toml = config_file is not None and config_file.suffix == ".toml"
-    has_search = is_toml and GENERATION in read_toml(config_file)
-    options = {"config": config_file if has_search else None, "num_beams": beam_size}
+    options: dict[str, Any] = {"config": None, "num_beams": beam_size}
+    if config_file is not None and config_file.suffix == ".toml":
+        if GENERATION in read_toml(config_file):
+            options["config"] = config_file
     search = generation_settings(options, num_beams=BEAM_SIZE)
     if search.alignments:
         raise InputError("--config: alignments are no targets; leave them out of [generation].")
