@@ -155,10 +155,12 @@ def distill(
 
 
 def _search(config_file: Path | None, beam_size: int | None) -> GenerationSettings:
-    options: dict[str, Any] = {"config": None, "num_beams": beam_size}
-    if config_file is not None and config_file.suffix == ".toml":
-        if GENERATION in read_toml(config_file):
-            options["config"] = config_file
+    has_search = (
+        config_file is not None
+        and config_file.suffix == ".toml"
+        and GENERATION in read_toml(config_file)
+    )
+    options = {"config": config_file if has_search else None, "num_beams": beam_size}
     search = generation_settings(options, num_beams=BEAM_SIZE)
     if search.alignments:
         raise InputError("--config: alignments are no targets; leave them out of [generation].")
