@@ -285,7 +285,7 @@ def _together(inputs: Sequence[dict[str, np.ndarray]], size: int) -> dict[str, n
         longest = max(array.shape[1:] for array in arrays)
         room = np.zeros((size, *longest), arrays[0].dtype)
         for row, array in enumerate(arrays):
-            room[(row, *(slice(one) for one in array.shape[1:]))] = array[0]
+            room[row : row + 1][tuple(map(slice, array.shape))] = array
         fed[name] = room
     return fed
 
