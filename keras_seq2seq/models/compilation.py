@@ -39,7 +39,7 @@ def keep_compiled() -> Path | None:
         return None
     import jax
 
-    if (given := jax.config.jax_compilation_cache_dir) is not None:
+    if (given := jax.config.read("jax_compilation_cache_dir")) is not None:
         return Path(given)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "keras_seq2seq" / "jax"
