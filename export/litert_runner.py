@@ -284,8 +284,7 @@ def _together(inputs: Sequence[dict[str, np.ndarray]], size: int) -> dict[str, n
         arrays = [row[name] for row in rows]
         room = np.zeros((size, *max(one.shape[1:] for one in arrays)), arrays[0].dtype)
         for row, array in enumerate(arrays):
-            place: tuple[Any, ...] = (row, *map(slice, array.shape[1:]))
-            room[place] = array[0]
+            room[row : row + 1][tuple(map(slice, array.shape))] = array
         fed[name] = room
     return fed
 
