@@ -283,7 +283,7 @@ def _together(inputs: Sequence[dict[str, np.ndarray]], size: int) -> dict[str, n
     for name in inputs[0]:
         arrays = [row[name] for row in rows]
         longest = max(array.shape[1:] for array in arrays)
-        room = np.zeros((size, *longest), arrays[0].dtype)
+        room: Any = np.zeros((size, *longest), arrays[0].dtype)
         for row, array in enumerate(arrays):
             room[(row, *(slice(one) for one in array.shape[1:]))] = array[0]
         fed[name] = room
