@@ -2,10 +2,10 @@
 
     python benchmarks/speed.py --workload tiny --variant litert-int8 --threads 1
 
-Decoding goes from strings to strings (LiteRT: batch 1), the best hypothesis counted; training
-is `model.fit`, of ids (`fit`) or of strings through the input pipeline (`pipeline`). Lengths
-are forced: 25 tokens in, 25 out. A model is exported once into `--artefacts` and found there
-by the next process.
+Decoding goes from strings to strings (LiteRT: a file that was exported for the batch), the
+best hypothesis counted; training is `model.fit`, of ids (`fit`) or of strings through the input
+pipeline (`pipeline`). Lengths are forced: 25 tokens in, 25 out. A model is exported once into
+`--artefacts` and found there by the next process.
 """
 
 import json
@@ -40,12 +40,14 @@ def settings(beam: int) -> Any:
     return GenerationSettings(num_beams=beam, min_length=LENGTH - 1, max_length=LENGTH - 1)
 
 
-def artefact(workload: str, variant: str, beam: int, folder: Path) -> Path:
-    """The exported model; exports it where it is not there yet."""
+def artefact(workload: str, variant: str, beam: int, folder: Path, batch: int = 1) -> Path:
+    """The exported model; exports it where it is not there yet. LiteRT's is for a batch."""
     kind = LITERT.get(variant)
     is_compiled = variant == "saved_model-xla"
     engine = kind or ("saved_model-xla" if is_compiled else "saved_model")
     path = folder / f"{workload}-beam{beam}-{engine}"
+    if kind and batch > 1:
+        path = path.with_name(f"{path.name}-batch{batch}")
     if not path.exists():
         from export import export_saved_model, export_tflite
         from keras_seq2seq.decoding import num_threads
@@ -55,7 +57,7 @@ def artefact(workload: str, variant: str, beam: int, folder: Path) -> Path:
             threads = num_threads() if is_compiled else 0
             export_saved_model(model, path, settings(beam), xla_threads=threads)
         else:
-            export_tflite(model, path, settings(beam), quantization=kind)
+            export_tflite(model, path, settings(beam), kind, batch_size=batch)
     return path
 
 
@@ -66,19 +68,17 @@ def decoder(workload: str, variant: str, batch: int, beam: int, threads: int, fo
         model = build_model(workload, with_text=True)
         search, jit = settings(beam), variant == "keras-xla"
         return lambda: model.generate(lines, search, jit_compile=jit), {}
-    path = artefact(workload, variant, beam, folder)
+    path = artefact(workload, variant, beam, folder, batch)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     begin = time.perf_counter()
     run: Callable[[], Any]
     if variant in LITERT:
-        if batch != 1:
-            raise click.UsageError("LiteRT decodes one source at a time: --batch 1.")
         from export.litert_runner import LiteRTRunner
 
         runner = LiteRTRunner(path, threads)
 
         def run():
-            return runner.generate(lines[0])
+            return runner.generate_all(lines)
 
     elif variant.startswith("saved_model"):
         import tensorflow as tf

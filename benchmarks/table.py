@@ -49,6 +49,7 @@ def jobs(which: str) -> list[Job]:
         for beam in (1, 5):
             for variant in ("saved_model", *LITERT):
                 rows.append(_decode(workload, variant, 1, beam, 1))
+            rows.append(_decode(workload, "litert-int8", 32, beam, 1))
             for batch in (32, 128) if full else (32,):
                 batched = (
                     ("keras", "keras-xla", "saved_model", "saved_model-xla", "c_api")

@@ -155,8 +155,11 @@ def distill(
 
 
 def _search(config_file: Path | None, beam_size: int | None) -> GenerationSettings:
-    is_toml = config_file is not None and config_file.suffix == ".toml"
-    has_search = is_toml and GENERATION in read_toml(config_file)
+    has_search = (
+        config_file is not None
+        and config_file.suffix == ".toml"
+        and GENERATION in read_toml(config_file)
+    )
     options = {"config": config_file if has_search else None, "num_beams": beam_size}
     search = generation_settings(options, num_beams=BEAM_SIZE)
     if search.alignments:

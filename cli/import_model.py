@@ -1,5 +1,6 @@
 """The command `import`: a model that was trained elsewhere becomes a run."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,16 @@ def _read(path: Path, options: dict[str, Any]) -> Any:
             name = next(iter(options)).replace("_", "-")
             raise InputError(f"--{name} does not apply to {path.name}, which has its own.")
         return from_safetensors(path)
+    if name := _kerashub_model(path):
+        has_loop = name.startswith(("Bart", "T5Backbone"))
+        raise InputError(
+            f"{path} is a preset of KerasHub ({name}), whose layers stay KerasHub's. "
+            + (
+                "Load it there; Seq2SeqLMGeneration generates with it and exports it."
+                if has_loop
+                else "BART and T5 alone can be generated with and exported from there."
+            )
+        )
     if path.suffix != ".npz":
         return from_ctranslate2(path, **options)
     length = options.pop("max_source_length", None)
@@ -109,6 +120,16 @@ def _read(path: Path, options: dict[str, Any]) -> Any:
         name = next(iter(options)).replace("_", "-")
         raise InputError(f"--{name} does not apply to {path.name}.")
     return from_g2p_en(path, **({} if length is None else {"max_source_length": length}))
+
+
+def _kerashub_model(path: Path) -> str:
+    """The class of a preset of KerasHub; empty for another folder."""
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        is_preset = str(config["module"]).startswith("keras_hub")
+        return str(config["class_name"]) if is_preset else ""
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""  # What it is otherwise says who reads it.
 
 
 def _write(model: Any, path: Path, run_dir: Path) -> None:

@@ -284,8 +284,8 @@ def _together(inputs: Sequence[dict[str, np.ndarray]], size: int) -> dict[str, n
         arrays = [row[name] for row in rows]
         longest = max(array.shape[1:] for array in arrays)
         room = np.zeros((size, *longest), arrays[0].dtype)
-        for row, array in zip(room, arrays, strict=True):
-            row[tuple(slice(one) for one in array.shape[1:])] = array[0]
+        for row, array in enumerate(arrays):
+            room[(row, *(slice(one) for one in array.shape[1:]))] = array[0]
         fed[name] = room
     return fed
 

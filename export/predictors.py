@@ -86,7 +86,8 @@ class SavedModelPredictor:
         description = read_description(path)
         self.sample_rate = _sample_rate(description)
         self._session, found = load_session(path)
-        self.signatures, self._calls = {}, {}
+        self.signatures: dict[str, Signature] = {}
+        self._calls: dict[str, Any] = {}
         for name, one in found.items():
             inputs, outputs = (
                 dict(sorted(one.inputs.items())),

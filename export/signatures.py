@@ -95,7 +95,9 @@ class IdSignatures:
             return self.model.generate_ids_compiled(inputs, self.settings, self.xla_threads)
         # A fixed batch is for a converter, which needs the other sizes fixed too.
         fixed = self.batch_size is not None
-        return self.model.generate_ids(inputs, self.settings, fixed_shapes=fixed)
+        return self.model.generate_ids(
+            inputs, self.settings, fixed_shapes=fixed, by_stages=(self.batch_size or 1) > 1
+        )
 
     def outputs(self, hypotheses: Hypotheses) -> dict[str, tf.Tensor]:
         """The hypotheses under the names of the contract."""

@@ -243,7 +243,7 @@ def test_values_of_another_kind_are_no_frames():
             lambda: Client(URL).stream("a", temperature="1"),
         ),
         (
-            "one value of max_length, or one a source. Received 1 for 2",
+            "one max_length, or one a source. Received 1 values for 2",
             lambda: Client(URL).generate(["a", "b"], max_length=[3]),
         ),
     ],

@@ -29,14 +29,21 @@ export class Tokenizer {
     return [...ids, this.description.source.append];
   }
 
-  // The tokens before the end.
-  detokenize(ids) {
-    const { end, padding, start, vocabulary, unwritten = [] } = this.description.target;
+  // The places of the ids before the end that are written.
+  written(ids) {
+    const { end, padding, start, unwritten = [] } = this.description.target;
     const isMark = (id) => unwritten.some(([first, behind]) => first <= id && id < behind);
     const stop = ids.indexOf(end);
-    return (stop < 0 ? ids : ids.slice(0, stop))
-      .filter((id) => id !== padding && id !== start && !isMark(id))
-      .map((id) => vocabulary[id]);
+    const before = stop < 0 ? ids : ids.slice(0, stop);
+    return [...before.keys()].filter((place) => {
+      const id = ids[place];
+      return id !== padding && id !== start && !isMark(id);
+    });
+  }
+
+  // Their tokens.
+  detokenize(ids) {
+    return this.written(ids).map((place) => this.description.target.vocabulary[ids[place]]);
   }
 }
 
@@ -125,9 +132,12 @@ class Model {
       const all = values.token_ids.slice(row * longest, (row + 1) * longest);
       const stop = all.indexOf(this.description.target.end);
       const tokens = this.tokenizer.detokenize(all);
+      const places = this.tokenizer.written(all);
+      if (stop >= 0) places.push(stop);
       hypotheses.push({
         ids: stop < 0 ? all : all.slice(0, stop),
         tokens,
+        places,
         text: this.tokenizer.target.join(tokens),
         logProb: values.log_probs[row],
       });
@@ -135,8 +145,9 @@ class Model {
     const result = { hypotheses, sourceTokens: [], isUnknown: [], targetTokens: [], ...names };
     if (values.alignment && hypotheses.length) {
       const width = values.alignment.length / longest;
-      result.targetTokens = [...hypotheses[0].tokens, "end"].slice(0, longest);
-      const rows = result.targetTokens.map((_, step) =>
+      const { places, tokens } = hypotheses[0];
+      result.targetTokens = [...tokens, "end"].slice(0, places.length);
+      const rows = places.map((step) =>
         values.alignment.slice(step * width, (step + 1) * width));
       if (this.kind !== "text") result.sourceTokens = positions(rows);
       result.alignment = rows.map((row) => row.slice(0, result.sourceTokens.length));

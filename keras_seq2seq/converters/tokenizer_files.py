@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.converters.tokenizer_json import (
+    has_spaces_as_pieces,
+    sentencepiece_model,
+)
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import (
     BPETokenizer,
@@ -19,11 +23,14 @@ from keras_seq2seq.tokenizers.sentencepiece_file import read_proto
 from keras_seq2seq.tokenizers.sentencepiece_tokenizer import SPACE
 
 _HEADER = "#version"
+# What OpenNMT's tokenizer writes where a piece joins its neighbour.
+_JOINER = "￭"
 # What a piece of a kind of vocabulary holds, and the file that splits texts into such pieces.
 _SIGNS = {
     byte_characters()[ord(" ")]: "merges.txt or tokenizer.json",
-    SPACE: "the SentencePiece file, such as source.spm or spiece.model",
+    SPACE: "the SentencePiece file, such as source.spm or spiece.model, or tokenizer.json",
     GOES_ON: "the file of BPE codes, as subword-nmt or fastBPE wrote it",
+    _JOINER: "texts that pyonmttok has split (OpenNMT's joiners, ￭, are not read) and nothing",
 }
 
 
@@ -33,9 +40,10 @@ def tokenizer_of(
     """The tokenizer of a file, with the ids of a vocabulary.
 
     Args:
-        path: A SentencePiece model; `merges.txt` or `tokenizer.json` of a byte-level BPE; or
-            BPE codes of subword-nmt (version 0.2) or fastBPE. `None` for texts that are pieces
-            with spaces between.
+        path: A SentencePiece model; `merges.txt` or `tokenizer.json` of a byte-level BPE;
+            `tokenizer.json` with the pieces of a SentencePiece model; or BPE codes of
+            subword-nmt (version 0.2) or fastBPE. `None` for texts that are pieces with spaces
+            between.
         vocabulary: As of `TableTokenizer`.
         **options: `name`, `begin`, `finish`, as of `TableTokenizer`.
 
@@ -59,6 +67,11 @@ def tokenizer_of(
         read_proto(content, str(path))
         return SentencePieceFileTokenizer(vocabulary, content, **options)
     if text.lstrip()[:1] == "{":
+        parsed = _read_json(text, path)
+        if has_spaces_as_pieces(parsed):
+            return SentencePieceFileTokenizer(
+                vocabulary, sentencepiece_model(parsed, path), **options
+            )
         merges, prefix_space = read_json_merges(text, path)
         return ByteLevelBPETokenizer(vocabulary, merges, prefix_space, **options)
     merges, is_codes = _read_merges(text, path)
@@ -108,16 +121,22 @@ def _read_merges(text: str, path: Path) -> tuple[list[str], bool]:
     return merges, False
 
 
-def read_json_merges(text: str, path: Path) -> tuple[list[str], bool]:
-    """The merges of `tokenizer.json`, and whether a space comes in front."""
+def _read_json(text: str, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}.") from error
-    model = content.get("model") or {}
-    if not isinstance(model, dict) or not isinstance(model.get("merges"), list):
-        kind = model.get("type") if isinstance(model, dict) else None
-        if kind:
+    if not isinstance(content.get("model"), dict | None):
+        raise InputError(f"{path} is no tokenizer.json: its model is no object.")
+    return {**content, "model": content.get("model") or {}}
+
+
+def read_json_merges(text: str, path: Path) -> tuple[list[str], bool]:
+    """The merges of `tokenizer.json`, and whether a space comes in front."""
+    content = _read_json(text, path)
+    model = content["model"]
+    if not isinstance(model.get("merges"), list):
+        if kind := model.get("type"):
             raise InputError(
                 f"{path} holds a tokenizer of the type {kind}, which is not read from there. "
                 "Give the model's SentencePiece file."
@@ -130,7 +149,7 @@ def read_json_merges(text: str, path: Path) -> tuple[list[str], bool]:
     if split.get("type") != "ByteLevel" or not split.get("use_regex", True):
         raise InputError(
             f"{path} splits texts by {split.get('type') or 'nothing'}, which is not supported: "
-            "ByteLevel alone is. Give the model's SentencePiece file if it has one."
+            "ByteLevel and Metaspace are. Give the model's SentencePiece file if it has one."
         )
     unlike = {
         "normalizer": content.get("normalizer"),

@@ -301,11 +301,12 @@ def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
     """Ragged ids with one more id at the end of each row."""
     # `tf.concat` of ragged rows is a hundred operations.
     row_splits = ids.row_splits + tf.range(ids.nrows() + 1)
-    count = tf.size(ids.values, tf.int64) + ids.nrows()
+    given = tf.size(ids.values, row_splits.dtype)
+    count = given + ids.nrows()
     last = row_splits[1:] - 1
     is_last = tf.scatter_nd(last[:, None], tf.ones_like(last), count[None])
     place = tf.range(count) - tf.cumsum(is_last, exclusive=True)
-    place = tf.where(is_last > 0, tf.size(ids.values, tf.int64), place)
+    place = tf.where(is_last > 0, given, place)
     values = tf.concat([ids.values, tf.constant([token_id], ids.dtype)], 0)
     return tf.RaggedTensor.from_row_splits(tf.gather(values, place), row_splits, False)
 

@@ -11,6 +11,7 @@ from keras_seq2seq.decoding.build import build_filters, build_rules, build_strat
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.ctc import JointCTC
 from keras_seq2seq.decoding.diverse import DiverseBeamSearch
+from keras_seq2seq.decoding.entries import stage_lengths
 from keras_seq2seq.decoding.filters import Filter, MinP, Temperature, TopK, TopP
 from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.independent import GreedySearch, Sampling
@@ -89,6 +90,7 @@ __all__ = [
     "decode_by_pieces",
     "num_threads",
     "score_tokens",
+    "stage_lengths",
     "structure_of",
     "suppression",
     "token_biases",

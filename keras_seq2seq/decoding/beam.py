@@ -138,8 +138,7 @@ class BeamSearch:
         tokens = index - parents * vocabulary_size
         ends = tokens == self.end_id
         # Of each candidate: the log probability of its last token alone, and of all of it.
-        flat = tf.reshape(log_probs, [-1, num_beams * vocabulary_size])
-        last = tf.gather(flat, index, batch_dims=1)
+        last = tf.gather_nd(log_probs, tf.stack([parents, tokens], -1), batch_dims=1)
         candidates = tf.gather(totals, parents, batch_dims=1) + last
 
         first = slice(None), slice(num_beams)

@@ -2,16 +2,21 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from keras_seq2seq.decoding.entries import (
+    empty_along,
+    lengthened,
+    repeat_along,
+    repeat_rows,
+)
 from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules
 from keras_seq2seq.decoding.score import log_softmax
-from keras_seq2seq.decoding.tracks import Observed, Tracks
-from keras_seq2seq.special_tokens import PAD_ID
+from keras_seq2seq.decoding.tracks import Observed, Tracks, empty
 
 State = dict[str, tf.Tensor]
 Carry = dict[str, Any]
@@ -139,6 +144,10 @@ class Search:
         fixed_shapes: bool. Whether the entries of `positions` keep the length that `state`
             gives them. Defaults to `False`: they begin with length 0 and `step` makes them
             longer.
+        stages: With `fixed_shapes`, the lengths of the entries of `positions` in turn, the last
+            of them `max_length`: a loop for each, which goes on where the one before ended, so
+            that a step reads and copies little more than what is written. Defaults to one
+            loop.
         finds_nan: bool. Whether a source of which a probability is not a number has NaN as
             log probability of its hypotheses. Defaults to `True`; without it, such a source
             has NaN or no hypothesis.
@@ -157,6 +166,7 @@ class Search:
     shared: Sequence[str] = ()
     positions: Mapping[str, int] = field(default_factory=dict)
     fixed_shapes: bool = False
+    stages: Sequence[int] = ()
     finds_nan: bool = True
 
     def decode(self) -> Hypotheses:
@@ -168,12 +178,25 @@ class Search:
         Raises:
             ValueError: If `step` returns an entry that the state lacks.
         """
-        loop = self.loop()
-        shapes = tf.nest.map_structure(lambda spec: spec.shape, loop.specs)
-        variables = tf.while_loop(
-            loop.goes_on, loop.body, loop.variables, shape_invariants=shapes
-        )
+        loop = (self._stage(self.stages[0]) if self.stages else self).loop()
+        variables = _run(loop, loop.variables, self.stages[:1])
+        for length in self.stages[1:]:
+            time, token, state, *rest = variables
+            loop = self._stage(length).loop()
+            state = {
+                name: lengthened(entry, loop.specs[2][name].shape, -(name == LINEAGE))
+                for name, entry in state.items()
+            }
+            variables = _run(loop, (time, token, state, *rest), [length])
         return self.snapshot(variables).ended
+
+    def _stage(self, length: int) -> "Search":
+        """This search with room for so many positions."""
+        cut = {
+            name: self.state[name][(slice(None),) * axis + (slice(length),)]
+            for name, axis in self.positions.items()
+        }
+        return replace(self, state={**self.state, **cut})
 
     def stream(self) -> Iterator[Snapshot]:
         """The same loop, run by Python in a graph of this search alone.
@@ -212,7 +235,7 @@ class Search:
         limits = self.limits
         if limits is None:
             limits = tf.fill([batch_size], max_length)
-        tracks = _empty_tracks(self.state, [batch_size, num_beams, max_length])
+        tracks = empty([batch_size, num_beams, max_length], self.state.get(ALIGNMENT))
         state = self._first_state(batch_size)
         rows = batch_size * num_beams
         token = tf.fill([rows], tf.constant(self.start_id, tf.int32))
@@ -291,11 +314,11 @@ class Search:
         for name, tensor in state.items():
             axis = self.positions.get(name)
             if axis is not None and not self.fixed_shapes:
-                tensor = _empty_along(tensor, axis)
+                tensor = empty_along(tensor, axis)
             if axis is not None and self._family > 1:
-                tensor = _repeat_along(tensor, axis, self._family)
+                tensor = repeat_along(tensor, axis, self._family)
             elif name not in self.shared:
-                tensor = _repeat_rows(tensor, num_beams)
+                tensor = repeat_rows(tensor, num_beams)
             state[name] = tensor
         if self.positions:
             # As long as the longest of the entries, which may differ in an ensemble.
@@ -331,21 +354,15 @@ class Search:
         return descended
 
 
-def _empty_tracks(state: State, shape: list) -> Tracks:
-    tracks = {
-        "token_ids": tf.fill(shape, tf.constant(PAD_ID, tf.int32)),
-        "token_log_probs": tf.fill(shape, 0.0),
-    }
-    if ALIGNMENT in state:
-        weights = state[ALIGNMENT]
-        source_length = weights.shape[-1] or tf.shape(weights)[-1]
-        tracks["alignments"] = tf.fill([*shape, source_length], 0.0)
-    return tracks
+def _run(loop: Loop, variables: Variables, until: Sequence[int]) -> Variables:
+    """The variables after the loop, which ends at a time of `until` at the latest."""
 
+    def goes_on(time, *rest):
+        return tf.reduce_all([loop.goes_on(time, *rest), *(time < one for one in until)])
 
-def _empty_along(tensor: tf.Tensor, axis: int) -> tf.Tensor:
-    """Nothing of the tensor, but its other sizes."""
-    return tensor[(slice(None),) * axis + (slice(0),)]
+    shapes = tf.nest.map_structure(lambda spec: spec.shape, loop.specs)
+    condition = goes_on if until else loop.goes_on
+    return tf.while_loop(condition, loop.body, variables, shape_invariants=shapes)
 
 
 def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
@@ -370,21 +387,3 @@ def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
         )
     # Attention is what a step shows, not what the next one reads.
     return sorted(set(changed) - {ALIGNMENT})
-
-
-def _repeat_along(tensor: tf.Tensor, axis: int, times: int) -> tf.Tensor:
-    """Of a tensor in which nothing is written yet: as many times as long."""
-    return tf.tile(tensor, [times if one == axis else 1 for one in range(len(tensor.shape))])
-
-
-def _repeat_rows(tensor: tf.Tensor, times: int) -> tf.Tensor:
-    """`(batch, ...)` -> `(batch * times, ...)`, each row `times` times in a run."""
-    if times == 1:
-        return tensor
-    repeated = tf.tile(tensor[:, None], [1, times] + [1] * (len(tensor.shape) - 1))
-    # Static sizes where they are known: converters need them.
-    dynamic = tf.shape(tensor)
-    rows, *rest = (
-        dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)
-    )
-    return tf.reshape(repeated, [rows * times, *rest])

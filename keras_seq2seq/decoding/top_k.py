@@ -37,7 +37,9 @@ def best_continuations(
     # In ascending order, so that of equal values the first stays the first.
     chosen = -tf.math.top_k(-chosen, count).values
     beams = chosen // per_beam
-    candidates = tf.gather(tf.reshape(log_probs, [-1, num_chunks, size]), chosen, batch_dims=1)
+    # By beam and chunk: of other shapes LiteRT copies all of them.
+    places = tf.stack([beams, chosen - beams * per_beam], -1)
+    candidates = tf.gather_nd(chunks, places, batch_dims=1)
     candidates += tf.gather(totals, beams, batch_dims=1)[:, :, None]
     values, place = tf.math.top_k(tf.reshape(candidates, [-1, count * size]), count)
     chunk = tf.gather(chosen, place // size, batch_dims=1)

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_seq2seq.special_tokens import PAD_ID
+
 # Name -> `(batch, hypotheses, max_length, ...)`: `token_ids` int32, `token_log_probs` float32
 # and, where attention is recorded, `alignments` float32 `(..., max_length, source_length)`.
 Tracks = dict[str, tf.Tensor]
@@ -9,6 +11,19 @@ Tracks = dict[str, tf.Tensor]
 # What a step shows of every live hypothesis beside its probabilities: name of a track ->
 # `(batch, num_beams, ...)`.
 Observed = dict[str, tf.Tensor]
+
+
+def empty(shape: list, alignment: tf.Tensor | None) -> Tracks:
+    """Tracks of a shape `(batch, hypotheses, max_length)` before the first token; with the
+    attention where a state has an `alignment` `(batch, source_length)`."""
+    tracks = {
+        "token_ids": tf.fill(shape, tf.constant(PAD_ID, tf.int32)),
+        "token_log_probs": tf.fill(shape, 0.0),
+    }
+    if alignment is not None:
+        source_length = alignment.shape[-1] or tf.shape(alignment)[-1]
+        tracks["alignments"] = tf.fill([*shape, source_length], 0.0)
+    return tracks
 
 
 def gather(tensors: dict[str, tf.Tensor], chosen: tf.Tensor | None) -> dict[str, tf.Tensor]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class Dense(keras.layers.Dense):
-    """`keras.layers.Dense` with the same values in half the operations of a graph.
+    """`keras.layers.Dense` with the same values in a shorter graph.
 
     Of a sequence whose batch and length are not known, Keras makes a general product of
     tensors, 26 operations; here its positions are rows of one matrix, 10 to 15. A graph is

@@ -143,13 +143,23 @@ class DotProductAttention(keras.layers.Layer):
             # The rows that read one key as the positions of one query.
             query = keras.ops.reshape(query, (size_of(key, 0), -1, dim))
         heads = split_heads(query, self.num_heads)  # (B, H, T, d)
-        scores = _product_with_transposed(heads, key)
+        # One query a row, of a batch that is fixed, which is what LiteRT has: its product of
+        # matrices first copies the right side into an order of its own.
+        by_sums = heads.shape[2] == 1 and (heads.shape[0] or 0) > 1
+        if by_sums:
+            scores = keras.ops.sum(heads * key, -1)[:, :, None]
+        else:
+            scores = _product_with_transposed(heads, key)
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
         weights = keras.ops.cast(attention_weights(scores), self.compute_dtype)
         dropped = self.dropout_layer(weights, training=training)
-        output = keras.ops.matmul(dropped, value)
+        if by_sums:
+            beside = keras.ops.reshape(dropped, (*heads.shape[:2], -1, 1))
+            output = keras.ops.sum(beside * value, 2)
+        else:
+            output = keras.ops.matmul(dropped, value)
         if query.shape[1] != 1:
             output = keras.ops.transpose(output, (0, 2, 1, 3))
         weights = keras.ops.mean(weights, 1)

@@ -16,7 +16,8 @@ class KeyValueCache(keras.layers.Layer):
     A cache that has room for all `max_length` positions is written in its place, and keeps its
     size. A shorter one holds the positions before this one alone, and grows: what a step
     reads and copies is then as long as the target is so far. The size in the graph tells them
-    apart, so that one step function does both.
+    apart, so that one step function does both. The room may be less than `max_length`, where
+    a search begins with little (`Search.stages`).
 
     The hypotheses of a source can share a cache: each position then has `family` entries
     side by side, one a hypothesis. The cache is only ever added to; which of its entries a
@@ -34,6 +35,8 @@ class KeyValueCache(keras.layers.Layer):
             or a scalar where all rows are written at one position, which is quicker. Read of
             a cache of full size alone.
         places: bool. Whether the positions are asked for. Defaults to `True`.
+        room: int, optional. The positions that a cache of full size has. Defaults to
+            `max_length`.
 
     Returns:
         Tuple of the cache with the new position, of the same length or `family` longer,
@@ -45,10 +48,10 @@ class KeyValueCache(keras.layers.Layer):
         super().__init__(**kwargs)
         self.max_length = max_length
 
-    def call(self, cache, new, position, places=True):
-        family = new.shape[2]
-        if cache.shape[2] == self.max_length * family:
-            return self._written(cache, new, position), self._places(self.max_length, family)
+    def call(self, cache, new, position, places=True, room=None):
+        family, room = new.shape[2], room or self.max_length
+        if cache.shape[2] == room * family:
+            return self._written(cache, new, position), self._places(room, family)
         cache = ops.concatenate([cache, new], axis=2)
         if not places:
             return cache, None
@@ -57,7 +60,7 @@ class KeyValueCache(keras.layers.Layer):
     def _written(self, cache, new, position):
         if len(position.shape) == 0:
             return self._written_by_all(cache, new, position * new.shape[2])
-        is_here = ops.equal(_counted(self.max_length)[None], position)
+        is_here = ops.equal(_counted(cache.shape[2])[None], position)
         return ops.where(is_here[:, None, :, None], new, cache)
 
     def _written_by_all(self, cache, new, begin):
@@ -78,9 +81,9 @@ class KeyValueCache(keras.layers.Layer):
         places = ops.arange(count)
         return (places if family == 1 else ops.repeat(places, family))[None]
 
-    def compute_output_spec(self, cache, new, position, places=True):
+    def compute_output_spec(self, cache, new, position, places=True, room=None):
         length, family = cache.shape[2], new.shape[2]
-        if length is not None and length != self.max_length * family:
+        if length is not None and length != (room or self.max_length) * family:
             length += family
         batch, heads, _, size = cache.shape
         return (

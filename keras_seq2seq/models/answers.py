@@ -10,8 +10,8 @@ from keras_seq2seq.decoding import Hypotheses
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 
-# Sources of the first window; each that follows is four times as large, up to the greatest.
-FIRST_WINDOW, GROWTH = 128, 4
+# Sources of the first window; each that follows is sixteen times as large, up to the greatest.
+FIRST_WINDOW, GROWTH = 8, 16
 
 # Hypotheses that are decoded together at most, where no batch size is given.
 MOST_TOGETHER = 1024

@@ -30,7 +30,7 @@ class Ensemble(TextGeneration):
 
     def __init__(self, models: Sequence[Seq2Seq]):
         if not isinstance(models, Sequence) or not all(
-            isinstance(one, Seq2Seq) for one in models
+            isinstance(one, TextGeneration) for one in models
         ):
             raise InputError(
                 f"An ensemble is made of a list of Seq2Seq models. Received: {models!r:.80}."

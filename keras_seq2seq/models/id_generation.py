@@ -24,6 +24,7 @@ from keras_seq2seq.decoding import (
     build_rules,
     build_strategy,
     decode_by_pieces,
+    stage_lengths,
 )
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
@@ -127,6 +128,7 @@ class IdGeneration(ModelSettings):
         prefix_ids: tf.RaggedTensor | None = None,
         values: Values | None = None,
         fixed_shapes: bool = False,
+        by_stages: bool = False,
     ) -> Hypotheses:
         """Generates for one batch of encoder inputs; call it inside a `tf.function`.
 
@@ -140,11 +142,16 @@ class IdGeneration(ModelSettings):
                 `temperature` `(batch, 1, 1)`.
             fixed_shapes: Whether every tensor of the loop keeps its shape, as a conversion to
                 TFLite needs. By default caches grow with the target.
+            by_stages: With `fixed_shapes`, whether the loop is several in a row, each with
+                room for twice the target: less work for many rows, a larger graph.
         """
         with self._weights_read_once():
             search = self._search(inputs, settings, prefix_ids, values, fixed_shapes)
+            stages: Sequence[int] = ()
+            if by_stages and self.position_entries:
+                stages = stage_lengths(search.max_length)
             # A device's loop has no operation more than it needs.
-            return replace(search, finds_nan=not fixed_shapes).decode()
+            return replace(search, finds_nan=not fixed_shapes, stages=stages).decode()
 
     def generate_few_steps(
         self,

@@ -27,7 +27,7 @@ MOST_SETTINGS = 64
 # What is asked first, of so few sources of at most so many tokens, is answered without a graph,
 # which takes as long to make as some forty steps take one by one. After so many of them a graph
 # answers after all.
-FEW_SOURCES, FEW_TOKENS, FEW_STEPS = 8, 12, 16
+FEW_SOURCES, FEW_TOKENS, FEW_STEPS = 8, 16, 20
 
 
 class SearchGraphs(IdGeneration):

@@ -26,6 +26,7 @@ class _Place:
     Attributes:
         positions: `(B, 1)`, int32: that of each hypothesis.
         here: The same, or a scalar where all hypotheses are at one position.
+        room: int. Positions of a cache that is written in place.
         family: int. Hypotheses that share a row of keys and values.
     """
 
@@ -37,7 +38,7 @@ class _Place:
         relative_bias: Callable[[Tensor, Tensor], Tensor | None],
     ):
         self.positions = self.here = positions
-        self.family = 1
+        self.family, self.room = 1, max_length
         self._relative_bias = relative_bias
         self._sees_all, self._descent = False, None
         # The same in every layer.
@@ -47,6 +48,7 @@ class _Place:
             self.here = keras.ops.max(positions)
             # What grows holds nothing but the past, and that of one hypothesis is all its own.
             self._sees_all = self.family == 1 and lineage.shape[2] is None
+            self.room = min(lineage.shape[2] or max_length, max_length)
             # One that several models share may be longer than the caches of this one.
             self._descent = lineage_mask(lineage[:, :, :max_length])
 
@@ -120,8 +122,10 @@ class _DecoderBlock:
         read, own = self._own_residual.enter(vector), self._own
         key = side_by_side(own.key(read, place.positions), place.family)
         value = side_by_side(own.value(read), place.family)
-        keys, positions = self._keys(keys, key, place.here, places=place.is_new)
-        values, _ = self._values(values, value, place.here, places=False)
+        keys, positions = self._keys(
+            keys, key, place.here, places=place.is_new, room=place.room
+        )
+        values, _ = self._values(values, value, place.here, places=False, room=place.room)
         seen, bias = place.seen(positions)
         output, _ = own.step(read, keys, values, seen, place.positions, bias, place.family)
         return self._own_residual.leave(vector, output), keys, values

@@ -327,10 +327,10 @@ def _inputs_of(sources: Sequence[Any]) -> dict[str, list[Any]]:
 def _check(inputs: dict[str, list[Any]], sources: int) -> None:
     for name, like in AS_EXPORTED.items():
         if len(inputs.get(name, [])) not in (0, sources):
-            what = "prefix" if name == "prefix" else f"value of {name}"
+            one, several = ("prefix", "prefixes") if name == "prefix" else (name, "values")
             raise InputError(
-                f"There must be one {what}, or one a source. Received {len(inputs[name])} for "
-                f"{sources} sources."
+                f"There must be one {one}, or one a source. Received {len(inputs[name])} "
+                f"{several} for {sources} sources."
             )
         for value in inputs.get(name, []):
             if isinstance(like, str) or (name == "length_penalty" and value == like):

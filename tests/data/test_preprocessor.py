@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_seq2seq.data import TextPreprocessor
+from keras_seq2seq.data.preprocessor import append_id
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import END_ID, PAD_ID, SPECIAL_TOKENS, START_ID
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
@@ -226,3 +227,12 @@ def test_a_saved_preprocessor_packs_the_same():
     assert (loaded.max_source_length, loaded.max_target_length) == (6, 3)
     for one, other in zip(arrays(loaded(*pairs)), arrays(preprocessor(*pairs)), strict=True):
         assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("splits_dtype", [tf.int32, tf.int64])
+@pytest.mark.parametrize("rows", [[[1, 2], [], [3]], [[], []], [[5]], []])
+def test_an_id_is_appended_to_each_row_of_any_length(rows, splits_dtype):
+    values = tf.constant([one for row in rows for one in row], tf.int32)
+    lengths = tf.constant([len(row) for row in rows], splits_dtype)
+    ids = tf.RaggedTensor.from_row_lengths(values, lengths)
+    assert append_id(ids, 9).to_list() == [[*row, 9] for row in rows]

@@ -123,7 +123,7 @@ def test_signals_are_padded_within_a_batch(tmp_path):
     preprocessor = FramePreprocessor.from_pairs(
         frames, ["abcd", "cab", "dabcab", "a", "badc"], CharacterTokenizer
     )
-    model = transformer(preprocessor, hidden_dim=8, num_layers=1, num_heads=2, time_reduction=2)
+    model = transformer(preprocessor, hidden_dim=8, num_layers=1, num_heads=2)
     for weight in model.trainable_weights:
         weight.assign(weight * 2)
     export_tflite(model, tmp_path / "device", GREEDY, batch_size=2)

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from export import export_formats
+from export.tflite import WrittenGraph
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
 from tests.kills import count_changes, kill_after
@@ -63,6 +64,21 @@ def test_one_format_that_exists_does_not_stop_the_others(quick, text_model, tmp_
         "give --overwrite."
     )
     assert contents(tmp_path, but={"saved_model"}) == before
+
+
+def test_files_of_several_quantizations_are_made_of_one_graph(
+    quick, text_model, tmp_path, monkeypatch
+):
+    made = []
+
+    def convert(model, settings, quantization, batch_size, graph):
+        made.append((quantization, graph))
+        return b"x" * 1000
+
+    monkeypatch.setattr("export.tflite.convert", convert)
+    said(text_model, tmp_path, GenerationSettings(3), ["tflite", "tflite_int8"])
+    assert [quantization for quantization, _ in made] == ["float32", "int8"]
+    assert isinstance(made[0][1], WrittenGraph) and made[0][1] is made[1][1]
 
 
 def test_only_an_export_is_overwritten(quick, text_model, tmp_path):

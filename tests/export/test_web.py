@@ -21,12 +21,14 @@ import numpy as np
 import pytest
 
 from export.web import LITERTJS_VERSION, PAGE, _page, export_web
+from keras_seq2seq.converters import from_ctranslate2
 from keras_seq2seq.data import FramePreprocessor, TextPreprocessor, WaveformPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import recurrent
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 from tests.browser import CHROMIUM, Browser
+from tests.converters.whisper_files import weights, write_whisper
 
 SEARCH = GenerationSettings(2, 2)
 
@@ -141,10 +143,10 @@ def sound_model():
     return model
 
 
-def wav(samples):
+def wav(samples, rate=RATE):
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes((samples * 32768).astype("<i2").tobytes())
     return base64.b64encode(content.getvalue()).decode()
 
@@ -191,6 +193,49 @@ def test_the_page_of_a_model_of_sound_hears(sound_model, site, litertjs, tmp_pat
         page.until(
             "message.textContent.includes('A sound must have from 1 to 1600 samples (0.2 s)')"
         )
+
+
+@pytest.mark.large
+def test_the_page_of_a_whisper_hears(site, litertjs, tmp_path):
+    folder, address = site
+    converted = write_whisper(tmp_path / "whisper", weights(6))
+    model = from_ctranslate2(converted, max_target_length=12)
+    export_web(model, folder / "whisper", litertjs=litertjs)
+    # As the file says it, in 16 bits.
+    sound = (SOUNDS[0] * 32768).astype("<i2").astype(np.float32) / 32768
+    expected = model.search([sound])
+    marks = len(model.preprocessor.target_tokenizer.begin_ids)
+    with contextlib.closing(Browser(tmp_path / "chromium")) as page:
+        page.open(f"{address}/whisper/")
+        page.until("document.body.dataset.ready === 'yes'", 60)
+        assert "As exported: 3 of 3" in page.evaluate("check.textContent")
+        page.evaluate(
+            f"""(() => {{
+              const bytes = Uint8Array.from(
+                atob("{wav(sound, 16000)}"), (c) => c.charCodeAt(0));
+              const chosen = new DataTransfer();
+              chosen.items.add(new File([bytes], "a.wav"));
+              file.files = chosen.files;
+              file.dispatchEvent(new Event("change"));
+            }})()"""
+        )
+        page.until("document.querySelectorAll('td[title]').length")
+        text = page.evaluate("targets.firstElementChild.firstChild.data.slice(0, -1)")
+        rows = page.evaluate("attention.querySelectorAll('tbody tr').length")
+        shown = page.evaluate(
+            "[...document.querySelectorAll('td[title]')].map((e) => +e.title)"
+        )
+    assert text == model.texts(expected)[0][0]
+    alignment = np.reshape(shown, [rows, -1])
+    length = expected.lengths[0, 0]
+    # Without the marks that every target begins with, which are not written.
+    assert rows == length - marks + 1
+    ids = expected.token_ids[0, :1, :length]
+    inputs = model.preprocessor.encoder_inputs([sound])
+    start = np.full((1, 1), model.start_id, np.int32)
+    inputs["decoder_token_ids"] = keras.ops.convert_to_tensor(np.concatenate([start, ids], 1))
+    aligned = np.asarray(model.alignment_model(inputs, training=False))[0, marks:]
+    np.testing.assert_allclose(alignment, aligned, atol=2e-3)
 
 
 FRAMES = [

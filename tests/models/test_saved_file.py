@@ -134,6 +134,18 @@ def test_layers_that_the_file_has_no_weights_for_are_not_made(
         load_model(path)
 
 
+@pytest.mark.parametrize(("dim", "is_built"), [(16, False), (33, True)])
+def test_layers_are_built_to_count_them_only_where_two_sizes_could_be_too_much(
+    monkeypatch, dim, is_built
+):
+    built = []
+    monkeypatch.setattr(saved_file, "_declared_numbers", lambda config: built.append(1) or 0)
+    side = {"vocabulary_size": 8000, "embedding_dim": dim}
+    config = {"encoder": side, "decoder": {**side, "hidden_dim": dim}}
+    saved_file.check_declared("m.keras", config, arrays=9, numbers=2 * 8000 * 16)
+    assert bool(built) == is_built
+
+
 def test_a_large_number_that_is_no_size_is_no_hindrance(
     saved, tmp_path, text_model, monkeypatch
 ):

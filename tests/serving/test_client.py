@@ -363,7 +363,7 @@ def test_a_server_that_breaks_off_or_comes_late_is_asked_again():
     with pytest.raises(InputError, match="cannot be reached"):
         Client(f"http://127.0.0.1:{port}/v1/models/m", 0.2, retries=99).generate(["cab"])
     assert time.monotonic() - begin < 2
-    with pytest.raises(InputError, match="`retries` must be at least 0. Received: -1."):
+    with pytest.raises(InputError, match="`retries` must be at least 0. Received: retries=-1."):
         Client(f"http://127.0.0.1:{port}/v1/models/m", retries=-1)
 
 

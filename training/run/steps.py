@@ -41,13 +41,12 @@ def batches(
     return processes.shared(data, twice=bool(settings.r_drop))
 
 
-def augmentation_of(config: TrainingConfig) -> Augmentation | None:
+def augmentation_of(config: TrainingConfig) -> Augmentation:
     """How the sources of a run are changed in training."""
     data = config.data
-    augmentation = Augmentation(
+    return Augmentation(
         data.speed_perturbation, data.random_filter, data.reverberation, data.added_noise
     )
-    return augmentation if augmentation else None
 
 
 def compiled(
