@@ -8,9 +8,6 @@ from typing import Any
 
 import keras
 
-# JAX's own name; another folder, or none with JAX_ENABLE_COMPILATION_CACHE=false.
-CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-
 
 @contextmanager
 def compiled_quickly() -> Iterator[None]:
