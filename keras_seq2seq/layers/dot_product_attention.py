@@ -144,8 +144,10 @@ class DotProductAttention(keras.layers.Layer):
             query = keras.ops.reshape(query, (size_of(key, 0), -1, dim))
         heads = split_heads(query, self.num_heads)  # (B, H, T, d)
         # One query a row, of a batch that is fixed, which is what LiteRT has: its product of
-        # matrices first copies the right side into an order of its own.
-        by_sums = heads.shape[2] == 1 and (heads.shape[0] or 0) > 1
+        # matrices first copies the right side into an order of its own. Products of 16 bits
+        # would be rounded before they are summed.
+        is_fixed = heads.shape[2] == 1 and (heads.shape[0] or 0) > 1
+        by_sums = is_fixed and self.compute_dtype == "float32"
         if by_sums:
             scores = keras.ops.sum(heads * key, -1)[:, :, None]
         else:
