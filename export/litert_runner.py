@@ -282,10 +282,9 @@ def _together(inputs: Sequence[dict[str, np.ndarray]], size: int) -> dict[str, n
     fed = {}
     for name in inputs[0]:
         arrays = [row[name] for row in rows]
-        longest = max(array.shape[1:] for array in arrays)
-        room: Any = np.zeros((size, *longest), arrays[0].dtype)
+        room = np.zeros((size, *max(one.shape[1:] for one in arrays)), arrays[0].dtype)
         for row, array in enumerate(arrays):
-            room[(row, *(slice(one) for one in array.shape[1:]))] = array[0]
+            room[row : row + 1][tuple(map(slice, array.shape))] = array
         fed[name] = room
     return fed
 

@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
-
-# JAX's own name; another folder, or none with JAX_ENABLE_COMPILATION_CACHE=false.
-CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 
 
 @contextmanager
@@ -39,11 +37,12 @@ def keep_compiled() -> Path | None:
         return None
     import jax
 
-    if (given := jax.config.jax_compilation_cache_dir) is not None:
+    config: Any = jax.config  # Its options are made at run time.
+    if (given := config.jax_compilation_cache_dir) is not None:
         return Path(given)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "keras_seq2seq" / "jax"
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    config.update("jax_compilation_cache_dir", str(folder))
     # Many small programs: by default those are kept that took a second each.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder

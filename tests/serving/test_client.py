@@ -232,7 +232,7 @@ def test_a_server_that_is_not_there_is_asked_about():
     [
         ({"max_length": 2**31}, "max_length must be a number of 32 bits"),
         ({"temperature": float("inf")}, "temperature must be a number of 32 bits"),
-        ({"seed": float("nan")}, "seed must be a number of 32 bits"),
+        ({"seed": float("nan")}, "seed must be a whole number"),
         ({"prefixes": [3]}, "Prefix 1 must be a string"),
     ],
 )
