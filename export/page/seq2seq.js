@@ -91,7 +91,7 @@ class Model {
 
   // The same of {length, width, values} or of rows.
   watch(frames) {
-    const values = frames.values ?? frames.flat(Infinity);
+    const values = Array.isArray(frames) ? frames.flat(Infinity) : frames.values;
     const longest = this.description.max_source_length;
     const width = this.description.source.feature_shape.reduce((all, one) => all * one, 1);
     if (frames.length < 1 || frames.length > longest || values.length !== frames.length * width) {

@@ -271,7 +271,8 @@ def test_the_page_of_a_model_of_frames_reads_a_file(site, litertjs, tmp_path):
             }})()"""
         )
         page.until("targets.childElementCount")
-        assert page.evaluate("frames.textContent") == "9 frames of 6 values"
+        said = page.evaluate("document.getElementById('frames').textContent")
+        assert said == "9 frames of 6 values"
         (text,) = page.evaluate("[...targets.children].map((one) => one.firstChild.data)")
         assert text[:-1] == model.generate(FRAMES[:1], search)[0]
 
