@@ -141,9 +141,9 @@ def _check(model_name: str, version: int | None, batch_sizes: Sequence[int]) -> 
         raise InputError(f"A version must be at least 1. Received: {version}.")
     for size in batch_sizes:
         check_counts(batch_size=size)
-    if not batch_sizes or min(batch_sizes) < 1 or sorted(set(batch_sizes)) != [*batch_sizes]:
+    if not batch_sizes or sorted(set(batch_sizes)) != [*batch_sizes]:
         raise InputError(
-            f"Batch sizes must be positive and increasing. Received: {list(batch_sizes)}."
+            f"Batch sizes must be increasing, at least one. Received: {list(batch_sizes)}."
         )
 
 

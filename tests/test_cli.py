@@ -336,7 +336,7 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
         (["--min-length", "5", "--max-length", "2", "cab"], "must not exceed"),
         (["cab", "--bias", "AA"], "Expected a token, an equals sign and a number"),
         (["cab", "--suppress-id", "x"], "Expected a token id"),
-        (["--length-penalty", "-1", "cab"], "length penalty must be at least 0"),
+        (["--length-penalty", "1", "cab"], "does not apply to --beam-size 1"),
         (["--file", "nowhere.txt"], "nowhere.txt: no such file"),
         (["cab", "--file", "nowhere.txt"], "either texts or --file"),
         (["cab", "--prefix", "AA XX"], "prefix 'AA XX' has the token 'XX'"),
@@ -347,7 +347,7 @@ def test_training_refuses_a_folder_that_is_not_a_run(tsv, tmp_path):
         (["cab", "--bias-id", "AA=1"], "Expected a token id, a number such as 17"),
         (["cab", "--allowed", "nowhere.txt"], "nowhere.txt: no such file"),
         (["cab", "--beam-size", "4", "--beam-groups", "3"], "must divide the beam size"),
-        (["cab", "--coverage-penalty", "0.2"], "ranks the hypotheses of a beam search"),
+        (["cab", "--coverage-penalty", "0.2"], "does not apply to --beam-size 1"),
     ],
 )
 def test_generation_refuses_bad_input(run_dir, arguments, message):

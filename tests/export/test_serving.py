@@ -148,9 +148,9 @@ def test_a_broken_models_config_is_refused_before_any_work(text_model, tmp_path)
         ({"model_name": "../up"}, "A model name may hold"),
         ({"model_name": ""}, "A model name may hold"),
         ({"version": 0}, "A version must be at least 1. Received: 0"),
-        ({"batch_sizes": ()}, "positive and increasing"),
-        ({"batch_sizes": (4, 2)}, "positive and increasing"),
-        ({"batch_sizes": (0, 2)}, "positive and increasing"),
+        ({"batch_sizes": ()}, "must be increasing, at least one"),
+        ({"batch_sizes": (4, 2)}, "must be increasing"),
+        ({"batch_sizes": (0, 2)}, "must be at least 1. Received: batch_size=0"),
     ],
 )
 def test_bad_arguments_are_refused_before_any_work(text_model, tmp_path, arguments, message):

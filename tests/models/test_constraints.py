@@ -200,7 +200,7 @@ def test_scoring_does_not_depend_on_the_batch(text_model, pairs):
     "arguments, message",
     [
         ({"num_beams": 4, "num_beam_groups": 3}, "must divide the beam size.*groups 3, beam"),
-        ({"coverage_penalty": 0.2}, "ranks the hypotheses of a beam search"),
+        ({"coverage_penalty": 0.2}, "does not apply to --beam-size 1"),
         ({"coverage_penalty": -1.0, "num_beams": 2}, "--coverage-penalty must be at least 0"),
         ({"ctc_weight": 1.5}, r"--ctc-weight must be in \[0, 1\]"),
         ({"ctc_weight": 0.5}, "--ctc-weight needs a model with a CTC head"),

@@ -51,15 +51,15 @@ def tuned(base, run_dir=None, **settings):
 
 
 def test_settings_come_of_the_base_and_say_so(base):
-    config = tuned(base, batch_size=8)
+    config = tuned(base, batch_tokens=200)
     assert config.model == BASE.model and config.data == BASE.data
     assert config.optimization.label_smoothing == 0.1
-    assert config.optimization.batch_size == 8
+    assert config.optimization.batch_tokens == 200
     assert config.optimization.epochs == TrainingConfig().optimization.epochs
     assert config.optimization.learning_rate == pytest.approx(0.2 * 1e-2)
     assert config.origin_of("learning_rate") == "fine-tuning"
     assert config.origin_of("hidden_dim") == "base"
-    assert config.origin_of("batch_size") == "given"
+    assert config.origin_of("batch_tokens") == "given"
     assert tuned(base, lora_rank=2).optimization.learning_rate == pytest.approx(1e-2)
     check_base(config, BASE)
 

@@ -80,6 +80,8 @@ def test_a_file_of_settings_says_what_is_not_known_yet(tmp_path):
 def test_a_run_measures_once_and_keeps_what_it_chose(tmp_path, monkeypatch):
     monkeypatch.setattr(sizing, "LADDER", (4, 6))
     monkeypatch.setattr(sizing, "STEPS", 3)
+    # However slow the machine is.
+    monkeypatch.setattr(sizing, "SHARE", 1.0)
     config, _ = config_of(monitor="loss")
     _, output = run_to(tmp_path / "run", config, SPLITS)
     run = RunDirectory(tmp_path / "run")
