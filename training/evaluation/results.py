@@ -22,6 +22,7 @@ COLUMNS = (
     *("run", "model", "parameters", "training pairs", "test", "of", "search", ERRORS),
     *("published", "ratio", "seed", "training", COMMAND),
 )
+# Metrics that are shares, less of which is better.
 ERROR_RATES = ("sequence_error_rate", "token_error_rate")
 
 
