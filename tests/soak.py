@@ -11,6 +11,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,8 @@ class Soak:
         self.sizes: dict[int, int] = {}
         self.times: dict[int, array] = defaultdict(lambda: array("f"))
         self.is_over = threading.Event()
+        # Of requests that were answered wrongly, what was asked and what came.
+        self.mistakes: list[tuple[str, list[str], Any]] = []
 
     def run(self, clients: int = 16) -> Counter:
         """How many requests there were of each kind, and how many answers were wrong."""
@@ -75,16 +78,19 @@ class Soak:
             begin = time.monotonic()
             if over_grpc is not None and kind == "good":
                 answers = over_grpc.generate(words)
-                right = self._are_right(words, [one.texts for one in answers], empty=[])
+                came: Any = [one.texts for one in answers]
+                right = self._are_right(words, came, empty=[])
             else:
-                right = self._over_http(kind, words, rng)
+                right, came = self._over_http(kind, words, rng)
+            if not right:
+                self.mistakes.append((kind, words, came))
             counts[kind if right else "wrong"] += 1
             if kind == "good":
                 self.times[int(30 * passed / self.seconds)].append(time.monotonic() - begin)
             time.sleep(rng.uniform(0, 2 * self.pause))
         return counts
 
-    def _over_http(self, kind: str, words: list[str], rng: random.Random) -> bool:
+    def _over_http(self, kind: str, words: list[str], rng: random.Random) -> tuple[bool, Any]:
         path, body = f"{self.path}:predict", json.dumps({"instances": words})
         if kind == "bad":
             body = rng.choice(BAD)
@@ -95,20 +101,21 @@ class Soak:
         with contextlib.closing(connection):
             connection.request("POST", path, body)
             if kind == "left":
-                return True
+                return True, b""
             response = connection.getresponse()
             content = b""
             while piece := response.read(40 if kind == "slow" else 1 << 20):
                 content += piece
                 time.sleep(0.01 * (kind == "slow"))
         if kind == "bad" or (kind == "stream" and not words[0]):
-            return response.status == 400 and list(json.loads(content)) == ["error"]
+            told = ["error"] if kind == "bad" else ["error", "of_source"]
+            return response.status == 400 and list(json.loads(content)) == told, content
         if kind == "stream":
             *_, (name, data) = [event.split(b"\n") for event in content.split(b"\n\n")[:-1]]
             done = json.loads(data.removeprefix(b"data: "))
-            return name == b"event: done" and self._are_right(words, [done["text"]])
+            return name == b"event: done" and self._are_right(words, [done["text"]]), content
         texts = [row["text"] for row in json.loads(content)["predictions"]]
-        return self._are_right(words, texts)
+        return self._are_right(words, texts), texts
 
     def _are_right(
         self, words: list[str], texts: list[list[str]], empty: list[str] | None = None
