@@ -305,7 +305,7 @@ def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
     count = given + ids.nrows()
     last = row_splits[1:] - 1
     is_last = tf.scatter_nd(last[:, None], tf.ones_like(last), count[None])
-    place = tf.range(count) - tf.cumsum(is_last, exclusive=True)
+    place = tf.range(count) - tf.cumsum(is_last)
     place = tf.where(is_last > 0, given, place)
     values = tf.concat([ids.values, tf.constant([token_id], ids.dtype)], 0)
     return tf.RaggedTensor.from_row_splits(tf.gather(values, place), row_splits, False)

@@ -113,8 +113,11 @@ def test_a_warp_moves_bands_as_a_sound_of_other_frequencies_has_them():
         other = bands(hertz)
         distance = np.abs(warped - other).mean((1, 2)).min()
         assert distance < 0.4 * np.abs(frames[0] - other).mean()
-    low, high = bands(750).argmax(-1)[0], bands(1250).argmax(-1)[0]
-    assert low <= bands_with_most.min() < bands_with_most.max() <= high
+    # The factors that this seed draws first: what was at 1000 Hz is at as many times of it.
+    drawn = keras.random.uniform((len(frames), 1), 0.8, 1.2, seed=keras.random.SeedGenerator(3))
+    expected = [bands(1000 * float(factor)).argmax(-1)[0] for factor in np.asarray(drawn)[:, 0]]
+    assert len(set(expected)) > 2
+    np.testing.assert_allclose(bands_with_most[:, 0], expected, atol=1)
 
 
 def test_no_warp_is_none():
