@@ -152,7 +152,7 @@ def test_what_a_kill_left_behind_the_last_record_is_removed(quick, tmp_path):
             shutil.copy(there[0], stale)
     work(path, config)
     assert_same(path, whole)
-    assert len(list((path / "checkpoint").iterdir())) == 2
+    assert [len(list((path / name).iterdir())) for name in ("checkpoint", "epochs")] == [2, 2]
 
 
 STALE = ["report.html", "evaluation.json", "outputs.jsonl"]
