@@ -57,7 +57,7 @@ FORMATS = (
 )
 @click.option(
     "--batch",
-    type=int,
+    type=click.IntRange(1, 1024),
     default=1,
     show_default=True,
     help="Sources that a .tflite file decodes together: for throughput, as in generate --file.",
@@ -97,8 +97,6 @@ def export(
       keras-seq2seq export runs/demo exports/demo --format web --litertjs node_modules/@litertjs
     """
     formats = formats or DEFAULT_FORMATS
-    if not 1 <= batch <= 1024:
-        raise InputError(f"--batch must be at least 1 and at most 1024. Received: {batch}.")
     if batch > 1 and not any(name.startswith("tflite") for name in formats):
         raise InputError(
             f"--batch is of the .tflite formats. Received: --batch {batch} with --format "

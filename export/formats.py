@@ -23,7 +23,7 @@ from .description import generation_of, read_description
 from .onnx_export import export_onnx, export_onnx_loop
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
-from .tflite import WrittenGraph, export_tflite
+from .tflite import WrittenGraph, write_tflite
 from .web import export_web
 from .weight_folders import export_ctranslate2, export_safetensors
 
@@ -33,16 +33,14 @@ class Extras:
     """What only some formats take.
 
     Attributes:
+        graph: What `.tflite` files are made of.
         sources: Some of the model's data, for test vectors.
         litertjs: Folder of LiteRT.js, for a page with its own copy.
-        batch_size: Sources of a call of a `.tflite` file.
-        graph: What files of several quantizations are made of.
     """
 
+    graph: WrittenGraph
     sources: Sequence[Any] = ()
     litertjs: Path | None = None
-    batch_size: int = 1
-    graph: WrittenGraph | None = None
 
 
 # `(model, new path, settings, model name, extras)`.
@@ -50,15 +48,8 @@ Exporter = Callable[[Seq2Seq, Path, GenerationSettings, str, Extras], Any]
 
 
 def _tflite(quantization: str) -> Exporter:
-    return lambda model, path, settings, name, extras: export_tflite(
-        model,
-        path,
-        settings,
-        quantization,
-        batch_size=extras.batch_size,
-        model_name=name,
-        sources=extras.sources,
-        graph=extras.graph,
+    return lambda model, path, settings, name, extras: write_tflite(
+        extras.graph, path, quantization, model_name=name, sources=extras.sources
     )
 
 
@@ -152,8 +143,8 @@ def export_formats(
     for place in (folder, folder / "serving", folder / "serving" / model_name):
         for line in clear_leftovers(place):
             _say(console, line)
-    with WrittenGraph(model, settings or GenerationSettings(), batch_size) as graph:
-        extras = Extras(sources, litertjs, batch_size, graph)
+    with WrittenGraph(model, settings, batch_size) as graph:
+        extras = Extras(graph, sources, litertjs)
         for name, path in paths.items():
             if name in there and not overwrite:
                 continue

@@ -31,10 +31,19 @@ MOST_SOURCES = 1024
 class WrittenGraph:
     """The signatures over ids of a model on the disk, traced and written when the first file
     is made of them: files of several quantizations have one graph. A context, in which the
-    model stays as it is."""
+    model stays as it is.
 
-    def __init__(self, model: Seq2Seq, settings: GenerationSettings, batch_size: int = 1):
-        self._model, self._settings, self._batch_size = model, settings, batch_size
+    Args, also attributes:
+        model: The model.
+        settings: The generation of `serving_default`. Defaults to greedy.
+        batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
+    """
+
+    def __init__(
+        self, model: Seq2Seq, settings: GenerationSettings | None = None, batch_size: int = 1
+    ):
+        self.model, self.batch_size = model, batch_size
+        self.settings = settings or GenerationSettings()
         self._folder: tempfile.TemporaryDirectory | None = None
 
     def __enter__(self) -> "WrittenGraph":
@@ -44,24 +53,46 @@ class WrittenGraph:
         if self._folder is not None:
             self._folder.cleanup()
 
+    @not_collecting()
     def convert(self, quantization: str) -> bytes:
-        """The bytes of a `.tflite` file."""
+        """The bytes of a `.tflite` file; errors are those of the function `convert`."""
+        self._check(quantization)
         if self._folder is None:
             # A fixed batch: recurrent layers convert to builtin operations only then.
-            signatures = IdSignatures(self._model, self._settings, self._batch_size)
+            signatures = IdSignatures(self.model, self.settings, self.batch_size)
             functions = signatures.functions()
             self._folder = tempfile.TemporaryDirectory()
             write_graph(self._folder.name, functions)
         return _convert(self._folder.name, IdSignatures.NAMES, quantization)
 
+    def _check(self, quantization: str) -> None:
+        if quantization == "full-int8":
+            raise InputError(
+                "8-bit activations cannot be exported: TensorFlow's converter crashes when it "
+                'calibrates a graph with a loop. Use "int8", whose activations are quantized '
+                "as they come (docs/devices.md)."
+            )
+        if quantization not in QUANTIZATIONS:
+            raise ValueError(
+                f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
+            )
+        if not 1 <= self.batch_size <= MOST_SOURCES:
+            raise ValueError(
+                f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
+                f"{self.batch_size}."
+            )
+        if self.settings.sample:
+            raise InputError(
+                "Sampling cannot be exported to TFLite, which has no seeded random numbers. "
+                "Export a search, or export sampling as a SavedModel."
+            )
 
-@not_collecting()
+
 def convert(
     model: Seq2Seq,
     settings: GenerationSettings | None = None,
     quantization: str = "float32",
     batch_size: int = 1,
-    graph: WrittenGraph | None = None,
 ) -> bytes:
     """Converts a model to the bytes of a `.tflite` file.
 
@@ -76,36 +107,14 @@ def convert(
             they are read; or `"int8"` for weights of 8 bits with activations that are
             quantized at run time (dynamic range).
         batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
-        graph: That of this model, these settings and this batch, optional.
 
     Raises:
         ValueError: If `quantization` is unknown, or `batch_size` out of range.
         InputError: If it is `"full-int8"`, the settings sample or do not fit the model, or
             the model has an operation that TFLite lacks; with its name and layer.
     """
-    if quantization == "full-int8":
-        raise InputError(
-            "8-bit activations cannot be exported: TensorFlow's converter crashes when it "
-            'calibrates a graph with a loop. Use "int8", whose activations are quantized as '
-            "they come (docs/devices.md)."
-        )
-    if quantization not in QUANTIZATIONS:
-        raise ValueError(
-            f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
-        )
-    if not 1 <= batch_size <= MOST_SOURCES:
-        raise ValueError(
-            f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
-            f"{batch_size}."
-        )
-    settings = settings or GenerationSettings()
-    if settings.sample:
-        raise InputError(
-            "Sampling cannot be exported to TFLite, which has no seeded random numbers. Export "
-            "a search, or export sampling as a SavedModel."
-        )
-    with WrittenGraph(model, settings, batch_size) as own:
-        return (graph or own).convert(quantization)
+    with WrittenGraph(model, settings, batch_size) as graph:
+        return graph.convert(quantization)
 
 
 @not_collecting()
@@ -182,7 +191,6 @@ def export_tflite(
     batch_size: int = 1,
     model_name: str = "seq2seq",
     sources: Sequence[Any] = (),
-    graph: WrittenGraph | None = None,
 ) -> None:
     """Writes a folder for a device: `model.tflite`, both vocabularies, `signatures.json`,
     `test_vectors.json`, `MODEL_CARD.md` and `litert_runner.py`, which runs it without this
@@ -198,19 +206,30 @@ def export_tflite(
         model_name: Title of the card.
         sources: Sources of the model's data for the test vectors. Defaults to some that are
             made of the vocabulary.
-        graph: That of this model and these settings, optional, for several files of it.
 
     Raises:
         InputError: If `path` exists, cannot be written, or the model cannot be converted.
     """
-    warn_if_untrained(model)
-    settings = settings or GenerationSettings()
-    path = Path(path)
+    with WrittenGraph(model, settings, batch_size) as graph:
+        write_tflite(graph, path, quantization, model_name=model_name, sources=sources)
+
+
+def write_tflite(
+    graph: WrittenGraph,
+    path: str | Path,
+    quantization: str,
+    *,
+    model_name: str,
+    sources: Sequence[Any] = (),
+) -> None:
+    """`export_tflite` of a graph that other files are made of too."""
+    warn_if_untrained(graph.model)
 
     def write(folder: Path) -> None:
-        content = convert(model, settings, quantization, batch_size, graph)
-        description = describe(model, settings, quantization, list(IdSignatures.NAMES))
-        description["batch_size"] = batch_size
-        write_bundle(folder, content, model, description, model_name, sources)
+        content = graph.convert(quantization)
+        names = list(IdSignatures.NAMES)
+        description = describe(graph.model, graph.settings, quantization, names)
+        description["batch_size"] = graph.batch_size
+        write_bundle(folder, content, graph.model, description, model_name, sources)
 
-    write_new(path, write)
+    write_new(Path(path), write)

@@ -1,5 +1,6 @@
 """A headless Chromium, driven over its pipe: no package is needed for it."""
 
+import base64
 import json
 import os
 import shutil
@@ -70,6 +71,19 @@ class Browser:
         )
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
+
+    def choose(self, field: str, content: bytes, name: str) -> None:
+        """Has a file of this content and name chosen in the field of that id."""
+        text = base64.b64encode(content).decode()
+        self.evaluate(
+            f"""(() => {{
+              const bytes = Uint8Array.from(atob("{text}"), (one) => one.charCodeAt(0));
+              const chosen = new DataTransfer(), field = document.getElementById("{field}");
+              chosen.items.add(new File([bytes], "{name}"));
+              field.files = chosen.files;
+              field.dispatchEvent(new Event("change"));
+            }})()"""
+        )
 
     def until(self, expression: str, seconds: float = 20) -> Any:
         """The value, when it is true."""

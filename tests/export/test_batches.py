@@ -155,8 +155,8 @@ def test_a_batch_that_cannot_be_is_refused(text_model, size):
 @pytest.mark.parametrize(
     "options, said",
     [
-        (["--batch", "0"], "--batch must be at least 1"),
-        (["--batch", "2000"], "at most 1024"),
+        (["--batch", "0"], "'--batch': 0 is not in the range 1<=x<=1024"),
+        (["--batch", "2000"], "2000 is not in the range 1<=x<=1024"),
         (["--batch", "8", "--format", "saved_model"], "--batch is of the .tflite formats"),
     ],
 )

@@ -71,14 +71,14 @@ def test_files_of_several_quantizations_are_made_of_one_graph(
 ):
     made = []
 
-    def convert(model, settings, quantization, batch_size, graph):
+    def convert(graph, quantization):
         made.append((quantization, graph))
         return b"x" * 1000
 
-    monkeypatch.setattr("export.tflite.convert", convert)
+    monkeypatch.setattr(WrittenGraph, "convert", convert)
     said(text_model, tmp_path, GenerationSettings(3), ["tflite", "tflite_int8"])
     assert [quantization for quantization, _ in made] == ["float32", "int8"]
-    assert isinstance(made[0][1], WrittenGraph) and made[0][1] is made[1][1]
+    assert made[0][1] is made[1][1]
 
 
 def test_only_an_export_is_overwritten(quick, text_model, tmp_path):

@@ -148,7 +148,7 @@ def wav(samples, rate=RATE):
     with wave.open(content, "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes((samples * 32768).astype("<i2").tobytes())
-    return base64.b64encode(content.getvalue()).decode()
+    return content.getvalue()
 
 
 @pytest.mark.large
@@ -161,15 +161,7 @@ def test_the_page_of_a_model_of_sound_hears(sound_model, site, litertjs, tmp_pat
         page.open(f"{address}/sound/")
         page.until("document.body.dataset.ready === 'yes'", 60)
         assert "As exported: 3 of 3" in page.evaluate("check.textContent")
-        page.evaluate(
-            f"""(() => {{
-              const bytes = Uint8Array.from(atob("{wav(SOUNDS[0])}"), (c) => c.charCodeAt(0));
-              const chosen = new DataTransfer();
-              chosen.items.add(new File([bytes], "a.wav"));
-              file.files = chosen.files;
-              file.dispatchEvent(new Event("change"));
-            }})()"""
-        )
+        page.choose("file", wav(SOUNDS[0]), "a.wav")
         page.until("targets.childElementCount")
         assert page.evaluate("sound.textContent") == "0.1 s at 8000 samples a second"
         found = page.evaluate(
@@ -209,16 +201,7 @@ def test_the_page_of_a_whisper_hears(site, litertjs, tmp_path):
         page.open(f"{address}/whisper/")
         page.until("document.body.dataset.ready === 'yes'", 60)
         assert "As exported: 3 of 3" in page.evaluate("check.textContent")
-        page.evaluate(
-            f"""(() => {{
-              const bytes = Uint8Array.from(
-                atob("{wav(sound, 16000)}"), (c) => c.charCodeAt(0));
-              const chosen = new DataTransfer();
-              chosen.items.add(new File([bytes], "a.wav"));
-              file.files = chosen.files;
-              file.dispatchEvent(new Event("change"));
-            }})()"""
-        )
+        page.choose("file", wav(sound, 16000), "a.wav")
         page.until("document.querySelectorAll('td[title]').length")
         text = page.evaluate("targets.firstElementChild.firstChild.data.slice(0, -1)")
         rows = page.evaluate("attention.querySelectorAll('tbody tr').length")
@@ -256,20 +239,11 @@ def test_the_page_of_a_model_of_frames_reads_a_file(site, litertjs, tmp_path):
     export_web(model, folder / "frames", search, litertjs=litertjs)
     file = io.BytesIO()
     np.save(file, FRAMES[0])
-    content = base64.b64encode(file.getvalue()).decode()
     with contextlib.closing(Browser(tmp_path / "chromium")) as page:
         page.open(f"{address}/frames/")
         page.until("document.body.dataset.ready === 'yes'", 60)
         assert page.evaluate("check.textContent").startswith("As exported: 3 of 3")
-        page.evaluate(
-            f"""(() => {{
-              const bytes = Uint8Array.from(atob("{content}"), (c) => c.charCodeAt(0));
-              const chosen = new DataTransfer(), field = document.getElementById("frames-file");
-              chosen.items.add(new File([bytes], "a.npy"));
-              field.files = chosen.files;
-              field.dispatchEvent(new Event("change"));
-            }})()"""
-        )
+        page.choose("frames-file", file.getvalue(), "a.npy")
         page.until("targets.childElementCount")
         said = page.evaluate("document.getElementById('frames').textContent")
         assert said == "9 frames of 6 values"

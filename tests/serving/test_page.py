@@ -1,6 +1,5 @@
 """The page of the server, driven in headless Chromium."""
 
-import base64
 import io
 
 import numpy as np
@@ -196,17 +195,8 @@ def test_frames_of_a_file_of_numpy(page):
     assert page.evaluate("!at('frames-field').hidden && at('send').disabled")
 
     def give(content, name="a.npy"):
-        given = base64.b64encode(content).decode()
-        page.evaluate(
-            f"""(() => {{
-              const chosen = new DataTransfer();
-              const bytes = Uint8Array.from(atob("{given}"), (one) => one.charCodeAt(0));
-              chosen.items.add(new File([bytes], "{name}"));
-              at("frames-file").files = chosen.files;
-              at("targets").replaceChildren();
-              at("frames-file").dispatchEvent(new Event("change"));
-            }})()"""
-        )
+        page.evaluate("at('targets').replaceChildren()")
+        page.choose("frames-file", content, name)
 
     def saved(array):
         file = io.BytesIO()
