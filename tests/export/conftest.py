@@ -73,7 +73,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("export.saved_model.write_graph", write_graph)
     monkeypatch.setattr("export.saved_model.check_servable", lambda folder: None)
     monkeypatch.setattr("export.signatures.TextSignatures.functions", lambda self: {})
-    monkeypatch.setattr("export.tflite.convert", lambda *arguments: b"x" * 1000)
+    monkeypatch.setattr("export.tflite.WrittenGraph.convert", lambda *arguments: b"x" * 1000)
     monkeypatch.setattr("export.web._convert", lambda *arguments: b"x" * 1000)
     monkeypatch.setattr("export.serving.replay_warm_up", warm_up)
     monkeypatch.setattr("export.serving.tf.io.TFRecordWriter", Writer)
