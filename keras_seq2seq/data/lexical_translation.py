@@ -77,9 +77,7 @@ def lexical_translation(
             # Of what was left out no share is more than 0.
             expected[entry[known]] += np.bincount(place, share, len(own))[known]
         totals = np.bincount(source, expected)[source]
-        probability = np.divide(
-            expected, totals, out=np.zeros_like(expected), where=totals > 0
-        )
+        probability = np.divide(expected, totals, out=np.zeros_like(expected), where=totals > 0)
     return Lexicon(source, keys % vocabulary_size, probability)
 
 

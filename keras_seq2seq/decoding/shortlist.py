@@ -65,7 +65,8 @@ def listed_tokens(
             XLA. Defaults to `False`.
     """
     batch_size = source_ids.shape[0] or tf.shape(source_ids)[0]
-    candidates = tf.reshape(tf.gather(table, source_ids), [batch_size, -1])
+    is_token = tf.cast(source_ids > 0, tf.int32)[:, :, None]
+    candidates = tf.reshape(tf.gather(table, source_ids) * is_token, [batch_size, -1])
     if others is not None:
         candidates = tf.concat([candidates, others], 1)
     shape = tf.stack([batch_size, vocabulary_size])

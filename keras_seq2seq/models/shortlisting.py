@@ -54,8 +54,8 @@ class Shortlisting(ModelSettings):
             )
         if not self.can_list:
             raise InputError(
-                f"{name} needs a decoder that gives the logits of chosen tokens alone, and this "
-                "one does not: it copies source tokens, or is a part of your own. Leave it out."
+                f"{name} needs a decoder that gives the logits of chosen tokens alone. That of "
+                "this model copies source tokens, or is not of this package. Leave it out."
             )
         if settings.ctc_weight:
             raise InputError(

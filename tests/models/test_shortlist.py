@@ -24,6 +24,7 @@ from keras_seq2seq.models import (
     TransformerEncoder,
 )
 from keras_seq2seq.models.generation import TextGeneration
+from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.tokenizers import CharacterTokenizer, SymbolTokenizer
 
 LETTERS = "abcdefghijklmnopqrst"
@@ -62,7 +63,7 @@ def build(preprocessor, kind):
     model = Seq2Seq(encoder, decoder, preprocessor)
     rng = np.random.default_rng(1)
     for weight in model.weights:
-        weight.assign(rng.normal(size=weight.shape) * 0.8)
+        weight.assign(weight + rng.normal(size=weight.shape) * 0.3)
     return model
 
 
@@ -98,10 +99,11 @@ def whole(preprocessor, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def some(preprocessor, tmp_path_factory):
-    """Three tokens a source token, at random."""
+    """A token for each source token, at random."""
     path = tmp_path_factory.mktemp("lists") / "some"
     sizes = [one.vocabulary_size() for one in preprocessor.tokenizers.values()]
-    table = np.random.default_rng(2).integers(4, sizes[1], (sizes[0], 3))
+    table = np.random.default_rng(2).integers(4, sizes[1], (sizes[0], 1))
+    table[0] = 0
     made(preprocessor, table).write(path)
     return str(path)
 
@@ -138,6 +140,11 @@ class Masked(TextGeneration):
         return self.model.position_entries
 
 
+def masked_model(model, settings):
+    values = model.values(settings)
+    return Masked(model, values["shortlist"], values["always_listed"])
+
+
 def same(received, expected, atol=1e-4):
     np.testing.assert_array_equal(received.token_ids, expected.token_ids)
     np.testing.assert_array_equal(received.lengths, expected.lengths)
@@ -166,7 +173,7 @@ SEARCHES = {
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_list_of_the_whole_vocabulary_changes_nothing(models, whole, search):
-    kinds = models if search in ("greedy", "beam") else ["transformer"]
+    kinds = ["recurrent", "transformer_tied"] if search == "greedy" else ["transformer"]
     for kind in kinds:
         expected = models[kind].search(SOURCES, **SEARCHES[search])
         received = models[kind].search(SOURCES, shortlist=whole, **SEARCHES[search])
@@ -175,16 +182,138 @@ def test_a_list_of_the_whole_vocabulary_changes_nothing(models, whole, search):
 
 @pytest.mark.parametrize("search", [name for name in SEARCHES if name != "sample"])
 def test_a_list_is_the_search_with_the_other_tokens_masked(models, some, search):
-    kinds = models if search in ("greedy", "beam") else ["recurrent"]
-    for kind in kinds:
+    differs = False
+    for kind in models if search == "beam" else ["recurrent"]:
         model = models[kind]
-        from keras_seq2seq.settings import GenerationSettings
-
         settings = GenerationSettings(shortlist=some, **SEARCHES[search])
-        values = model.values(settings)
-        masked = Masked(model, values["shortlist"], values["always_listed"])
+        masked = masked_model(model, settings)
         expected = masked.search(SOURCES, dataclasses.replace(settings, shortlist=None))
         received = model.search(SOURCES, settings)
         same(received, expected)
         free = model.search(SOURCES, dataclasses.replace(settings, shortlist=None))
-        assert search == "allowed" or (free.token_ids != expected.token_ids).any()
+        differs |= bool((free.token_ids != expected.token_ids).any())
+    # What is allowed is in every list.
+    assert differs == (search != "allowed")
+
+
+def test_a_graph_the_loop_in_python_and_xla_give_the_same(models, some):
+    model = models["recurrent"]
+    settings = GenerationSettings(shortlist=some, num_beams=2, length_penalty=0.5)
+    first = model.search(SOURCES, settings)
+    # The first search of few sources has no graph; the next one has.
+    same(model.search(SOURCES, settings), first)
+    same(model.search(SOURCES, settings, jit_compile=True), first)
+    (best,) = model.texts(first)[0]
+    assert [*model.stream(SOURCES[0], settings)][-1] == best
+    assert model.search_tree(SOURCES[0], settings).nodes
+
+
+def test_a_target_does_not_depend_on_the_sources_beside_it(models, some):
+    for model in (models["transformer"], models["recurrent"]):
+        together = model.search(SOURCES, shortlist=some, num_beams=3)
+        for row, source in enumerate(SOURCES):
+            alone = model.search([source], shortlist=some, num_beams=3)
+            np.testing.assert_array_equal(alone.token_ids[0], together.token_ids[row])
+            np.testing.assert_allclose(alone.log_probs[0], together.log_probs[row], atol=1e-4)
+
+
+def test_a_prefix_comes_out_though_no_list_has_it(models, some):
+    model = models["transformer"]
+    settings = GenerationSettings(shortlist=some, num_beams=2)
+    listed = set(model.values(settings)["shortlist"].ravel())
+    names = model.preprocessor.target_tokenizer.get_vocabulary()
+    prefix = next(name for number, name in enumerate(names[4:], 4) if number not in listed)
+    found = model.generate(SOURCES, settings, prefixes=f"{prefix} {prefix}")
+    assert all(text.startswith(f"{prefix} {prefix}") for text in found)
+    assert [*model.stream("cab", settings, prefix=prefix)][-1].startswith(prefix)
+
+
+def test_an_ensemble_has_the_lists_of_all_its_models(models, some):
+    settings = GenerationSettings(shortlist=some, num_beams=2)
+    several = [models["transformer_tied"], models["recurrent"]]
+    received = Ensemble(several).search(SOURCES, settings)
+    plain = dataclasses.replace(settings, shortlist=None)
+    expected = Ensemble([masked_model(one, settings) for one in several]).search(SOURCES, plain)
+    same(received, expected)
+
+
+def test_a_score_is_that_of_the_whole_vocabulary(models, some):
+    model = models["recurrent"]
+    found = model.search(SOURCES, shortlist=some)
+    scores = model.score(SOURCES, [row[0] for row in model.texts(found)])
+    # Normalized over a list a probability is no smaller.
+    assert (found.log_probs[:, 0] >= scores - 1e-4).all()
+    assert (found.log_probs[:, 0] > scores + 1e-2).any()
+
+
+def test_a_list_with_a_size_keeps_what_most_rows_allow():
+    table = tf.constant([[9, 9], [5, 6], [6, 7], [6, 0]])
+    sources = tf.constant([[1, 3], [2, 0], [2, 0]])
+    every = listing.listed_tokens(sources, table, tf.constant([0, 1]), 10)
+    assert every.ids.numpy().tolist() == [0, 1, 2, 5, 6, 7]  # 2 rounds it up.
+    impossible = (every.own.numpy() < 0).astype(int)
+    assert impossible.tolist() == [[0, 0, 1, 0, 0, 1], [0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 0, 0]]
+    few = listing.listed_tokens(sources, table, tf.constant([0, 1]), 10, size=4)
+    assert few.ids.numpy().tolist() == [0, 1, 6, 7]
+    assert few.places([[7, 6], [0, 1]], 10).numpy().tolist() == [[3, 2], [0, 1]]
+
+
+def test_pairs_teach_which_tokens_go_together(preprocessor, pairs, models, tmp_path):
+    found, share = learn_shortlist(preprocessor, pairs.sources, pairs.targets, best=1, common=1)
+    source, target = (
+        {token: number for number, token in enumerate(one.get_vocabulary())}
+        for one in preprocessor.tokenizers.values()
+    )
+    vocabulary = preprocessor.target_tokenizer.get_vocabulary()
+    for letter in LETTERS:
+        assert found.table[source[letter], 0] == target[letter.upper()]
+    assert share == 1.0
+    assert {0, 1, 2, 3} <= set(found.common) and len(found.common) <= 5
+    # The longest word has six different letters.
+    assert found.size_of(1) == found.size_of(1024) == len(target)
+    found.write(tmp_path / "learned")
+    written = GenerationSettings(shortlist=str(tmp_path / "learned"), min_length=2)
+    for word, text in zip(SOURCES, models["recurrent"].generate(SOURCES, written), strict=True):
+        common = {vocabulary[one] for one in found.common}
+        assert set(text.split()) <= {*word.upper(), *common}
+
+
+def test_bad_files_are_one_line(models, preprocessor, some, whole, tmp_path):
+    model = models["transformer"]
+
+    def refused(path, words):
+        with pytest.raises(InputError, match=words) as caught:
+            model.generate(SOURCES, shortlist=str(path))
+        assert "\n" not in str(caught.value)
+
+    refused(tmp_path, "a folder")
+    refused(tmp_path / "none", "no such file")
+    content = open(some, "rb").read()
+    for name, cut in (("half", content[: len(content) // 2]), ("text", b"a\tb\n"), ("", b"")):
+        path = tmp_path / f"cut{name}"
+        path.write_bytes(cut)
+        refused(path, "no shortlist, or damaged")
+    with open(tmp_path / "format", "wb") as file:
+        np.savez(file, format="of another kind")
+    refused(tmp_path / "format", "another format")
+    table = np.zeros((preprocessor.source_tokenizer.vocabulary_size(), 1))
+    for wrong in (table + 99, table - 1, table[1:]):
+        made(preprocessor, wrong).write(tmp_path / "ids")
+        refused(tmp_path / "ids", "ids that are not of this model's vocabularies")
+    dataclasses.replace(made(preprocessor, table), fingerprint="0").write(tmp_path / "other")
+    refused(tmp_path / "other", "other vocabularies")
+    np.savez(tmp_path / "packed.npz", format=np.zeros(9))
+    np.savez_compressed(tmp_path / "packed.npz", format=np.zeros(100_000))
+    refused(tmp_path / "packed.npz", "unpacks to more than it is")
+
+
+def test_what_cannot_have_a_list_is_refused(models, preprocessor, whole):
+    size = preprocessor.target_tokenizer.vocabulary_size()
+    shared = TokenEmbedding(size, 16)
+    joint = TextPreprocessor(*[preprocessor.target_tokenizer] * 2, 8, 8)
+    copies = PointerGenerator(RecurrentDecoder(shared, 16, attention=LuongAttention(16)))
+    model = Seq2Seq(RecurrentEncoder(shared, 16), copies, joint)
+    with pytest.raises(InputError, match="copies source tokens"):
+        model.generate("A", shortlist=whole)
+    with pytest.raises(InputError, match="needs a model with a CTC head"):
+        models["recurrent"].generate("a", shortlist=whole, ctc_weight=0.5)
