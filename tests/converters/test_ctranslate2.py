@@ -18,7 +18,7 @@ from export.litert_runner import LiteRTRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.converters import from_ctranslate2, to_ctranslate2
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, read_model, write_model
-from keras_seq2seq.converters.ctranslate2_reading import known_waves
+from keras_seq2seq.converters.ctranslate2_positions import known_waves
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import SinusoidalPositions
