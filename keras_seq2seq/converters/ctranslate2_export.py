@@ -5,7 +5,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, write_model

@@ -1,7 +1,6 @@
 """The weights of a file of CTranslate2, into the layers of a model."""
 
 import math
-from typing import Any
 
 import keras
 import numpy as np

@@ -182,7 +182,7 @@ class DotProductAttention(keras.layers.Layer):
         # matrices first copies the right side into an order of its own. Products of 16 bits
         # would be rounded before they are summed.
         is_fixed = heads.shape[2] == 1 and (heads.shape[0] or 0) > 1
-        by_sums = is_fixed and self.compute_dtype == "float32"
+        by_sums = is_fixed and self.compute_dtype == "float32" and value_vectors is None
         if by_sums:
             scores = keras.ops.sum(heads * key, -1)[:, :, None]
         else:
