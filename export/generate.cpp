@@ -280,7 +280,7 @@ std::vector<Hypothesis> Generate(const Model& model, const Source& source) {
   }
 
   const int32_t* token_ids = nullptr;
-  const float* log_probs = nullptr;
+  const float *log_probs = nullptr, *scores = nullptr;
   int hypotheses = 0, length = 0;
   for (size_t i = 0; i < count; ++i) {
     const char* name;
@@ -292,8 +292,12 @@ std::vector<Hypothesis> Generate(const Model& model, const Source& source) {
       length = layouts[i].dimensions[2];
     } else if (std::strcmp(name, "log_probs") == 0) {
       log_probs = static_cast<const float*>(address);
+    } else if (std::strcmp(name, "scores") == 0) {
+      scores = static_cast<const float*>(address);
     }
   }
+  // A search may have one tensor for both, for which LiteRT has one name.
+  if (!log_probs) log_probs = scores;
   if (!token_ids || !log_probs) Check(-1, "finding token_ids and log_probs");
   std::vector<Hypothesis> found;
   for (int row = 0; row < hypotheses; ++row) {
