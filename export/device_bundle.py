@@ -111,7 +111,9 @@ def _program(model: Seq2Seq, description: dict[str, Any]) -> str:
     }
     program = (HERE / "generate.cpp").read_text("utf-8")
     for name, value in values.items():
-        program = re.sub(rf"{name} = .*;", lambda _, n=name, v=value: f"{n} = {v};", program)
+        before, _, rest = program.partition(f"{name} = ")
+        _, end, rest = rest.partition(";\n")
+        program = f"{before}{name} = {value}{end}{rest}"
     return program
 
 

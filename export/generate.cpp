@@ -296,7 +296,7 @@ std::vector<Hypothesis> Generate(const Model& model, const Source& source) {
       scores = static_cast<const float*>(address);
     }
   }
-  // A search may have one tensor for both, for which LiteRT has one name.
+  // A search may have one tensor for both, for which LiteRT 2.3 has one name.
   if (!log_probs) log_probs = scores;
   if (!token_ids || !log_probs) Check(-1, "finding token_ids and log_probs");
   std::vector<Hypothesis> found;
