@@ -189,7 +189,9 @@ def work(file: Path) -> None:
             arguments[place] += "-two"
             arguments.append("--distribute")
         with contextlib.redirect_stdout(io.StringIO()):
-            command(arguments, standalone_mode=False)
+            # What a command refuses is its result here, not an exception.
+            if status := command(arguments, standalone_mode=False):
+                raise SystemExit(status)
 
 
 def equal(runs: Runs) -> bool:
@@ -244,7 +246,7 @@ def combinations(runs: Runs) -> bool:
         [
             ("base", base, ""),
             ("--from", f"--from {runs.folder / 'base'} --batch-size 30 --epochs 2", ""),
-            ("packed", base, packed),
+            ("packed data", base, packed),
             ("--evaluate-steps", f"{base} --evaluate-steps 5", ""),
             ("--schedule plateau", f"{base} --schedule plateau", ""),
             ("decoded", f"{base} --monitor token_error_rate", ""),
