@@ -339,25 +339,24 @@ class TransformerSettings:
         if not self._relative and not self._vectors:
             return [UNRELATED] * self.num_layers
         places = count_positions(sequence)
+        if not self._vectors:
+            return self._biases(places, places)
         row = keras.ops.max(places, axis=0, keepdims=True)
         before = keras.ops.negative(keras.ops.flip(row[:, 1:], axis=1))
-        distances = keras.ops.concatenate([before, row], axis=1)
-        return self._related(places, places, distances)
+        return self._by_distance(keras.ops.concatenate([before, row], axis=1))
 
     def _step_relations(self, here: Tensor, positions: Tensor) -> list[Relation]:
         """The same of a query at `here`, `(B, 1)`, and keys at `positions`, `(1, S)`."""
-        if not self._relative and not self._vectors:
-            return [UNRELATED] * self.num_layers
-        return self._related(here, positions, positions - here)
-
-    def _related(self, queries: Tensor, keys: Tensor, distances: Tensor) -> list[Relation]:
         if self._vectors:
-            return [
-                Relation(None, of_keys(distances), of_values(distances))
-                for of_keys, of_values in self._vectors
-            ]
-        biases = [Relation(layer(queries, keys)) for layer in self._relative]
-        return biases if len(biases) == self.num_layers else biases * self.num_layers
+            return self._by_distance(positions - here)
+        return self._biases(here, positions)
+
+    def _by_distance(self, distances: Tensor) -> list[Relation]:
+        return [Relation(None, *(layer(distances) for layer in pair)) for pair in self._vectors]
+
+    def _biases(self, queries: Tensor, keys: Tensor) -> list[Relation]:
+        found = [Relation(layer(queries, keys)) for layer in self._relative] or [UNRELATED]
+        return found if len(found) == self.num_layers else found * self.num_layers
 
     def get_config(self) -> dict[str, Any]:
         return {
