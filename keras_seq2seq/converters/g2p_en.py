@@ -1,11 +1,11 @@
 """The model of the package g2p_en: English letters to phonemes with two GRUs."""
 
 import string
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from keras_seq2seq.data.disk import array_errors
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
@@ -87,11 +87,8 @@ def _gates(weights: np.ndarray) -> np.ndarray:
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give checkpoint20.npz of the package g2p-en.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz archive: {error}.") from error
+    with array_errors(path, "an .npz archive"), np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
     embedding = arrays.get("enc_emb", np.zeros((0, 0)))
     units = arrays.get("enc_w_hh", np.zeros((0, 0))).shape[-1]
     dim = embedding.shape[-1]

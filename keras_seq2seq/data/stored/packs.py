@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_seq2seq.data.disk import is_folder
+from keras_seq2seq.data.disk import is_folder, read_array
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.stored.texts import PairFile, StoredTexts, Texts, joined
 from keras_seq2seq.data.stored.writer import OFFSETS, SIZES, WEIGHTS
@@ -182,7 +182,7 @@ def _read_shard(path: Path, shard: dict[str, Any], whole: bool) -> Pairs:
         raise InputError(f"{file}: not the shard that was written: other bytes. {again}")
     folder = file.with_suffix(".index")
     arrays = {
-        name: np.load(folder / name, mmap_mode="r")
+        name: read_array(folder / name, "r")
         for name in (OFFSETS, SIZES, WEIGHTS)
         if (folder / name).exists()
     }
