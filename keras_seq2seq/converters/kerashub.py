@@ -212,7 +212,7 @@ class Seq2SeqLMGeneration(TextGeneration):
         end_id: int. The token that ends a target. Likewise.
 
     Raises:
-        ValueError: If `max_length` is below 1 or above what BART's positions hold, or the ids
+        InputError: If `max_length` is below 1 or above what BART's positions hold, or the ids
             are missing and there is no preprocessor.
     """
 
@@ -226,7 +226,7 @@ class Seq2SeqLMGeneration(TextGeneration):
         # T5's positions are relative: there is no last one.
         longest = getattr(model.backbone, "max_sequence_length", None)
         if max_length < 1 or (longest is not None and max_length > longest):
-            raise ValueError(
+            raise InputError(
                 f"`max_length` must be in [1, {longest or 'any number'}], the positions of the "
                 f"model. Received: max_length={max_length}."
             )
@@ -238,7 +238,7 @@ class Seq2SeqLMGeneration(TextGeneration):
             start_id = own.start_id if start_id is None else start_id
             end_id = own.target_tokenizer.end_token_id if end_id is None else end_id
         if start_id is None or end_id is None:
-            raise ValueError(
+            raise InputError(
                 "A model without a preprocessor needs `start_id` and `end_id`. Received: "
                 f"start_id={start_id}, end_id={end_id}."
             )

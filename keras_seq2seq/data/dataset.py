@@ -71,10 +71,10 @@ def make_buckets(
             included, of the longer side of its bucket; one pair at least.
 
     Raises:
-        ValueError: If `batch_tokens` is below 1.
+        InputError: If `batch_tokens` is below 1.
     """
     if batch_tokens is not None and batch_tokens < 1:
-        raise ValueError(f"`batch_tokens` must be at least 1. Received: {batch_tokens}.")
+        raise InputError(f"`batch_tokens` must be at least 1. Received: {batch_tokens}.")
     longer = np.maximum(source_lengths, target_lengths)
     quantiles = np.quantile(
         longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"

@@ -77,7 +77,7 @@ class Preprocessor(ABC):
         window: int. Positions that the model makes every source as long as; 0 for none.
 
     Raises:
-        ValueError: If a length is below 1.
+        InputError: If a length is below 1.
     """
 
     kind: str

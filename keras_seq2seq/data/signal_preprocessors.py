@@ -179,7 +179,7 @@ class FramePreprocessor(SignalPreprocessor):
         max_target_length: int. Target tokens at most, without the end token.
 
     Raises:
-        ValueError: If a length or size is below 1.
+        InputError: If a length or size is below 1.
     """
 
     kind = "features"
@@ -196,7 +196,7 @@ class FramePreprocessor(SignalPreprocessor):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
         shape = (feature_shape,) if isinstance(feature_shape, int) else tuple(feature_shape)
         if not shape or min(shape) < 1:
-            raise ValueError(f"`feature_shape` must hold sizes above 0. Received: {shape}.")
+            raise InputError(f"`feature_shape` must hold sizes above 0. Received: {shape}.")
         self.feature_shape = shape
         self.feature_dim: int = math.prod(shape)
 
@@ -293,7 +293,7 @@ class WaveformPreprocessor(SignalPreprocessor):
             does. Defaults to 0: each has its own length.
 
     Raises:
-        ValueError: If a length or the rate is below 1.
+        InputError: If a length or the rate is below 1.
     """
 
     kind = "waveform"
@@ -310,7 +310,7 @@ class WaveformPreprocessor(SignalPreprocessor):
     ):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
         if sample_rate < 1:
-            raise ValueError(
+            raise InputError(
                 f"`sample_rate` must be at least 1. Received: sample_rate={sample_rate}."
             )
         self.sample_rate: int = int(sample_rate)

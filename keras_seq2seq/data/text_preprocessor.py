@@ -47,7 +47,7 @@ class TextPreprocessor(Preprocessor):
             target in training, and where generation stops.
 
     Raises:
-        ValueError: If a length is below 1.
+        InputError: If a length is below 1.
     """
 
     kind = "text"

@@ -12,6 +12,7 @@ from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.decoding.top_k import best_continuations
 from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
+from keras_seq2seq.errors import InputError
 
 
 class BeamSearch:
@@ -43,7 +44,7 @@ class BeamSearch:
             needs recorded attention. Defaults to none.
 
     Raises:
-        ValueError: If `num_beams` is below 1, `num_hypotheses` is not in
+        InputError: If `num_beams` is below 1, `num_hypotheses` is not in
             [1, num_beams], or `patience` is not above 0.
 
     Reference:
@@ -62,17 +63,17 @@ class BeamSearch:
         coverage: CoveragePenalty | None = None,
     ):
         if num_beams < 1:
-            raise ValueError(
+            raise InputError(
                 f"`num_beams` must be at least 1. Received: num_beams={num_beams}."
             )
         num_hypotheses = num_beams if num_hypotheses is None else num_hypotheses
         if not 1 <= num_hypotheses <= num_beams:
-            raise ValueError(
+            raise InputError(
                 "`num_hypotheses` must be from 1 to `num_beams`. Received: "
                 f"num_hypotheses={num_hypotheses}, num_beams={num_beams}."
             )
         if not tf.is_tensor(patience) and not patience > 0:
-            raise ValueError(f"`patience` must be above 0. Received: patience={patience}.")
+            raise InputError(f"`patience` must be above 0. Received: patience={patience}.")
         self.num_beams = num_beams
         self.end_id = end_id
         self.num_hypotheses = num_hypotheses

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention import HIDDEN
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.byte_dropout import ByteDropout
@@ -103,7 +104,7 @@ class DotProductAttention(keras.layers.Layer):
         heads, `(batch, target_length, source_length)`.
 
     Raises:
-        ValueError: If `num_heads` does not divide `dim`.
+        InputError: If `num_heads` does not divide `dim`.
 
     Reference:
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1.
@@ -126,7 +127,7 @@ class DotProductAttention(keras.layers.Layer):
 
     def build(self, query_shape, key_shape=None, value_shape=None, *other_shapes):
         if self.num_heads < 1 or query_shape[-1] % self.num_heads:
-            raise ValueError(
+            raise InputError(
                 "`num_heads` must divide the size of the queries. Received: "
                 f"num_heads={self.num_heads}, size {query_shape[-1]}."
             )

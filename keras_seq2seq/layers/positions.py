@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.first_import import import_keras_nlp
 from keras_seq2seq.layers.sizes import rows_of, size_of
 
@@ -31,7 +32,7 @@ class SinusoidalPositions(keras.layers.Layer):
         `(batch, length, dim)`.
 
     Raises:
-        ValueError: If `dim` is odd.
+        InputError: If `dim` is odd.
 
     Reference:
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.5.
@@ -47,7 +48,7 @@ class SinusoidalPositions(keras.layers.Layer):
 
     def build(self, vectors_shape, positions_shape=None):
         if vectors_shape[-1] % 2:
-            raise ValueError(
+            raise InputError(
                 f"Sinusoidal positions need an even size. Received: {vectors_shape[-1]}."
             )
         self.built = True

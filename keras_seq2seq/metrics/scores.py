@@ -58,17 +58,17 @@ def error_rates(
         references: For each, the tokens of one or more right sequences.
 
     Raises:
-        ValueError: If the numbers differ, there is no sequence, or one has no reference.
+        InputError: If the numbers differ, there is no sequence, or one has no reference.
     """
     if len(hypotheses) != len(references) or not hypotheses:
-        raise ValueError(
+        raise InputError(
             "Expected as many references as hypotheses, at least one. "
             f"Received: {len(hypotheses)} hypotheses, {len(references)} references."
         )
     edits = tokens = wrong = 0
     for hypothesis, answers in zip(hypotheses, references, strict=True):
         if not answers:
-            raise ValueError("Every hypothesis needs at least one reference.")
+            raise InputError("Every hypothesis needs at least one reference.")
         _check_references(answers)
         distances = [
             (Levenshtein.distance(hypothesis, answer), len(answer)) for answer in answers
@@ -119,15 +119,15 @@ def text_scores(
             `"13a"`, for languages with spaces.
 
     Raises:
-        ValueError: If `metric` is unknown, the numbers differ, or there is no text.
+        InputError: If `metric` is unknown, the numbers differ, or there is no text.
         InputError: If what computes the metric is not installed, or the tokenizer unknown.
     """
     if metric not in TEXT_METRICS:
-        raise ValueError(
+        raise InputError(
             f"`metric` must be one of {', '.join(TEXT_METRICS)}. Received: metric={metric!r}."
         )
     if len(hypotheses) != len(references) or not hypotheses or not all(references):
-        raise ValueError(
+        raise InputError(
             "Expected as many references as hypotheses, at least one of each. "
             f"Received: {len(hypotheses)} hypotheses, {len(references)} references."
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution, SentencePooling
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Part, Tensor, check_sizes
 from keras_seq2seq.special_tokens import END_ID, PAD_ID
@@ -69,7 +70,7 @@ class TokenEmbedding(SourceEmbedding):
     Input: `encoder_token_ids` `(batch, source_length)`, int32.
 
     Raises:
-        ValueError: If a size is below 1.
+        InputError: If a size is below 1.
 
     Reference:
         [Press & Wolf, 2017](https://arxiv.org/abs/1608.05859).
@@ -146,7 +147,7 @@ class ConvolutionEmbedding(SourceEmbedding):
         activation: string. Of Keras. Defaults to `"relu"`.
 
     Raises:
-        ValueError: If a size is below 1, or strides are not as many as layers.
+        InputError: If a size is below 1, or strides are not as many as layers.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class ConvolutionEmbedding(SourceEmbedding):
         each = [strides] * num_layers if isinstance(strides, int) else list(strides)
         check_sizes(**{f"strides_{index}": one for index, one in enumerate(each)})
         if len(each) != num_layers:
-            raise ValueError(
+            raise InputError(
                 f"There must be one stride a layer. Received: strides={strides}, "
                 f"num_layers={num_layers}."
             )
@@ -234,7 +235,7 @@ class SentenceEmbedding(SourceEmbedding):
         max_places: int. As of `SentencePooling`. Defaults to 32.
 
     Raises:
-        ValueError: If there are no end ids, or one is not in the vocabulary.
+        InputError: If there are no end ids, or one is not in the vocabulary.
     """
 
     # The number of sentences is not known beforehand.
@@ -247,7 +248,7 @@ class SentenceEmbedding(SourceEmbedding):
         self.embedding_dim = embedding.embedding_dim
         self.vocabulary_size = embedding.vocabulary_size
         if max(self.end_ids, default=0) >= embedding.vocabulary_size:
-            raise ValueError(
+            raise InputError(
                 f"`end_ids` must be below the vocabulary size, {embedding.vocabulary_size}. "
                 f"Received: end_ids={self.end_ids}."
             )

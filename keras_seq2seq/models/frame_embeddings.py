@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import Dense, LogMelSpectrogram, PictureConvolutions, WindowLogMel
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
@@ -67,7 +68,7 @@ class FrameEmbedding(_FrameSource):
         `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
 
     Raises:
-        ValueError: If a size is below 1.
+        InputError: If a size is below 1.
     """
 
     key = ENCODER_FEATURES
@@ -109,7 +110,7 @@ class WaveformEmbedding(_FrameSource):
         `(batch,)`, int32: samples of each row before its padding.
 
     Raises:
-        ValueError: If a size is negative.
+        InputError: If a size is negative.
     """
 
     key = ENCODER_WAVEFORM
@@ -170,7 +171,7 @@ class PictureEmbedding(_FrameSource):
         `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
 
     Raises:
-        ValueError: If a size is below 1, or cells are asked for without a convolution.
+        InputError: If a size is below 1, or cells are asked for without a convolution.
     """
 
     key = ENCODER_FEATURES
@@ -187,7 +188,7 @@ class PictureEmbedding(_FrameSource):
         check_sizes(height=height, width=width, channels=channels, embedding_dim=embedding_dim)
         check_sizes(**{f"filters_{i}": size for i, size in enumerate(filters)})
         if cells and not filters:
-            raise ValueError("`cells` needs a convolution. Received: filters=().")
+            raise InputError("`cells` needs a convolution. Received: filters=().")
         self.picture_shape = (height, width, channels)
         self.feature_dim = math.prod(self.picture_shape)
         self.shape = (self.feature_dim,)

@@ -21,7 +21,7 @@ class MeanEncoder(Encoder):
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
-        ValueError: If `dropout` is not in [0, 1).
+        InputError: If `dropout` is not in [0, 1).
     """
 
     def __init__(self, embedding: SourceEmbedding, dropout: float = 0.0, name: str = "encoder"):

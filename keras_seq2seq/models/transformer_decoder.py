@@ -171,7 +171,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
     `lineage` `(batch, num_beams, length)` they are shared by the hypotheses of a source.
 
     Raises:
-        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+        InputError: If a size is below 1, the heads do not fit the width, or `positions` is
             unknown.
 
     Reference:

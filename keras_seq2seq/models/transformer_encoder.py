@@ -61,7 +61,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
-        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+        InputError: If a size is below 1, the heads do not fit the width, or `positions` is
             unknown.
 
     Reference:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_seq2seq.data.signals import signal_name
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_output
 from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
 from keras_seq2seq.scripts import runs_right_to_left
@@ -41,7 +42,7 @@ def plot_attention(
 
     Raises:
         InputError: If the format is unknown.
-        ValueError: If the shape of the weights does not fit the tokens.
+        InputError: If the shape of the weights does not fit the tokens.
 
     Reference:
         [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473), figure 3.
@@ -50,7 +51,7 @@ def plot_attention(
     check_format(path)
     weights = np.asarray(weights)
     if weights.shape != (len(target_tokens), len(source_tokens)):
-        raise ValueError(
+        raise InputError(
             "`weights` must have one row a target token and one column a source token. "
             f"Received: shape {weights.shape}, {len(target_tokens)} target and "
             f"{len(source_tokens)} source tokens."

@@ -44,7 +44,7 @@ class SentencePieceTokenizer(TableTokenizer):
         name: string, optional. Names the vocabulary file too.
 
     Raises:
-        ValueError: If `algorithm` is unknown, or there are not as many scores as tokens.
+        InputError: If `algorithm` is unknown, or there are not as many scores as tokens.
 
     Reference:
         [Kudo & Richardson, 2018](https://arxiv.org/abs/1808.06226);
@@ -62,11 +62,11 @@ class SentencePieceTokenizer(TableTokenizer):
         **kwargs: Any,
     ):
         if algorithm not in ALGORITHMS:
-            raise ValueError(
+            raise InputError(
                 f"`algorithm` must be one of {ALGORITHMS}. Received: algorithm={algorithm!r}."
             )
         if len(scores) != len(vocabulary):
-            raise ValueError(
+            raise InputError(
                 "There must be one score a token. Received: "
                 f"{len(scores)} scores, {len(vocabulary)} tokens."
             )

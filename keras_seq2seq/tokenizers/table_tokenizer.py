@@ -318,7 +318,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
 
     def id_to_token(self, id: int) -> str:
         if not 0 <= id < len(self.vocabulary):
-            raise ValueError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
+            raise InputError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
         return self.vocabulary[id]
 
     def token_to_id(self, token: str) -> int:
