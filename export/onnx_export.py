@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
@@ -45,6 +46,7 @@ _LACKING: dict[str, Any] = {
 }
 
 
+@checked
 def export_onnx(
     model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
 ) -> None:
@@ -84,6 +86,7 @@ def export_onnx(
     _write(model, path, settings, functions, more)
 
 
+@checked
 def export_onnx_loop(
     model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.garbage import not_collecting
@@ -16,6 +17,7 @@ from .signatures import describe
 from .trained import warn_if_untrained
 
 
+@checked
 @not_collecting()
 def export_saved_model(
     model: TextGeneration,

@@ -11,6 +11,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
 from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.garbage import not_collecting
@@ -182,6 +183,7 @@ def _lacking(message: str) -> str:
     )
 
 
+@checked
 def export_tflite(
     model: Seq2Seq,
     path: str | Path,

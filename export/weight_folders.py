@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters import to_ctranslate2, to_safetensors
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
@@ -24,6 +25,7 @@ _SAME = (
 )
 
 
+@checked
 def export_safetensors(
     model: Seq2Seq, path: Path, settings: GenerationSettings | None = None
 ) -> None:
@@ -42,6 +44,7 @@ def export_safetensors(
     write_new(path, write)
 
 
+@checked
 def export_ctranslate2(
     model: Seq2Seq, path: Path, settings: GenerationSettings | None = None
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 
 
@@ -32,6 +33,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         [Szegedy et al., 2015](https://arxiv.org/abs/1512.00567), section 7.
     """
 
+    @checked
     def __init__(
         self,
         label_smoothing: float = 0.1,
@@ -124,6 +126,7 @@ class RDropCrossentropy(SmoothedCrossentropy):
         [Liang et al., 2021](https://arxiv.org/abs/2106.14448).
     """
 
+    @checked
     def __init__(
         self,
         alpha: float = 5.0,

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError, check_counts
 
 
@@ -26,6 +27,7 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 5.3.
     """
 
+    @checked
     def __init__(self, peak: float, warmup_steps: int):
         super().__init__()
         _check(peak, warmup_steps)
@@ -53,6 +55,7 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         InputError: If `peak` is not above 0 or `warmup_steps` is below 1.
     """
 
+    @checked
     def __init__(self, peak: float, warmup_steps: int):
         super().__init__()
         _check(peak, warmup_steps)
@@ -67,6 +70,7 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps}
 
 
+@checked
 def noam(hidden_dim: int, warmup_steps: int, scale: float = 1.0) -> InverseSquareRoot:
     """`scale * hidden_dim^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`, equation 3 of Vaswani
     et al. (2017), as an `InverseSquareRoot`."""

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, write_model
 from keras_seq2seq.converters.ctranslate2_layout import (
     ACTIVATIONS,
@@ -31,6 +32,7 @@ from keras_seq2seq.special_tokens import END_TOKEN, START_TOKEN, UNKNOWN_TOKEN
 _POSITIONS = 1024
 
 
+@checked
 def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
     """Writes a Transformer of text as a folder that CTranslate2's `Translator` reads:
     `model.bin`, `config.json` and the vocabularies, weights in float32.

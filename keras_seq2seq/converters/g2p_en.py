@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.disk import array_errors
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
@@ -28,6 +29,7 @@ _LETTER_ROWS = [0, 1, -1, 2, *range(3, 3 + len(string.ascii_lowercase))]
 _LAST = 20  # Phonemes that its own loop writes at most.
 
 
+@checked
 def from_g2p_en(path: str | Path, *, max_source_length: int = 64) -> Seq2Seq:
     """Rebuilds the GRU encoder-decoder of g2p_en 2 from its archive, with the same phonemes.
 

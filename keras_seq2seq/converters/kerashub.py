@@ -12,6 +12,7 @@ import tensorflow_text
 from keras import ops
 from keras_nlp.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.decoding import Search, Values
 from keras_seq2seq.errors import InputError
@@ -143,6 +144,7 @@ class KerasHubPreprocessor(TextPreprocessor):
         max_target_length: int. Target tokens at most, without the end token.
     """
 
+    @checked
     def __init__(self, preprocessor: Any, max_target_length: int):
         if not preprocessor.built:
             preprocessor.build(None)
@@ -216,6 +218,7 @@ class Seq2SeqLMGeneration(TextGeneration):
             are missing and there is no preprocessor.
     """
 
+    @checked
     def __init__(
         self,
         model: Any,

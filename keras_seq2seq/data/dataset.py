@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
 from keras_seq2seq.data.preprocessor import Preprocessor
@@ -47,6 +48,7 @@ class Buckets:
         return np.array([np.count_nonzero(self.index == bucket) for bucket in buckets])
 
 
+@checked
 def make_buckets(
     source_lengths: np.ndarray,
     target_lengths: np.ndarray,

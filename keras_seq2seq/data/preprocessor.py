@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.stored.texts import StoredTexts
@@ -84,6 +85,7 @@ class Preprocessor(ABC):
     unit: str
     window: int = 0
 
+    @checked
     def __init__(
         self, target_tokenizer: TableTokenizer, max_source_length: int, max_target_length: int
     ):

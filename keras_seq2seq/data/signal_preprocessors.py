@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import Preprocessor, SourceIndex, longest_of
 from keras_seq2seq.data.readers import check_equal_length
@@ -186,6 +187,7 @@ class FramePreprocessor(SignalPreprocessor):
     unit = "frames"
     key = "encoder_features"
 
+    @checked
     def __init__(
         self,
         target_tokenizer: TableTokenizer,
@@ -201,6 +203,7 @@ class FramePreprocessor(SignalPreprocessor):
         self.feature_dim: int = math.prod(shape)
 
     @classmethod
+    @checked
     def from_pairs(
         cls,
         sources: Sequence[SignalSource],
@@ -300,6 +303,7 @@ class WaveformPreprocessor(SignalPreprocessor):
     unit = "samples"
     key = "encoder_waveform"
 
+    @checked
     def __init__(
         self,
         target_tokenizer: TableTokenizer,
@@ -317,6 +321,7 @@ class WaveformPreprocessor(SignalPreprocessor):
         self.window = window
 
     @classmethod
+    @checked
     def from_pairs(
         cls,
         sources: Sequence[SignalSource],

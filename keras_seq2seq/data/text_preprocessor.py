@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import (
     Preprocessor,
@@ -53,6 +54,7 @@ class TextPreprocessor(Preprocessor):
     kind = "text"
     unit = "tokens"
 
+    @checked
     def __init__(
         self,
         source_tokenizer: TableTokenizer,
@@ -65,6 +67,7 @@ class TextPreprocessor(Preprocessor):
         self.source_tokenizer = source_tokenizer
 
     @classmethod
+    @checked
     def from_pairs(
         cls,
         sources: Sequence[str],

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
@@ -53,6 +54,7 @@ class BeamSearch:
 
     competes = True
 
+    @checked
     def __init__(
         self,
         num_beams: int,

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 
 # Attention below this counts as this, so that the logarithm is finite.
@@ -29,6 +30,7 @@ class CoveragePenalty:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144), equation 14.
     """
 
+    @checked
     def __init__(self, beta: float | tf.Tensor, source_mask: Any):
         if not tf.is_tensor(beta) and not 0 < beta < math.inf:
             raise InputError(f"`beta` must be finite and above 0. Received: beta={beta}.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.loop import State, Step
 
 # Log of nothing. Finite, so that differences are numbers.
@@ -45,6 +46,7 @@ class JointCTC:
         [Graves et al., 2006](https://doi.org/10.1145/1143844.1143891).
     """
 
+    @checked
     def __init__(
         self,
         weight: float | tf.Tensor,

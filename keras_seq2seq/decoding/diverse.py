@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.beam import BeamSearch
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.hypotheses import Hypotheses
@@ -47,6 +48,7 @@ class DiverseBeamSearch:
 
     competes = True
 
+    @checked
     def __init__(
         self,
         num_beams: int,

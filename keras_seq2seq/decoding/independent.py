@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.filters import Filter
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.loop import Carry
@@ -23,6 +24,7 @@ class GreedySearch:
     num_beams = 1
     competes = False
 
+    @checked
     def __init__(self, end_id: int):
         self.end_id = end_id
 
@@ -107,6 +109,7 @@ class Sampling(GreedySearch):
         [Gumbel, 1954]; [Kool et al., 2019](https://arxiv.org/abs/1903.06059), section 2.2.
     """
 
+    @checked
     def __init__(
         self,
         num_samples: int,

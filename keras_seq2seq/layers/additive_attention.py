@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention import HIDDEN, MemoryAttention, additive_scores
 from keras_seq2seq.layers.dense import Dense
@@ -34,6 +35,7 @@ class BahdanauAttention(MemoryAttention):
         [Salimans & Kingma, 2016](https://arxiv.org/abs/1602.07868) (`normalized`).
     """
 
+    @checked
     def __init__(
         self,
         units: int,
@@ -106,6 +108,7 @@ class LocationSensitiveAttention(BahdanauAttention):
 
     uses_alignment = True
 
+    @checked
     def __init__(
         self,
         units: int,
@@ -188,6 +191,7 @@ class MonotonicAttention(BahdanauAttention):
 
     uses_alignment = True
 
+    @checked
     def __init__(
         self,
         units: int,

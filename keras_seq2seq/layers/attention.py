@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.dense import Dense
@@ -50,6 +51,7 @@ class MemoryAttention(keras.layers.Layer, ABC):
     # Whether the weights of a step enter the next one; then a target is a loop of steps.
     uses_alignment = False
 
+    @checked
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(**kwargs)
         if units < 1:
@@ -156,6 +158,7 @@ class LuongAttention(MemoryAttention):
         [Luong et al., 2015](https://arxiv.org/abs/1508.04025), section 3.1.
     """
 
+    @checked
     def __init__(self, units: int, score: str = "general", scaled: bool = False, **kwargs: Any):
         super().__init__(units, **kwargs)
         if score not in SCORES:

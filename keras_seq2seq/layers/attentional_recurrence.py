@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention import MemoryAttention
 from keras_seq2seq.layers.byte_dropout import ByteDropout
@@ -63,6 +64,7 @@ class AttentionalRecurrence(keras.layers.Layer):
         [Gal & Ghahramani, 2016](https://arxiv.org/abs/1512.05287).
     """
 
+    @checked
     def __init__(
         self,
         cells: Sequence[keras.layers.Layer],

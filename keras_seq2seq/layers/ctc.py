@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.dense import Dense
 
@@ -45,6 +46,7 @@ class CTCLoss(keras.layers.Layer):
         [Graves et al., 2006](https://doi.org/10.1145/1143844.1143891).
     """
 
+    @checked
     def __init__(self, vocabulary_size: int, weight: float = 0.5, **kwargs: Any):
         # The logits pass as they are; the projection casts for itself.
         super().__init__(**{"name": "ctc", **kwargs}, autocast=False)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention import HIDDEN
 from keras_seq2seq.layers.attention_weights import attention_weights
@@ -55,6 +56,7 @@ class SplitHeads(keras.layers.Layer):
         `(batch, num_heads, length, dim / num_heads)`.
     """
 
+    @checked
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -110,6 +112,7 @@ class DotProductAttention(keras.layers.Layer):
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1.
     """
 
+    @checked
     def __init__(
         self,
         num_heads: int,

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.log_mel import mel_corners
 from keras_seq2seq.layers.sizes import size_of
@@ -48,6 +49,7 @@ class FrameNormalization(_FrameLayer):
         InputError: If one of `mean` and `variance` is given alone, or they differ in number.
     """
 
+    @checked
     def __init__(
         self,
         mean: Sequence[float] | None = None,
@@ -107,6 +109,7 @@ class DeltaFeatures(_FrameLayer):
         InputError: If `window` is below 1.
     """
 
+    @checked
     def __init__(self, window: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         if window < 1:
@@ -170,6 +173,7 @@ class SpecAugment(_FrameLayer):
         [Park et al., 2019](https://arxiv.org/abs/1904.08779), section 2.
     """
 
+    @checked
     def __init__(
         self,
         time_masks: int = 2,
@@ -259,6 +263,7 @@ class FrequencyWarp(_FrameLayer):
         recognition".
     """
 
+    @checked
     def __init__(
         self,
         low_hz: float,

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.layers.sizes import size_of
 
 
@@ -44,6 +45,7 @@ class KeyValueCache(keras.layers.Layer):
         they are not asked for.
     """
 
+    @checked
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_length = max_length

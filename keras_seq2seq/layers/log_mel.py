@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 
 # TFLite rounds constant matrices from this size on to 8 bits when it quantizes a model; and
@@ -102,6 +103,7 @@ class LogMelSpectrogram(keras.layers.Layer):
             rate or too narrow for the window.
     """
 
+    @checked
     def __init__(
         self,
         sample_rate: int,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.sizes import rows_of, size_of
 
@@ -40,6 +41,7 @@ class PictureConvolutions(keras.layers.Layer):
             not that of `filters`.
     """
 
+    @checked
     def __init__(
         self,
         picture_shape: Sequence[int],

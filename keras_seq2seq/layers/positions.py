@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.first_import import import_keras_nlp
 from keras_seq2seq.layers.sizes import rows_of, size_of
@@ -38,6 +39,7 @@ class SinusoidalPositions(keras.layers.Layer):
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.5.
     """
 
+    @checked
     def __init__(
         self, interleaved: bool = False, inclusive: bool = False, first: int = 0, **kwargs: Any
     ):
@@ -94,6 +96,7 @@ class LearnedPositions(keras.layers.Layer):
     Call arguments and returns: as `SinusoidalPositions`.
     """
 
+    @checked
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_length = max_length
@@ -134,6 +137,7 @@ class RotaryPositions(keras.layers.Layer):
         [Su et al., 2021](https://arxiv.org/abs/2104.09864), section 3.
     """
 
+    @checked
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -183,6 +187,7 @@ class RelativePositions(keras.layers.Layer):
         [Raffel et al., 2019](https://arxiv.org/abs/1910.10683), section 2.1.
     """
 
+    @checked
     def __init__(
         self,
         num_heads: int,

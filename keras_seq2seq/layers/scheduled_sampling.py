@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 
 SCHEDULES = ("constant", "linear", "exponential", "inverse_sigmoid")
@@ -38,6 +39,7 @@ class ScheduledSampling(keras.layers.Layer):
         [Bengio et al., 2015](https://arxiv.org/abs/1506.03099), section 2.4.
     """
 
+    @checked
     def __init__(
         self,
         schedule: str = "inverse_sigmoid",

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 
 
@@ -44,6 +45,7 @@ class SentencePooling(keras.layers.Layer):
         section 3.1.
     """
 
+    @checked
     def __init__(self, end_ids: Sequence[int], max_places: int = 32, **kwargs: Any):
         super().__init__(**kwargs)
         if not end_ids or min(end_ids) < 1:

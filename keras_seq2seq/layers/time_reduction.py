@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.sizes import size_of
 
@@ -42,6 +43,7 @@ class TimeReduction(keras.layers.Layer):
         [Chan et al., 2015](https://arxiv.org/abs/1508.01211), section 3.1, equation 5.
     """
 
+    @checked
     def __init__(self, factor: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -96,6 +98,7 @@ class MaskedConvolution(keras.layers.Layer):
         `(batch, ceil(length / strides), filters)` and its mask.
     """
 
+    @checked
     def __init__(
         self,
         filters: int,

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.log_mel import band_energies
 
@@ -105,6 +106,7 @@ class WindowLogMel(keras.layers.Layer):
         [Radford et al., 2022](https://arxiv.org/abs/2212.04356), section 2.2.
     """
 
+    @checked
     def __init__(
         self,
         num_mels: int = 80,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import (
     BahdanauAttention,
@@ -97,6 +98,7 @@ class Shared:
         )
 
 
+@checked
 def recurrent(
     preprocessor: Any,
     *,
@@ -214,6 +216,7 @@ def lstm_attention(preprocessor: Any, **sizes: Any) -> Seq2Seq:
     return recurrent(preprocessor, **asdict(Sizes(**sizes)))
 
 
+@checked
 def transformer(
     preprocessor: Any,
     *,

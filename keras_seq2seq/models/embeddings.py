@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution, SentencePooling
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Part, Tensor, check_sizes
@@ -76,6 +77,7 @@ class TokenEmbedding(SourceEmbedding):
         [Press & Wolf, 2017](https://arxiv.org/abs/1608.05859).
     """
 
+    @checked
     def __init__(self, vocabulary_size: int, embedding_dim: int, reads_end: bool = True):
         check_sizes(vocabulary_size=vocabulary_size, embedding_dim=embedding_dim)
         self.vocabulary_size: int = vocabulary_size
@@ -150,6 +152,7 @@ class ConvolutionEmbedding(SourceEmbedding):
         InputError: If a size is below 1, or strides are not as many as layers.
     """
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,
@@ -241,6 +244,7 @@ class SentenceEmbedding(SourceEmbedding):
     # The number of sentences is not known beforehand.
     compiles = False
 
+    @checked
     def __init__(self, embedding: TokenEmbedding, end_ids: Sequence[int], max_places: int = 32):
         self.embedding = embedding
         self.end_ids = [int(end_id) for end_id in end_ids]

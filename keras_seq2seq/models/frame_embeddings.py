@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import Dense, LogMelSpectrogram, PictureConvolutions, WindowLogMel
 from keras_seq2seq.models.embeddings import SourceEmbedding
@@ -73,6 +74,7 @@ class FrameEmbedding(_FrameSource):
 
     key = ENCODER_FEATURES
 
+    @checked
     def __init__(
         self,
         feature_dim: int,
@@ -115,6 +117,7 @@ class WaveformEmbedding(_FrameSource):
 
     key = ENCODER_WAVEFORM
 
+    @checked
     def __init__(
         self,
         front_end: LogMelSpectrogram | WindowLogMel,
@@ -176,6 +179,7 @@ class PictureEmbedding(_FrameSource):
 
     key = ENCODER_FEATURES
 
+    @checked
     def __init__(
         self,
         picture_shape: Sequence[int],

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.layers import ByteDropout
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor, check_rates
@@ -24,6 +25,7 @@ class MeanEncoder(Encoder):
         InputError: If `dropout` is not in [0, 1).
     """
 
+    @checked
     def __init__(self, embedding: SourceEmbedding, dropout: float = 0.0, name: str = "encoder"):
         check_rates(dropout=dropout)
         self.embedding = embedding

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
@@ -36,6 +37,7 @@ class PointerGenerator(Decoder):
 
     copies_source = True
 
+    @checked
     def __init__(self, decoder: Decoder):
         self.decoder = decoder
         self.embedding = decoder.embedding

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, Dense, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import (
@@ -73,6 +74,7 @@ class RecurrentDecoder(Decoder):
 
     embedding: TokenEmbedding
 
+    @checked
     def __init__(
         self,
         embedding: TokenEmbedding,

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ByteDropout, FusedLSTM, TimeReduction
 from keras_seq2seq.models.embeddings import SourceEmbedding
@@ -65,6 +66,7 @@ class RecurrentEncoder(Encoder):
         [Chan et al., 2015](https://arxiv.org/abs/1508.01211), section 3.1 (pyramid).
     """
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
@@ -300,6 +301,7 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
 
 
 @not_collecting()
+@checked
 def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
     """Loads a saved `Seq2Seq` with its weights and preprocessor, ready to generate.
 

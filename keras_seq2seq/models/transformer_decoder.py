@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.layers import Dense, KeyValueCache, OutputBias, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
@@ -184,6 +185,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
     embedding: TokenEmbedding
     max_length: int
 
+    @checked
     def __init__(
         self,
         embedding: TokenEmbedding,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -71,6 +72,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
 
     block = _EncoderBlock
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,

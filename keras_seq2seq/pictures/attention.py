@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.signals import signal_name
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_output
@@ -24,6 +25,7 @@ LABEL_SIZE, SMALLEST_LABEL = 11.0, 6.0
 LINE = 1.25 / 72
 
 
+@checked
 def plot_attention(
     weights: np.ndarray,
     source_tokens: Sequence[str],
@@ -132,6 +134,7 @@ def _wrapped(text: str, inches: float) -> str:
     return "\n".join(lines)
 
 
+@checked
 def draw_attention(
     model: Any, source: str, path: str | Path, settings: GenerationSettings | None = None
 ) -> str:

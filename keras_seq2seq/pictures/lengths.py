@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.pictures.canvas import check_format, picture
 
@@ -11,6 +12,7 @@ from keras_seq2seq.pictures.canvas import check_format, picture
 STYLES = ("o-", "s-", "^--", "v:")
 
 
+@checked
 def plot_accuracy_by_length(
     panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], path: str | Path
 ) -> None:

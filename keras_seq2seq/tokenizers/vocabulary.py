@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 
@@ -18,6 +19,7 @@ def count_tokens(lines: Iterable[Sequence[str]]) -> Counter[str]:
     return counts
 
 
+@checked
 def build_vocabulary(
     lines: Iterable[Sequence[str]], *, min_count: int = 1, max_size: int | None = None
 ) -> list[str]:
