@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.layers.attention import HIDDEN
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.byte_dropout import ByteDropout
@@ -59,6 +59,7 @@ class SplitHeads(keras.layers.Layer):
     @checked
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.num_heads = num_heads
         self.supports_masking = True
 
@@ -122,6 +123,7 @@ class DotProductAttention(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.shared = shared
         self.num_heads = num_heads
         self.use_causal_mask = use_causal_mask

@@ -1,6 +1,7 @@
 """Layers over masked frames of features that a `FrameEmbedding` or `WaveformEmbedding` applies
 before it projects them: `layer(frames, mask) -> frames` of the same length."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -195,7 +196,7 @@ class SpecAugment(_FrameLayer):
             "feature_share": feature_share,
         }
         for name, value in self.sizes.items():
-            if value < 0:
+            if not 0 <= value < math.inf:
                 raise InputError(f"`{name}` must be at least 0. Received: {name}={value}.")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

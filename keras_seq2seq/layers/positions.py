@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.first_import import import_keras_nlp
 from keras_seq2seq.layers.sizes import rows_of, size_of
 
@@ -99,6 +99,7 @@ class LearnedPositions(keras.layers.Layer):
     @checked
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(max_length=max_length)
         self.max_length = max_length
         self.embedding = import_keras_nlp().layers.PositionEmbedding(
             max_length, initializer="normal", dtype=self.dtype_policy, name="positions"
@@ -140,6 +141,7 @@ class RotaryPositions(keras.layers.Layer):
     @checked
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.num_heads = num_heads
         self.rotary = import_keras_nlp().layers.RotaryEmbedding(
             dtype=self.dtype_policy, name="rotary"
@@ -197,6 +199,7 @@ class RelativePositions(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads, num_buckets=num_buckets, max_distance=max_distance)
         self.num_heads = num_heads
         self.causal = causal
         self.num_buckets = num_buckets

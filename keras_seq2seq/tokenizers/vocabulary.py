@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 
 
@@ -59,6 +59,7 @@ def build_vocabulary(
 
 def frequent_tokens(counts: Counter[str], min_count: int) -> list[str]:
     """The tokens that occur so often, the most frequent first; no special ones."""
+    check_counts(min_count=min_count)
     return [
         token
         for token, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
