@@ -317,11 +317,11 @@ def _reader(path: Path, models: Sequence[str]) -> Callable[[str], str]:
     Of a text that is not there, such as scores, which only SentencePiece has: empty.
     """
     if not path.is_file():
-        missing = [n for n in (*models, "signatures.json") if not (path / n).exists()]
+        missing = [n for n in (*models, "signatures.json") if not (path / n).is_file()]
         if missing:
             raise FileNotFoundError(f"{path} has no {' and no '.join(missing)}.")
         return lambda name: (
-            (path / name).read_bytes().decode() if (path / name).exists() else ""
+            (path / name).read_bytes().decode() if (path / name).is_file() else ""
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} has no vocabularies at its end; give its folder.")

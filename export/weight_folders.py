@@ -14,7 +14,7 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from . import ctranslate2_runner, litert_runner, plain_tokenizers, vector_check
-from .description import DESCRIPTION
+from .description import DESCRIPTION, fingerprint
 from .device_bundle import tokenizer_files
 from .signatures import describe
 
@@ -60,7 +60,9 @@ def export_ctranslate2(
         to_ctranslate2(model, folder)
         for name, text in tokenizer_files(model).items():
             (folder / name).write_bytes(text.encode())
+        texts = sorted(file for file in folder.iterdir() if file.suffix in (".txt", ".json"))
         description = describe(model, settings, "float32", [])
+        description["files"] = {file.name: fingerprint(file.read_bytes()) for file in texts}
         description["search"] = _search_options(model, settings)
         _write_description(folder, description)
         for module in (ctranslate2_runner, litert_runner, plain_tokenizers, vector_check):

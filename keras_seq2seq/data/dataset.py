@@ -75,8 +75,8 @@ def make_buckets(
     Raises:
         InputError: If `batch_tokens` is below 1.
     """
-    if batch_tokens is not None and batch_tokens < 1:
-        raise InputError(f"`batch_tokens` must be at least 1. Received: {batch_tokens}.")
+    if batch_tokens is not None:
+        check_counts(batch_tokens=batch_tokens)
     longer = np.maximum(source_lengths, target_lengths)
     quantiles = np.quantile(
         longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"

@@ -91,6 +91,7 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
 
     @not_collecting()
     @compiled_quickly()
+    @checked
     def __init__(
         self,
         encoder: Encoder,
