@@ -1,6 +1,5 @@
 """The folder beside a `.tflite` file: what somebody without this package needs to use it."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from . import litert_runner, plain_tokenizers, vector_check
+from .description import fingerprint
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
 
 HERE = Path(__file__).parent
@@ -54,10 +54,7 @@ def write_bundle(
     folder.mkdir(parents=True)
     texts = tokenizer_files(model)
     contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
-    files = {
-        name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
-        for name, written in contents.items()
-    }
+    files = {name: fingerprint(written) for name, written in contents.items()}
     texts["signatures.json"] = json.dumps(description | {"files": files}, indent=2)
     (folder / "model.tflite").write_bytes(content)
     # At the end of the file too, as TFLite's metadata packs files: it can travel alone.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, write_model
 from keras_seq2seq.converters.ctranslate2_layout import (
     ACTIVATIONS,
@@ -28,6 +29,7 @@ from keras_seq2seq.models import (
 from keras_seq2seq.special_tokens import END_TOKEN, START_TOKEN, UNKNOWN_TOKEN
 
 
+@checked
 def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
     """Writes a Transformer of text as a folder that CTranslate2's `Translator` reads:
     `model.bin`, `config.json` and the vocabularies, weights in float32.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
 from keras_seq2seq.data.preprocessor import Preprocessor
@@ -50,6 +51,7 @@ class Buckets:
         return np.array([np.count_nonzero(self.index == bucket) for bucket in buckets])
 
 
+@checked
 def make_buckets(
     source_lengths: np.ndarray,
     target_lengths: np.ndarray,
@@ -74,10 +76,10 @@ def make_buckets(
             included, of the longer side of its bucket; one pair at least.
 
     Raises:
-        ValueError: If `batch_tokens` is below 1.
+        InputError: If `batch_tokens` is below 1.
     """
-    if batch_tokens is not None and batch_tokens < 1:
-        raise ValueError(f"`batch_tokens` must be at least 1. Received: {batch_tokens}.")
+    if batch_tokens is not None:
+        check_counts(batch_tokens=batch_tokens)
     longer = np.maximum(source_lengths, target_lengths)
     quantiles = np.quantile(
         longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.layers.attention import HIDDEN
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.byte_dropout import ByteDropout
@@ -75,8 +77,10 @@ class SplitHeads(keras.layers.Layer):
         `(batch, num_heads, length, dim / num_heads)`.
     """
 
+    @checked
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.num_heads = num_heads
         self.supports_masking = True
 
@@ -128,12 +132,13 @@ class DotProductAttention(keras.layers.Layer):
         heads, `(batch, target_length, source_length)`.
 
     Raises:
-        ValueError: If `num_heads` does not divide `dim`.
+        InputError: If `num_heads` does not divide `dim`.
 
     Reference:
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1.
     """
 
+    @checked
     def __init__(
         self,
         num_heads: int,
@@ -143,6 +148,7 @@ class DotProductAttention(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.shared = shared
         self.num_heads = num_heads
         self.use_causal_mask = use_causal_mask
@@ -151,7 +157,7 @@ class DotProductAttention(keras.layers.Layer):
 
     def build(self, query_shape, key_shape=None, value_shape=None, *other_shapes):
         if self.num_heads < 1 or query_shape[-1] % self.num_heads:
-            raise ValueError(
+            raise InputError(
                 "`num_heads` must divide the size of the queries. Received: "
                 f"num_heads={self.num_heads}, size {query_shape[-1]}."
             )

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.first_import import import_keras_nlp
 from keras_seq2seq.layers.dense_gradient_embedding import with_dense_gradient
 from keras_seq2seq.layers.sizes import rows_of, size_of
@@ -32,12 +34,13 @@ class SinusoidalPositions(keras.layers.Layer):
         `(batch, length, dim)`.
 
     Raises:
-        ValueError: If `dim` is odd.
+        InputError: If `dim` is odd.
 
     Reference:
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.5.
     """
 
+    @checked
     def __init__(
         self, interleaved: bool = False, inclusive: bool = False, first: int = 0, **kwargs: Any
     ):
@@ -48,7 +51,7 @@ class SinusoidalPositions(keras.layers.Layer):
 
     def build(self, vectors_shape, positions_shape=None):
         if vectors_shape[-1] % 2:
-            raise ValueError(
+            raise InputError(
                 f"Sinusoidal positions need an even size. Received: {vectors_shape[-1]}."
             )
         self.built = True
@@ -94,8 +97,10 @@ class LearnedPositions(keras.layers.Layer):
     Call arguments and returns: as `SinusoidalPositions`.
     """
 
+    @checked
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(max_length=max_length)
         self.max_length = max_length
         self.embedding = import_keras_nlp().layers.PositionEmbedding(
             max_length, initializer="normal", dtype=self.dtype_policy, name="positions"
@@ -143,6 +148,7 @@ class RotaryPositions(keras.layers.Layer):
         [Su et al., 2021](https://arxiv.org/abs/2104.09864), section 3.
     """
 
+    @checked
     def __init__(
         self,
         num_heads: int,
@@ -152,6 +158,7 @@ class RotaryPositions(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.num_heads = num_heads
         self.size = size
         self.base = base
@@ -214,8 +221,10 @@ class RelativeVectors(keras.layers.Layer):
         [Shaw et al., 2018](https://arxiv.org/abs/1803.02155), section 3.
     """
 
+    @checked
     def __init__(self, dim: int, max_distance: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(dim=dim, max_distance=max_distance)
         self.dim = dim
         self.max_distance = max_distance
 
@@ -267,6 +276,7 @@ class RelativePositions(keras.layers.Layer):
         [Raffel et al., 2019](https://arxiv.org/abs/1910.10683), section 2.1.
     """
 
+    @checked
     def __init__(
         self,
         num_heads: int,
@@ -276,6 +286,7 @@ class RelativePositions(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads, num_buckets=num_buckets, max_distance=max_distance)
         self.num_heads = num_heads
         self.causal = causal
         self.num_buckets = num_buckets

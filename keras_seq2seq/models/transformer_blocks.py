@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import (
     ByteDropout,
     Dense,
@@ -246,7 +247,7 @@ class TransformerSettings:
             attention_dropout = dropout
         check_rates(dropout=dropout, attention_dropout=attention_dropout)
         if style.head_dim is None and hidden_dim % (2 * num_heads):
-            raise ValueError(
+            raise InputError(
                 "The embeddings' size must be a multiple of `2 * num_heads`, so that each head "
                 f"has an even size. Received: embedding_dim={hidden_dim}, "
                 f"num_heads={num_heads}."
@@ -257,13 +258,13 @@ class TransformerSettings:
                 "normalize_first=False."
             )
         if positions not in POSITIONS:
-            raise ValueError(
+            raise InputError(
                 f"`positions` must be one of {POSITIONS}. Received: positions={positions!r}."
             )
         if max_length is not None:
             check_sizes(max_length=max_length)
         elif positions == "learned":
-            raise ValueError(
+            raise InputError(
                 "Learned positions need `max_length`, the tokens at most with the end token. "
                 "Received: max_length=None."
             )

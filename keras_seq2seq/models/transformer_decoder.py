@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.layers import Dense, KeyValueCache, OutputBias, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
@@ -173,7 +174,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
     `lineage` `(batch, num_beams, length)` they are shared by the hypotheses of a source.
 
     Raises:
-        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+        InputError: If a size is below 1, the heads do not fit the width, or `positions` is
             unknown.
 
     Reference:
@@ -186,6 +187,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
     embedding: TokenEmbedding
     max_length: int
 
+    @checked
     def __init__(
         self,
         embedding: TokenEmbedding,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor
 from keras_seq2seq.models.transformer_blocks import (
@@ -62,7 +63,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
-        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+        InputError: If a size is below 1, the heads do not fit the width, or `positions` is
             unknown.
 
     Reference:
@@ -72,6 +73,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
 
     block = _EncoderBlock
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import LayerNormalization
 from keras_seq2seq.models.parts import check_sizes
 
@@ -69,7 +70,7 @@ class TransformerStyle:
         rotary_factor: float. Positions are divided by it before they turn. Defaults to 1.
 
     Raises:
-        ValueError: If a choice is unknown or a size below 1.
+        InputError: If a choice is unknown or a size below 1.
 
     Reference:
         [Shazeer, 2020](https://arxiv.org/abs/2002.05202);
@@ -101,7 +102,7 @@ class TransformerStyle:
     def __post_init__(self) -> None:
         for name, known in (("activation", tuple(ACTIVATIONS)), ("norm", NORMS)):
             if getattr(self, name) not in known:
-                raise ValueError(
+                raise InputError(
                     f"`{name}` must be one of {known}. Received: "
                     f"{name}={getattr(self, name)!r}."
                 )

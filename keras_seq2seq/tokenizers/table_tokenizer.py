@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
     END_ID,
@@ -61,6 +62,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
     # can be added to it.
     grows: ClassVar[bool] = False
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],
@@ -141,6 +143,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
         self.tables: list[Any] = [self._token_to_id, self._id_to_token]
 
     @classmethod
+    @checked
     def from_lines(
         cls,
         lines: Iterable[str],
@@ -284,6 +287,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
             tokens = tf.strings.join([tf.where(follows, self.separator, ""), tokens])
         return tf.strings.reduce_join(tokens, axis=-1)
 
+    @checked
     def split_text(self, text: str) -> list[str]:
         """The tokens of one string, unknown ones as they are; not those it begins with."""
         strings = tf.constant([text])
@@ -316,11 +320,13 @@ class TableTokenizer(keras.layers.Layer, ABC):
     def vocabulary_size(self) -> int:
         return len(self.vocabulary)
 
+    @checked
     def id_to_token(self, id: int) -> str:
         if not 0 <= id < len(self.vocabulary):
-            raise ValueError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
+            raise InputError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
         return self.vocabulary[id]
 
+    @checked
     def token_to_id(self, token: str) -> int:
         return self._ids.get(token, UNKNOWN_ID)
 
