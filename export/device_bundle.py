@@ -68,7 +68,7 @@ def write_bundle(
     for module in (litert_runner, plain_tokenizers, vector_check):
         shutil.copy(str(module.__file__), folder)
     if description.get("batch_size", 1) == 1:
-        shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
+        (folder / "generate.cpp").write_text(_program(model, description), "utf-8")
     # Neither the shortest nor an odd one.
     example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
     card = _card(model, description, model_name, len(content), example)
@@ -85,6 +85,33 @@ def tokenizer_files(model: Seq2Seq) -> dict[str, str]:
         for side, tokenizer in model.preprocessor.tokenizers.items()
         for what, items in tokenizer.lists.items()
     }
+
+
+def _program(model: Seq2Seq, description: dict[str, Any]) -> str:
+    """`generate.cpp` of this model: how its tokens become text."""
+    target = description["target"]
+    ids = {
+        token: index
+        for index, token in enumerate(model.preprocessor.target_tokenizer.get_vocabulary())
+    }
+    # These put their pieces together in other ways.
+    joins = not {"space", "goes_on", "inside"} & target.keys()
+    runs = ", ".join(f"{{{first}, {behind}}}" for first, behind in target.get("unwritten", []))
+    values = {
+        "kSampleRate": description["source"].get("sample_rate", 0),
+        "kJoins": json.dumps(joins),
+        "kSeparator": json.dumps(target.get("separator", ""), ensure_ascii=False),
+        "kCharacters": json.dumps(target.get("characters", ""), ensure_ascii=False),
+        "kBegin": f"{{{', '.join(str(ids[token]) for token in target.get('begin', []))}}}",
+        "kUnwritten": f"{{{runs}}}",
+        "kStrips": json.dumps(target.get("strip", False)),
+    }
+    program = (HERE / "generate.cpp").read_text("utf-8")
+    for name, value in values.items():
+        before, _, rest = program.partition(f"{name} = ")
+        _, end, rest = rest.partition(";\n")
+        program = f"{before}{name} = {value}{end}{rest}"
+    return program
 
 
 def _card(

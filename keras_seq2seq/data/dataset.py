@@ -18,6 +18,9 @@ from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.errors import InputError, check_counts
 
+# `tf.data` rewrites the Python that it calls, which takes a second and changes nothing here.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 @dataclass(frozen=True)
 class Buckets:
@@ -202,6 +205,7 @@ def training_data(
         batches = batches_of(order, buckets.index, buckets.batch_sizes)
         return [batches.rows, batches.begins, batches.ends]
 
+    @_as_written
     def epoch_batches(epoch):
         rows = tf.numpy_function(rows_of, [epoch], row_type)
         order = tf.random.experimental.stateless_shuffle(rows, seed=[seed, epoch])
@@ -210,6 +214,7 @@ def training_data(
         places = tf.data.Dataset.range(first, tf.size(ends, tf.int64))
         return places.map(lambda i: (tf.ensure_shape(rows[begins[i] : ends[i]], [None]), epoch))
 
+    @_as_written
     def pack(rows, epoch):
         source_length, target_length = tf.unstack(shapes[tf.cast(bucket_of[rows[0]], tf.int32)])
         inputs, labels, token_weights = preprocessor.pack_inputs(
@@ -241,6 +246,7 @@ def validation_data(
     source_index = preprocessor.index_sources(sources)
     target_index = preprocessor.index_targets(targets)
 
+    @_as_written
     def pack(rows):
         return preprocessor.pack_inputs(source_index.batch(rows, -1, 0), target_index.ids(rows))
 
