@@ -115,7 +115,7 @@ def _is_one(value: Any, member: Any) -> bool:
         return member not in (bool, str, bytes, type(None))
     if member in _PLAIN or _is_path(member):
         return isinstance(value, member)
-    if member in _LISTS:
+    if member in _LISTS or member is np.ndarray:
         return hasattr(value, "__iter__") or hasattr(value, "__getitem__")
     return True
 
