@@ -60,9 +60,12 @@ def checked(function: F) -> F:
             return function(*args, **kwargs)  # Python says what is too much.
         for name, value in given.items():
             kind = signature.parameters[name].kind
-            is_one = kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD)
-            if is_one and not _fits(value, hints[name]):
+            if kind in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD):
+                continue
+            if not _fits(value, hints[name]):
                 raise InputError(_line(name, value, hints[name]))
+            if isinstance(value, str) and any(map(_is_path, hints[name])):
+                _check_path(value)
         return function(*args, **kwargs)
 
     # Keras reads the arguments of a layer off its signature.
@@ -77,7 +80,7 @@ def _members(hint: Any) -> tuple[Any, ...]:
         return tuple(one for part in typing.get_args(hint) for one in _members(part))
     if isinstance(hint, typing.TypeVar) or origin is typing.Literal:
         return (Any,)
-    return (origin or hint,)
+    return (hint if origin is type else origin or hint,)
 
 
 def _fits(value: Any, members: tuple[Any, ...]) -> bool:
@@ -106,13 +109,33 @@ def _is_one(value: Any, member: Any) -> bool:
         return member is np.ndarray or _is_list(member)
     if isinstance(value, list | tuple | set | frozenset):
         return _is_list(member) or (isinstance(member, type) and isinstance(value, member))
-    if isinstance(value, type):
-        return member is type or member is collections.abc.Callable
+    if isinstance(value, type) or typing.get_origin(member) is type:
+        return member in (type, collections.abc.Callable) or _is_subclass(value, member)
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return member not in (bool, str, bytes, type(None))
     if member in _PLAIN or _is_path(member):
         return isinstance(value, member)
+    if member in _LISTS or member is np.ndarray:
+        return hasattr(value, "__iter__") or hasattr(value, "__getitem__")
     return True
+
+
+def _is_subclass(value: Any, member: Any) -> bool:
+    """Whether a class is one of `type[...]`; what makes objects as a class does passes."""
+    (base,) = typing.get_args(member) or (None,)
+    if not isinstance(value, type):
+        return base is not None and callable(value)
+    return isinstance(base, type) and issubclass(value, base)
+
+
+def _check_path(path: str) -> None:
+    try:
+        if "\0" not in path:
+            os.fsencode(path)
+            return
+    except UnicodeEncodeError:
+        pass
+    raise InputError(f"No path has such characters: {ascii(path):.60}.")
 
 
 def _is_list(member: Any) -> bool:
@@ -149,6 +172,8 @@ def _wanted(members: tuple[Any, ...]) -> str:
             word = "a dictionary"
         elif member in _LISTS or member in (list, tuple):
             word = "a list"
+        elif typing.get_origin(member) is type:
+            word = f"a class of {getattr(typing.get_args(member)[0], '__name__', 'any kind')}"
         elif member in (type, collections.abc.Callable):
             word = "a class" if member is type else "a function"
         else:

@@ -1,6 +1,7 @@
 """Arguments of another kind than their annotation, of every public name: one line each."""
 
 import inspect
+import os
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,6 +136,9 @@ def test_what_fits_goes_through():
     # A tensor stands for a number; what it has to be, the function says.
     assert listed([3], weight=tf.constant(1.0)) == [3]
     assert plain(tf.constant(3))[1] == 0.5
+    listed([], place=os.fsdecode(b"caf\xe9"))
+    with pytest.raises(InputError, match="`rows` must be a list or an array. Received: object"):
+        listed(object())
     for rows in (["a"], ("a",), np.array(["a"]), (), {"a"}):
         listed(rows, {"a": 1}, Path("x"), bool, 2, 3, "any", other=None)
 
@@ -150,12 +154,18 @@ def test_what_fits_goes_through():
         ("`rows` must be a list or an array. Received: 'ab'.", lambda: listed("ab")),
         ("`table` must be a dictionary or None. Received: list [1].", lambda: listed([], [1])),
         ("A path must be a string or a Path. Received: int 0.", lambda: listed([], None, 0)),
-        ("`kind` must be a class. Received: 'int'.", lambda: listed([], kind="int")),
+        ("`kind` must be a class of int. Received: 'int'.", lambda: listed([], kind="int")),
         (
             "`weight` must be a number or a Tensor. Received: 'x'.",
             lambda: listed([], weight="x"),
         ),
         ("`count` must be a whole number. Received: 'x'.", lambda: listed([], count="x")),
+        (
+            "`kind` must be a class of int. Received: type <class 'str'>.",
+            lambda: listed([], kind=str),
+        ),
+        (r"No path has such characters: 'a\x00b'.", lambda: listed([], place="a\0b")),
+        (r"No path has such characters: '\ud83d'.", lambda: listed([], place="\ud83d")),
     ],
 )
 def test_the_line_names_the_argument_and_what_it_takes(message, call):

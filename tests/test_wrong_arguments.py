@@ -116,6 +116,7 @@ def test_batches_without_labels_teach_nothing(preprocessor, pairs):
         ("`batch_size` must be a whole", {"batch_size": 2.5}),
         ("`num_buckets` must be at least 1", {"num_buckets": 0}),
         ("`seed` must be a whole", {"seed": "x"}),
+        ("must be below 2 ** 63", {"seed": 2**70}),
         (
             "`weights` must be finite and at least 0. Received: nan for pair 2.",
             {"weights": [1, NAN]},

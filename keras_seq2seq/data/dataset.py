@@ -175,6 +175,8 @@ def training_data(
     _check_pairs(preprocessor, sources, targets, "train on")
     check_counts(batch_size=batch_size, num_buckets=num_buckets)
     check_counts(0, seed=seed, initial_epoch=initial_epoch, initial_step=initial_step)
+    if max(seed, initial_epoch, initial_step) >= 2**63:
+        raise InputError("`seed`, `initial_epoch` and `initial_step` must be below 2 ** 63.")
     weights = _factors("weights", weights, len(sources))
     repeats = _factors("repeats", repeats, len(sources))
     source_index = preprocessor.index_sources(sources, augmentation, seed)

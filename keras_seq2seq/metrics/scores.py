@@ -69,9 +69,8 @@ def error_rates(
         )
     edits = tokens = wrong = 0
     for hypothesis, answers in zip(hypotheses, references, strict=True):
-        if not answers:
-            raise InputError("Every hypothesis needs at least one reference.")
         _check_references(answers)
+        _check_sequence(hypothesis)
         distances = [
             (Levenshtein.distance(hypothesis, answer), len(answer)) for answer in answers
         ]
@@ -222,6 +221,15 @@ def _check_references(answers: Any) -> None:
             "The references of a hypothesis are a list. Received one: "
             f"{answers!r:.60}. Put it into a list."
         )
+    if not len(answers):
+        raise InputError("Every hypothesis needs at least one reference.")
+    for one in answers:
+        _check_sequence(one)
+
+
+def _check_sequence(one: Any) -> None:
+    if not hasattr(one, "__len__"):
+        raise InputError(f"A text must be a string, or its tokens. Received: {one!r:.60}.")
 
 
 @checked
@@ -296,6 +304,7 @@ def _rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Te
 @checked
 def word_edits(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
     """Edits to the nearest reference and its words, which any white space parts."""
+    _check_references(references)
     process_words = _package("jiwer").process_words
     # jiwer parts words at the plain space alone.
     hypothesis, *answers = (" ".join(text.split()) for text in (hypothesis, *references))

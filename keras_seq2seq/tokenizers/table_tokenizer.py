@@ -229,7 +229,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
         Returns:
             Ragged `(batch, None)`, int32, without start or end; for one string `(None,)`.
         """
-        strings = tf.convert_to_tensor(inputs, tf.string)
+        strings = strings_of(inputs)
         if strings.shape.rank == 0:
             return self.tokenize(strings[None])[0]
         pieces = self.split(lower(strings) if self.lowercase else strings)
@@ -290,7 +290,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
     @checked
     def split_text(self, text: str) -> list[str]:
         """The tokens of one string, unknown ones as they are; not those it begins with."""
-        strings = tf.constant([text])
+        strings = strings_of([text])
         pieces = self.split(lower(strings) if self.lowercase else strings)
         return [piece.decode("utf-8", "replace") for piece in pieces.flat_values.numpy()]
 

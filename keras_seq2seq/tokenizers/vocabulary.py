@@ -94,10 +94,11 @@ def checked_lines(lines: Any) -> Iterable[str]:
     return lines
 
 
-def strings_of(lines: Sequence[str]) -> tf.Tensor:
-    """The lines as a tensor; `InputError` for what is no string or no valid Unicode."""
+def strings_of(lines: Any) -> tf.Tensor:
+    """Lines, or one, as a tensor; `InputError` for what is no string or no valid Unicode."""
     try:
-        return tf.constant(lines, tf.string)
+        return tf.convert_to_tensor(lines, tf.string)
     except (TypeError, ValueError) as error:
-        wrong = next((one for one in lines if not isinstance(one, str | bytes)), lines[0])
+        several = lines if isinstance(lines, list | tuple) and lines else [lines]
+        wrong = next((one for one in several if not isinstance(one, str | bytes)), several[0])
         raise InputError(f"A line must be a string. Received: {wrong!a:.60}.") from error
