@@ -1,4 +1,4 @@
-# make demo    train, evaluate, export and check a model on real data (about 9 minutes)
+# make demo    train, evaluate, export and check a model on real data (less than 9 minutes)
 # make test    everything that continuous integration runs
 # make docs    the documentation site, in site/
 # make benchmark  tokens a second of every engine on fixed workloads (about 10 minutes)

@@ -238,7 +238,7 @@ def demo(run_dir: Path) -> None:
     steps = Steps(
         console,
         [
-            ("Training on CMUdict", 300),
+            ("Training on CMUdict", 360),
             ("Error rates on words that were held out", 20),
             ("Attention picture", 5),
             ("Exporting", 50),

@@ -17,6 +17,7 @@ from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules, size_of
 from keras_seq2seq.decoding.score import log_softmax
 from keras_seq2seq.decoding.tracks import Observed, Tracks, empty
+from keras_seq2seq.errors import InputError
 
 State = dict[str, tf.Tensor]
 Carry = dict[str, Any]
@@ -180,7 +181,7 @@ class Search:
             `Hypotheses`, ordered by score.
 
         Raises:
-            ValueError: If `step` returns an entry that the state lacks.
+            InputError: If `step` returns an entry that the state lacks.
         """
         loop = (self._stage(self.stages[0]) if self.stages else self).loop()
         variables = _run(loop, loop.variables, self.stages[:1])
@@ -210,7 +211,7 @@ class Search:
             one, the ended ones are the result.
 
         Raises:
-            ValueError: As `decode`.
+            InputError: As `decode`.
         """
         loop = self.loop()
         body = tf.function(loop.body, input_signature=loop.specs, autograph=False)
@@ -228,13 +229,10 @@ class Search:
                 tf.where(bad[:, None], math.nan, one) for one in (ended.log_probs, ended.scores)
             )
             ended = ended._replace(log_probs=log_probs, scores=scores)
-        return Snapshot(self._named(self.strategy.live(carry)), self._named(ended))
+        found = (self.strategy.live(carry), ended)
+        return Snapshot(*(one._replace(token_ids=self._ids(one.token_ids)) for one in found))
 
-    def _named(self, hypotheses: Hypotheses) -> Hypotheses:
-        """The hypotheses with ids of the vocabulary."""
-        return hypotheses._replace(token_ids=self._id_of(hypotheses.token_ids))
-
-    def _id_of(self, token: tf.Tensor) -> tf.Tensor:
+    def _ids(self, token: tf.Tensor) -> tf.Tensor:
         return token if self.tokens is None else tf.gather(self.tokens, token)
 
     def loop(self) -> Loop:
@@ -286,7 +284,7 @@ class Search:
             state = {name: changed.get(name, tensor) for name, tensor in state.items()}
             if parents is not None:
                 state = self._descended(state, parents)
-            token = self._id_of(tf.reshape(tokens, [rows]))
+            token = self._ids(tf.reshape(tokens, [rows]))
             new = time + 1, token, state, new_carry, not_a_number
             return tf.nest.map_structure(
                 lambda tensor, spec: tf.ensure_shape(tensor, spec.shape), new, specs
@@ -388,12 +386,12 @@ def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
     changed = trace.get_concrete_function(*spec).structured_outputs
     unknown = sorted(set(changed) - set(state))
     if unknown:
-        raise ValueError(
+        raise InputError(
             "A step may change only entries of its state. Received new entries "
             f"{unknown}; the state has {sorted(state)}."
         )
     if ALIGNMENT in state and ALIGNMENT not in changed:
-        raise ValueError(
+        raise InputError(
             "The state asks for the attention, but the step returns no entry "
             f"{ALIGNMENT!r}. Received: {sorted(changed)}."
         )

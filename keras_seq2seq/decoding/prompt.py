@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.rules import (
     IMPOSSIBLE,
     BiasRule,
@@ -26,6 +27,7 @@ class Prompt:
         rules: The rules for what follows.
     """
 
+    @checked
     def __init__(self, choices: Sequence[Any], rules: Sequence[Rule] = ()):
         self.choices = list(choices)
         self.rules = tuple(rules)
@@ -62,6 +64,7 @@ class SuppressAt(BiasRule):
         token_ids: Ids; or float32 `(vocabulary_size,)` as of `suppression`.
     """
 
+    @checked
     def __init__(self, time: int, token_ids: Sequence[int] | tf.Tensor):
         self.time = time
         self.token_ids = token_ids

@@ -146,6 +146,7 @@ def test_every_number_of_the_settings_is_a_value_or_structure():
         "num_beam_groups",
         "sample",
         "no_repeat_ngram_size",
+        "shortlist",
         "alignments",
         "replace_unknown",
     }

