@@ -1,6 +1,6 @@
 """What a shortlist of the vocabulary saves: an engine with and without one, by turns.
 
-    python benchmarks/shortlists.py --workload tiny --variant litert-int8 --batch 32 --beam 1
+    python benchmarks/shortlists.py --workload tiny --variant keras-xla --batch 32 --beam 1
 
 The workloads of `speed.py`, whose lines are random words. As many target tokens as `--one`
 says are allowed for a source, `--together` for a batch; what real pairs give, the command
@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.speed import LITERT, settings  # noqa: E402
+from benchmarks.speed import settings  # noqa: E402
 from benchmarks.workloads import LENGTH, WORKLOADS, build_model, made_up_lines  # noqa: E402
 
 
@@ -48,10 +48,10 @@ def decoder(
         return lambda: model.generate(lines, search, jit_compile=variant == "keras-xla")
     from export import export_saved_model, export_tflite
 
-    if variant in LITERT:
+    if variant == "litert-float32":
         from export.litert_runner import LiteRTRunner
 
-        export_tflite(model, folder, search, LITERT[variant], batch_size=len(lines))
+        export_tflite(model, folder, search, batch_size=len(lines))
         runner = LiteRTRunner(folder, 1)
         return lambda: runner.generate_all(lines)
     import tensorflow as tf
@@ -76,7 +76,9 @@ def seconds(function: Callable[[], Any], least: float) -> float:
 @click.option("--workload", type=click.Choice(list(WORKLOADS)), default="tiny")
 @click.option(
     "--variant",
-    type=click.Choice(["keras", "keras-xla", "saved_model", "saved_model-xla", *LITERT]),
+    type=click.Choice(
+        ["keras", "keras-xla", "saved_model", "saved_model-xla", "litert-float32"]
+    ),
     default="keras",
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True)

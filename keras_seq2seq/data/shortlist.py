@@ -55,7 +55,7 @@ class Shortlist:
 
     def write(self, path: Path | str) -> None:
         """Writes the file, over an older one, in one step."""
-        arrays = {
+        arrays: dict[str, Any] = {
             "format": np.array(FORMAT),
             "fingerprint": np.array(self.fingerprint),
             "table": self.table,
@@ -175,10 +175,9 @@ def _read(path: str, time: int, size: int, rows: int, vocabulary_size: int) -> S
                     f"{path} has another format. Expected: {FORMAT}. Received: "
                     f"{str(arrays['format']):.60}."
                 )
-            found = Shortlist(
-                *(np.asarray(arrays[name], np.int32) for name in ("table", "common", "sizes")),
-                fingerprint=str(arrays["fingerprint"]),
-            )
+            names = ("table", "common", "sizes")
+            table, common, sizes = (np.asarray(arrays[name], np.int32) for name in names)
+            found = Shortlist(table, common, sizes, str(arrays["fingerprint"]))
     except (
         *(ValueError, OSError, EOFError, KeyError, MemoryError, NotImplementedError),
         *(zipfile.BadZipFile, zlib.error),

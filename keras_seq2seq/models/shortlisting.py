@@ -72,8 +72,8 @@ class Shortlisting(ModelSettings):
         """Ids that are in the list of every source: those that a setting names, too."""
         named: list[Sequence[int]] = [range(len(SPECIAL_TOKENS)), [*self._biases(settings)]]
         named += getattr(self._target, "begin_choices", [])
-        if settings.allowed:
-            allowed = self._allowed(settings, self._max_length(settings))
+        allowed = self._allowed(settings, self._max_length(settings))
+        if allowed is not None:
             named.append(np.ravel(allowed).tolist())
         always = self._shortlist(settings).common
         return np.union1d(always, [one for ids in named for one in ids]).astype(np.int32)
