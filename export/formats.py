@@ -20,6 +20,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
 from .description import generation_of, read_description
+from .lacking import check_format
 from .onnx_export import export_onnx, export_onnx_loop
 from .saved_model import export_saved_model
 from .serving import export_serving, last_version
@@ -127,10 +128,13 @@ def export_formats(
             it is, and the others are written.
 
     Raises:
-        InputError: If one of them exists, after the others are written; if one would replace
-            what is no export, or nothing can be written, before any is.
+        InputError: If one of them exists, after the others are written; if one has not what
+            the settings ask for, would replace what is no export, or nothing can be written,
+            before any is.
     """
     check_folder(folder)
+    for name in formats:
+        check_format(name, settings or GenerationSettings())
     paths = {name: folder / name for name in formats}
     with disk_errors(folder, "read"):
         there = {n: p for n, p in paths.items() if n not in ADDS_TO_FOLDER and p.exists()}

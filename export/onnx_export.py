@@ -17,12 +17,11 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
-from keras_seq2seq.settings.declarations import settings_of
 
 from . import litert_runner, onnx_runner, plain_search, plain_tokenizers, vector_check
 from .description import fingerprint
 from .device_bundle import tokenizer_files
-from .shortlist import check_no_shortlist
+from .lacking import ALTERNATIVES, check_format
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -32,20 +31,6 @@ OPSET = 18
 LARGEST = 2**31
 # Names of signatures, each with its function and the shapes and dtypes of its inputs.
 Functions = dict[str, tuple[Any, dict[str, tf.TensorSpec]]]
-_OTHERS = "onnx_loop, tflite or saved_model"
-# What `plain_search` has not, each with the value that does nothing.
-_LACKING: dict[str, Any] = {
-    "sample": False,
-    "num_beam_groups": 1,
-    "ctc_weight": 0.0,
-    "coverage_penalty": 0.0,
-    "max_length_ratio": None,
-    "min_length_ratio": 0.0,
-    "allowed": None,
-    "alignments": False,
-    "replace_unknown": False,
-    "shortlist": None,
-}
 
 
 @checked
@@ -68,16 +53,11 @@ def export_onnx(
             the runner lacks a setting.
     """
     settings = settings or GenerationSettings()
-    options = settings_of(GenerationSettings)
-    for name, value in _LACKING.items():
-        if getattr(settings, name) != value:
-            raise InputError(
-                f"The runner of the ONNX format has no {options[name].option}; leave it out, "
-                f"or export {_OTHERS}."
-            )
+    check_format("onnx", settings)
     if getattr(model.preprocessor.target_tokenizer, "writes_times", False):
         raise InputError(
-            f"The runner of the ONNX format has no rules for marks of time: export {_OTHERS}."
+            "The runner of the ONNX format has no rules for marks of time: export "
+            f"{ALTERNATIVES}."
         )
     signatures = IdSignatures(model, settings)
     functions = {
@@ -106,12 +86,7 @@ def export_onnx_loop(
             cannot convert the model.
     """
     settings = settings or GenerationSettings()
-    if settings.sample:
-        raise InputError(
-            "Sampling cannot be exported to ONNX, whose random numbers are not TensorFlow's. "
-            "Export a search, or sampling as saved_model."
-        )
-    check_no_shortlist(settings, "onnx_loop")
+    check_format("onnx_loop", settings)
     signatures = IdSignatures(model, settings)
     functions = {"generate": (signatures.generate, model.encoder_spec(None))}
     _write(model, path, settings, functions, {})

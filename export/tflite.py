@@ -21,7 +21,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .device_bundle import write_bundle
 from .flatbuffer import compact, unfit_operations
 from .graph import write_graph
-from .shortlist import check_no_shortlist
+from .lacking import check_format
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -83,13 +83,8 @@ class WrittenGraph:
                 f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
                 f"{self.batch_size}."
             )
-        if self.settings.sample:
-            raise InputError(
-                "Sampling cannot be exported to TFLite, which has no seeded random numbers. "
-                "Export a search, or export sampling as a SavedModel."
-            )
-        if quantization != "float32":
-            check_no_shortlist(self.settings, f"tflite_{quantization}")
+        name = "tflite" if quantization == "float32" else f"tflite_{quantization}"
+        check_format(name, self.settings)
 
 
 def convert(

@@ -150,3 +150,18 @@ def test_an_export_killed_at_any_change_is_finished_by_the_same_command(
             assert first == contents(whole / "serving" / "m" / "1"), number
         assert not list(path.rglob(".unfinished-*")), number
         shutil.rmtree(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "formats", "line"),
+    [
+        (GenerationSettings(sample=True), ["saved_model", "tflite"], "Sampling cannot be"),
+        (GenerationSettings(sample=True), ["saved_model", "onnx_loop"], "Sampling cannot be"),
+        (GenerationSettings(alignments=True), ["tflite", "onnx"], "has no --alignments"),
+    ],
+)
+def test_what_a_format_lacks_is_said_before_any_is_written(
+    quick, text_model, tmp_path, settings, formats, line
+):
+    output, error = said(text_model, tmp_path, settings, formats)
+    assert line in error and not output and not list(tmp_path.iterdir())
