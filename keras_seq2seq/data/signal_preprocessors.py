@@ -237,8 +237,8 @@ class FramePreprocessor(SignalPreprocessor):
     def check_augmentation(self, augmentation: Augmentation) -> None:
         if augmentation != Augmentation(speed=augmentation.speed):
             raise InputError(
-                "Filters, reverberation and noise are for sound, of frames the speed alone is "
-                f"changed. Received: {augmentation}."
+                "Noise is for sound, of frames the speed alone is changed. Received: "
+                f"{augmentation}."
             )
 
     def augmented(
@@ -330,7 +330,7 @@ class WaveformPreprocessor(SignalPreprocessor):
     def augmented(
         self, array: np.ndarray, augmentation: Augmentation, generator: np.random.Generator
     ) -> np.ndarray:
-        return augmentation.sound(array, generator, self.max_source_length, self.sample_rate)
+        return augmentation.sound(array, generator, self.max_source_length)
 
     def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
         if array.ndim != 1:
