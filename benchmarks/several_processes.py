@@ -6,7 +6,8 @@
 On JAX, words of 2 to 7 letters and the same backwards (seed 1). Of each model the validation
 losses and the weights of two processes are compared with those of one: with a batch by tokens,
 accumulation and an average of the weights, and in mixed precision. Then one of two processes
-gets SIGKILL at five moments, the other must end by itself, and the same command in both must
+gets SIGKILL at five moments (before the processes meet, before the first epoch, after
+epochs 2, 6 and 10 of 12), the other must end by itself, and the same command in both must
 end as if nothing had been. At last what goes with other options: `--from`, packed data,
 validation within an epoch, decoded error rates, and one process that resumes what two began.
 """
@@ -80,6 +81,8 @@ class Runs:
             "JAX_PLATFORMS": "cpu",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "XDG_CACHE_HOME": str(self.folder / "cache"),
+            # A process whose other was killed before they met need not wait for minutes.
+            "KERAS_SEQ2SEQ_WAIT_SECONDS": "60",
             **variables,
         }
 
@@ -90,6 +93,20 @@ class Runs:
     def history(self, name: str) -> list[dict[str, float]]:
         text = (self.folder / name / "history.jsonl").read_text()
         return [json.loads(line) for line in text.splitlines()]
+
+    def epochs(self, name: str) -> int:
+        """Those that are recorded; -1 if the run has no folder."""
+        folder = self.folder / name
+        if (folder / "history.jsonl").exists():
+            return len(self.history(name))
+        return 0 if folder.exists() else -1
+
+    def wait(self, name: str, epochs: int) -> None:
+        """Until a run has recorded so many epochs; for -1 three seconds, in which processes
+        import and have not met."""
+        end = time.perf_counter() + (3 if epochs < 0 else 300)
+        while time.perf_counter() < end and (epochs < 0 or self.epochs(name) < epochs):
+            time.sleep(0.02)
 
     def losses(self, name: str) -> list[float]:
         return [epoch["val_loss"] for epoch in self.history(name)]
@@ -172,7 +189,9 @@ def work(file: Path) -> None:
             arguments[place] += "-two"
             arguments.append("--distribute")
         with contextlib.redirect_stdout(io.StringIO()):
-            command(arguments, standalone_mode=False)
+            # What a command refuses is its result here, not an exception.
+            if status := command(arguments, standalone_mode=False):
+                raise SystemExit(status)
 
 
 def equal(runs: Runs) -> bool:
@@ -187,23 +206,24 @@ def equal(runs: Runs) -> bool:
 
 
 def kills(runs: Runs) -> bool:
-    options = f"{SIZES['transformer']} {TOKENS} --epochs 6"
-    begin = time.perf_counter()
+    options = f"{SIZES['transformer']} {TOKENS} --epochs 12"
     ended(*runs.two("unkilled", options))
-    seconds, good = time.perf_counter() - begin, True
-    for number, share in enumerate((0.1, 0.35, 0.55, 0.75, 0.95)):
+    good = True
+    for number, epochs in enumerate((-1, 0, 2, 6, 10)):
         name, victim = f"killed-{number}", number % 2
+        begin = time.perf_counter()
         processes = runs.two(name, options)
-        time.sleep(share * seconds)
+        runs.wait(name, epochs)
+        seconds = time.perf_counter() - begin
         gone = processes[victim].poll() is not None
         processes[victim].send_signal(signal.SIGKILL)
         begin = time.perf_counter()
         _, errors = processes[1 - victim].communicate(timeout=900)
         took = time.perf_counter() - begin
         lines = [line for line in errors.splitlines() if line.startswith("error: ")]
-        kept = len(runs.history(name)) if (runs.folder / name / "history.jsonl").exists() else 0
+        kept = runs.epochs(name)
         print(
-            f"  killed process {victim} after {share * seconds:.0f} s with {kept} epochs"
+            f"  killed process {victim} after {seconds:.0f} s with {kept} epochs"
             f"{' (it had ended)' if gone else ''}: the other ended after {took:.0f} s, status "
             f"{processes[1 - victim].returncode}, {lines[:1] or 'no line'}",
             flush=True,
@@ -226,7 +246,7 @@ def combinations(runs: Runs) -> bool:
         [
             ("base", base, ""),
             ("--from", f"--from {runs.folder / 'base'} --batch-size 30 --epochs 2", ""),
-            ("packed", base, packed),
+            ("packed data", base, packed),
             ("--evaluate-steps", f"{base} --evaluate-steps 5", ""),
             ("--schedule plateau", f"{base} --schedule plateau", ""),
             ("decoded", f"{base} --monitor token_error_rate", ""),

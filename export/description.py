@@ -1,5 +1,6 @@
 """Reads `signatures.json`: what an artefact takes and gives, and was made with."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,31 @@ def read_description(path: Path) -> dict[str, Any]:
         raise InputError(f"{file} is damaged: no whole JSON ({error}). {ADVICE}") from error
     if not isinstance(description, dict):
         raise InputError(f"{file} is damaged: it must hold an object. {ADVICE}")
+    if kind == "saved_model.pb":  # The runner of another format looks at its own files.
+        with disk_errors(path, "read"):
+            _check_files(path, description.get("files", {}))
     return description
+
+
+def fingerprint(content: bytes) -> dict[str, Any]:
+    """What tells later whether a file is as it was written."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _check_files(path: Path, files: Any) -> None:
+    """Raises `InputError` for a file that was changed; older artefacts do not tell.
+
+    A vocabulary that was cut is one like any other to TensorFlow, and every answer wrong.
+    """
+    if not isinstance(files, dict):
+        raise InputError(f"{path}: its signatures.json is damaged: files. {ADVICE}")
+    for name, written in files.items():
+        content = (path / name).read_bytes() if (path / name).is_file() else b""
+        if fingerprint(content) != written:
+            raise InputError(
+                f"{path / name} is not as it was exported: {len(content):,} bytes with another "
+                "fingerprint. Copy it anew."
+            )
 
 
 def generation_of(description: dict[str, Any], path: Path) -> GenerationSettings:

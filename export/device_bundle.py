@@ -1,6 +1,5 @@
 """The folder beside a `.tflite` file: what somebody without this package needs to use it."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from . import litert_runner, plain_tokenizers, vector_check
+from .description import fingerprint
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
 
 HERE = Path(__file__).parent
@@ -54,10 +54,7 @@ def write_bundle(
     folder.mkdir(parents=True)
     texts = tokenizer_files(model)
     contents = {"model.tflite": content, **{n: text.encode() for n, text in texts.items()}}
-    files = {
-        name: {"bytes": len(written), "sha256": hashlib.sha256(written).hexdigest()}
-        for name, written in contents.items()
-    }
+    files = {name: fingerprint(written) for name, written in contents.items()}
     texts["signatures.json"] = json.dumps(description | {"files": files}, indent=2)
     (folder / "model.tflite").write_bytes(content)
     # At the end of the file too, as TFLite's metadata packs files: it can travel alone.
@@ -71,7 +68,7 @@ def write_bundle(
     for module in (litert_runner, plain_tokenizers, vector_check):
         shutil.copy(str(module.__file__), folder)
     if description.get("batch_size", 1) == 1:
-        shutil.copyfile(HERE / "generate.cpp", folder / "generate.cpp")
+        (folder / "generate.cpp").write_text(_program(model, description), "utf-8")
     # Neither the shortest nor an odd one.
     example = vectors["vectors"][min(4, len(vectors["vectors"]) - 1)]
     card = _card(model, description, model_name, len(content), example)
@@ -88,6 +85,33 @@ def tokenizer_files(model: Seq2Seq) -> dict[str, str]:
         for side, tokenizer in model.preprocessor.tokenizers.items()
         for what, items in tokenizer.lists.items()
     }
+
+
+def _program(model: Seq2Seq, description: dict[str, Any]) -> str:
+    """`generate.cpp` of this model: how its tokens become text."""
+    target = description["target"]
+    ids = {
+        token: index
+        for index, token in enumerate(model.preprocessor.target_tokenizer.get_vocabulary())
+    }
+    # These put their pieces together in other ways.
+    joins = not {"space", "goes_on", "inside"} & target.keys()
+    runs = ", ".join(f"{{{first}, {behind}}}" for first, behind in target.get("unwritten", []))
+    values = {
+        "kSampleRate": description["source"].get("sample_rate", 0),
+        "kJoins": json.dumps(joins),
+        "kSeparator": json.dumps(target.get("separator", ""), ensure_ascii=False),
+        "kCharacters": json.dumps(target.get("characters", ""), ensure_ascii=False),
+        "kBegin": f"{{{', '.join(str(ids[token]) for token in target.get('begin', []))}}}",
+        "kUnwritten": f"{{{runs}}}",
+        "kStrips": json.dumps(target.get("strip", False)),
+    }
+    program = (HERE / "generate.cpp").read_text("utf-8")
+    for name, value in values.items():
+        before, _, rest = program.partition(f"{name} = ")
+        _, end, rest = rest.partition(";\n")
+        program = f"{before}{name} = {value}{end}{rest}"
+    return program
 
 
 def _card(

@@ -2,12 +2,15 @@
 //
 //   g++ -std=c++17 generate.cpp -o generate -L LITERT -l:libLiteRt.so -Wl,-rpath,LITERT
 //   ./generate model.tflite 6 4 5 3          (a text model: the ids, the end id last)
+//   ./generate model.tflite sound.wav        (a model of sound: 16 bits, its sample rate)
 //   ./generate model.tflite sound.f32        (else a file of float32: the samples, or the
 //                                             frames one after the other)
+//   ./generate model.tflite --text target_vocabulary.txt sound.wav
 //   ./generate model.tflite --check test_vectors.json
 //
 // LITERT is a folder with libLiteRt.so 2.3, such as that of Python's package ai_edge_litert.
-// One line a hypothesis comes out, the best first: its log probability and its ids.
+// One line a hypothesis comes out, the best first: its log probability and its ids; with --text
+// the text alone.
 
 #include <algorithm>
 #include <cmath>
@@ -18,7 +21,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 // The few declarations that are needed; with LiteRT's headers, include these in their place:
@@ -65,7 +70,18 @@ Status LiteRtRunCompiledModel(Handle, size_t signature, size_t, Handle* inputs, 
                               Handle* outputs);
 }
 static_assert(sizeof(TensorType) == 72, "LiteRT's tensor type has 72 bytes");
-constexpr int kEndId = 3;  // signatures.json: target, end.
+constexpr int kPaddingId = 0, kStartId = 2, kEndId = 3;  // signatures.json: target.
+// What an export writes here, of signatures.json: the sample rate of a model of sound, and how
+// tokens become text: whether by joining them, with what between, which characters stand for
+// the 256 bytes, what targets begin with, which runs of ids are no text, and whether spaces
+// around it are.
+constexpr int kSampleRate = 0;
+constexpr bool kJoins = false;
+const char* const kSeparator = "";
+const char* const kCharacters = "";
+const std::vector<int32_t> kBegin = {};
+const std::vector<std::pair<int32_t, int32_t>> kUnwritten = {};
+constexpr bool kStrips = false;
 constexpr double kTolerance = 1e-3;  // test_vectors.json: tolerance.
 constexpr int kFloat32 = 1, kInt32 = 2;
 constexpr int kCpu = 1, kHostMemory = 1, kRead = 0, kWrite = 1;
@@ -98,6 +114,56 @@ std::vector<char> ReadFile(const char* path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) Check(-1, "opening the file of the source");
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void Refuse(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
+  std::exit(1);
+}
+
+// A number of a WAV file, lowest byte first.
+uint32_t Number(const std::vector<char>& bytes, size_t at, int size) {
+  uint32_t number = 0;
+  for (int i = 0; i < size; ++i)
+    number |= static_cast<uint32_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  return number;
+}
+
+// The samples of a WAV file of 16 bits, from -1 to 1; of several channels their mean.
+std::vector<char> ReadWav(const char* path) {
+  const std::vector<char> bytes = ReadFile(path);
+  const std::string name = path;
+  if (bytes.size() < 12 || std::memcmp(&bytes[0], "RIFF", 4) ||
+      std::memcmp(&bytes[8], "WAVE", 4))
+    Refuse(name + " is no WAV file.");
+  size_t channels = 0;
+  for (size_t at = 12; at + 8 <= bytes.size();) {
+    const size_t begin = at + 8;
+    const size_t size = std::min<size_t>(Number(bytes, at + 4, 4), bytes.size() - begin);
+    if (std::memcmp(&bytes[at], "fmt ", 4) == 0 && size >= 16) {
+      channels = Number(bytes, begin + 2, 2);
+      const int rate = static_cast<int>(Number(bytes, begin + 4, 4));
+      // 1: whole numbers; 0xFFFE: as it says behind, in practice the same.
+      const uint32_t format = Number(bytes, begin, 2);
+      if ((format != 1 && format != 0xFFFE) || Number(bytes, begin + 14, 2) != 16 ||
+          channels == 0 || rate != kSampleRate)
+        Refuse(name + " must have 16 bits and " + std::to_string(kSampleRate) +
+               " samples a second: ffmpeg -i " + name + " -ar " +
+               std::to_string(kSampleRate) + " -sample_fmt s16 new.wav");
+    } else if (std::memcmp(&bytes[at], "data", 4) == 0 && channels) {
+      std::vector<float> samples(size / (2 * channels));
+      for (size_t i = 0; i < samples.size(); ++i) {
+        float sum = 0;
+        for (size_t channel = 0; channel < channels; ++channel)
+          sum += static_cast<int16_t>(Number(bytes, begin + 2 * (i * channels + channel), 2));
+        samples[i] = sum / channels / 32768;
+      }
+      return Bytes(samples);
+    }
+    at = begin + size + size % 2;
+  }
+  Refuse(name + " has no sound.");
+  return {};
 }
 
 // A source: ids of a text model, or the bytes of floats.
@@ -214,7 +280,7 @@ std::vector<Hypothesis> Generate(const Model& model, const Source& source) {
   }
 
   const int32_t* token_ids = nullptr;
-  const float* log_probs = nullptr;
+  const float *log_probs = nullptr, *scores = nullptr;
   int hypotheses = 0, length = 0;
   for (size_t i = 0; i < count; ++i) {
     const char* name;
@@ -226,8 +292,12 @@ std::vector<Hypothesis> Generate(const Model& model, const Source& source) {
       length = layouts[i].dimensions[2];
     } else if (std::strcmp(name, "log_probs") == 0) {
       log_probs = static_cast<const float*>(address);
+    } else if (std::strcmp(name, "scores") == 0) {
+      scores = static_cast<const float*>(address);
     }
   }
+  // A search may have one tensor for both, for which LiteRT 2.3 has one name.
+  if (!log_probs) log_probs = scores;
   if (!token_ids || !log_probs) Check(-1, "finding token_ids and log_probs");
   std::vector<Hypothesis> found;
   for (int row = 0; row < hypotheses; ++row) {
@@ -295,22 +365,94 @@ int CheckVectors(const Model& model, const char* path) {
   return wrong || !checked;
 }
 
+// The lines of a vocabulary: the number of a line is the id.
+std::vector<std::string> ReadVocabulary(const char* path) {
+  std::ifstream file(path);
+  if (!file) Check(-1, "opening the vocabulary");
+  std::vector<std::string> tokens;
+  for (std::string line; std::getline(file, line);) tokens.push_back(line);
+  return tokens;
+}
+
+// The characters of a text in UTF-8.
+std::vector<std::string> Characters(const std::string& text) {
+  std::vector<std::string> characters;
+  for (char byte : text) {
+    if ((byte & 0xC0) != 0x80 || characters.empty()) characters.emplace_back();
+    characters.back() += byte;
+  }
+  return characters;
+}
+
+// The text of ids; bytes that are no UTF-8 are written as they are.
+std::string Text(const std::vector<int32_t>& ids, const std::vector<std::string>& tokens) {
+  std::vector<int32_t> written;
+  for (int32_t id : ids) {
+    bool is_text = id != kPaddingId && id != kStartId;
+    for (const auto& run : kUnwritten) is_text &= id < run.first || id >= run.second;
+    if (is_text) written.push_back(id);
+  }
+  std::string text;
+  bool first = true;
+  for (size_t i = 0; i < written.size(); ++i) {
+    if (i < kBegin.size() && written[i] == kBegin[i]) continue;
+    if (!first) text += kSeparator;
+    first = false;
+    text += tokens.at(written[i]);
+  }
+  std::map<std::string, char> bytes;
+  for (const std::string& one : Characters(kCharacters))
+    bytes.emplace(one, static_cast<char>(bytes.size()));
+  if (!bytes.empty()) {
+    std::string content;
+    for (const std::string& one : Characters(text)) {
+      const auto found = bytes.find(one);
+      if (found == bytes.end()) content += one;
+      else content += found->second;
+    }
+    text = content;
+  }
+  if (kStrips) {
+    const size_t begin = text.find_first_not_of(' ');
+    text = begin == std::string::npos
+               ? ""
+               : text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+  }
+  return text;
+}
+
 int main(int argc, char** argv) {
   const bool check = argc == 4 && std::strcmp(argv[2], "--check") == 0;
+  const bool as_text = argc > 4 && std::strcmp(argv[2], "--text") == 0;
   if (argc < 3) {
-    std::fprintf(stderr, "usage: %s model.tflite ID... | FILE | --check VECTORS\n", argv[0]);
+    std::fprintf(stderr,
+                 "usage: %s model.tflite [--text VOCABULARY] ID... | FILE\n"
+                 "       %s model.tflite --check VECTORS\n", argv[0], argv[0]);
     return 2;
   }
+  if (as_text && !kJoins)
+    Refuse("The text of this model is not its tokens side by side: use litert_runner.py, or "
+           "leave --text out.");
+  const std::vector<std::string> tokens =
+      as_text ? ReadVocabulary(argv[3]) : std::vector<std::string>();
   const Model model = Load(argv[1]);
   if (check) return CheckVectors(model, argv[3]);
   Source source;
+  const int first = as_text ? 4 : 2;
+  const std::string name = argv[first];
   // A text model takes ids; else the argument names a file.
-  if (std::strspn(argv[2], "0123456789") == std::strlen(argv[2])) {
-    for (int i = 2; i < argc; ++i) source.ids.push_back(std::atoi(argv[i]));
+  if (name.find_first_not_of("0123456789") == std::string::npos) {
+    for (int i = first; i < argc; ++i) source.ids.push_back(std::atoi(argv[i]));
+  } else if (kSampleRate && name.size() > 4 && name.substr(name.size() - 4) == ".wav") {
+    source.floats = ReadWav(argv[first]);
   } else {
-    source.floats = ReadFile(argv[2]);
+    source.floats = ReadFile(argv[first]);
   }
   for (const Hypothesis& one : Generate(model, source)) {
+    if (as_text) {
+      std::printf("%s\n", Text(one.ids, tokens).c_str());
+      continue;
+    }
     std::printf("%.4f", one.log_prob);
     for (int32_t id : one.ids) std::printf(" %d", id);
     std::printf("\n");

@@ -22,11 +22,18 @@ from typing import Any
 import numpy as np
 
 try:
-    from .plain_tokenizers import PlainTokenizer
-    from .vector_check import differences, mean_seconds
+    from .plain_tokenizers import PlainTokenizer, check_text
+    from .vector_check import differences, print_check, read_vectors
 except ImportError:  # In an exported folder.
-    from plain_tokenizers import PlainTokenizer  # type: ignore[import-not-found, no-redef]
-    from vector_check import differences, mean_seconds  # type: ignore[import-not-found, no-redef]
+    from plain_tokenizers import (  # type: ignore[import-not-found, no-redef]
+        PlainTokenizer,
+        check_text,
+    )
+    from vector_check import (  # type: ignore[import-not-found, no-redef]
+        differences,
+        print_check,
+        read_vectors,
+    )
 
 MOST_THREADS = 1024
 
@@ -70,11 +77,10 @@ class LiteRTRunner:
 
     Raises:
         FileNotFoundError: If the folder lacks `model.tflite` or `signatures.json`.
-        ValueError: If the model's tokenizer is none that this file knows, the file was not
-            written by this package, or one of the files is not as it was written.
+        ValueError: If the tokenizer is none that this file knows, the file is not of this
+            package, or one of the files is not as it was written.
     """
 
-    # Names of its files that are no text.
     MODELS: tuple[str, ...] = ("model.tflite",)
 
     def __init__(self, path: str | Path, num_threads: int = 1):
@@ -121,12 +127,9 @@ class LiteRTRunner:
         """Source ids with the end token.
 
         Raises:
-            ValueError: If the text is no string, empty or longer than the model takes.
+            ValueError: If the text is no text, empty or longer than the model takes.
         """
-        if not isinstance(text, str):
-            raise ValueError(
-                f"A source must be one string. Received: {type(text).__name__} {text!r:.40}."
-            )
+        check_text(text)
         source = self.description["source"]
         ids = self.source.encode(text)
         longest = self.description["max_source_length"]
@@ -155,9 +158,10 @@ class LiteRTRunner:
             )
         own = self.description["source"]
         array = source if isinstance(source, np.ndarray) else self._load(Path(source))
-        shape: tuple[int, ...] = ()
-        if self.kind == "features":
-            shape = (int(np.prod(own["feature_shape"])),)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
+            raise ValueError(f"A source must hold numbers. Received: {str(source)[:40]}.")
+        shape = (int(np.prod(own["feature_shape"])),) if self.kind == "features" else ()
+        if shape:
             if array.shape[1:] == tuple(own["feature_shape"]):
                 array = array.reshape(len(array), *shape)
         if array.ndim < 1 or array.shape[1:] != shape:
@@ -179,12 +183,13 @@ class LiteRTRunner:
         return array
 
     def _load(self, path: Path) -> np.ndarray:
+        if path.suffix == ".wav" and self.kind == "waveform":
+            return _read_wav(path, self.description["source"]["sample_rate"])
         try:
-            if path.suffix == ".wav" and self.kind == "waveform":
-                return _read_wav(path, self.description["source"]["sample_rate"])
             return np.load(path, allow_pickle=False)
-        except (OSError, EOFError, wave.Error) as error:
-            raise ValueError(f"{path}: cannot be read ({error}).") from error
+        except Exception as error:  # A damaged header can be anything.
+            words = "it is something else" if "pickle" in str(error) else error
+            raise ValueError(f"{path}: cannot be read ({words}).") from error
 
     def encoder_inputs(self, source: Any) -> dict[str, np.ndarray]:
         """The inputs of `serving_default` for one source."""
@@ -290,15 +295,19 @@ def _together(inputs: Sequence[dict[str, np.ndarray]], size: int) -> dict[str, n
 
 
 def _read_wav(path: Path, sample_rate: int) -> np.ndarray:
-    with wave.open(str(path)) as file:
-        width, channels = file.getsampwidth(), file.getnchannels()
-        if width != 2 or file.getframerate() != sample_rate:
-            raise ValueError(
-                f"{path}: expected 16 bits and {sample_rate} Hz. Received: {8 * width} bits, "
-                f"{file.getframerate()} Hz. Convert it, for example with `ffmpeg -i {path} "
-                f"-ar {sample_rate} -sample_fmt s16 new.wav`."
-            )
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    try:
+        with wave.open(str(path)) as file:
+            channels, width, rate, count, *_ = file.getparams()
+            content = file.readframes(count)
+    except (OSError, EOFError, wave.Error) as error:
+        raise ValueError(f"{path}: cannot be read ({error}).") from error
+    if width != 2 or rate != sample_rate:
+        raise ValueError(
+            f"{path}: expected 16 bits and {sample_rate} Hz. Received: {8 * width} bits, "
+            f"{rate} Hz. Convert it, for example with `ffmpeg -i {path} -ar {sample_rate} "
+            "-sample_fmt s16 new.wav`."
+        )
+    samples = np.frombuffer(content[: len(content) // (2 * channels) * 2 * channels], "<i2")
     return samples.reshape(-1, channels).mean(axis=1, dtype=np.float32) / np.float32(32768)
 
 
@@ -308,11 +317,11 @@ def _reader(path: Path, models: Sequence[str]) -> Callable[[str], str]:
     Of a text that is not there, such as scores, which only SentencePiece has: empty.
     """
     if not path.is_file():
-        missing = [n for n in (*models, "signatures.json") if not (path / n).exists()]
+        missing = [n for n in (*models, "signatures.json") if not (path / n).is_file()]
         if missing:
             raise FileNotFoundError(f"{path} has no {' and no '.join(missing)}.")
         return lambda name: (
-            (path / name).read_bytes().decode() if (path / name).exists() else ""
+            (path / name).read_bytes().decode() if (path / name).is_file() else ""
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} has no vocabularies at its end; give its folder.")
@@ -332,8 +341,7 @@ def _described(text: str, path: Path) -> dict[str, Any]:
 
 
 def _check_files(files: dict[str, Any], path: Path, read: Callable[[str], str]) -> None:
-    """Raises `ValueError` for a file that is not as it was written; older folders do not
-    tell."""
+    """Raises `ValueError` for a file that was changed; older folders do not tell."""
     for name, written in files.items():
         if name.endswith((".tflite", ".onnx")):
             model_file = path if path.is_file() else path / name
@@ -356,34 +364,22 @@ def _lines(text: str) -> list[str]:
 
 
 def check(folder: str | Path) -> list[str]:
-    """What the file of a folder gives otherwise than its `test_vectors.json` expects; none if
-    it is as exported."""
-    return differences(LiteRTRunner(folder), _vectors(folder))
-
-
-def _vectors(folder: str | Path) -> dict[str, Any]:
-    return json.loads((Path(folder) / "test_vectors.json").read_text("utf-8"))
-
-
-def _print_check(folder: Path) -> int:
-    found = check(folder)
-    print("\n".join(found) if found else "as exported: every test vector agrees")
-    seconds = mean_seconds(LiteRTRunner(folder), _vectors(folder))
-    print(f"{1000 * seconds:.1f} ms a source, the mean of the test vectors")
-    return 1 if found else 0
+    """What the file of a folder gives otherwise than its `test_vectors.json` expects."""
+    return differences(LiteRTRunner(folder), read_vectors(folder))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints source, tab, log probability, tab, target for each argument or input line."""
+    """As `run_program`, or checks the folder."""
+    runner = LiteRTRunner(Path(__file__).parent)
     if list(arguments) == ["--check"]:
-        return _print_check(Path(__file__).parent)
-    return run_program(LiteRTRunner(Path(__file__).parent), arguments)
+        return print_check(runner, read_vectors(Path(__file__).parent))
+    return run_program(runner, arguments)
 
 
 def run_program(runner: LiteRTRunner, arguments: Sequence[str]) -> int:
     """Prints source, tab, log probability, tab, target for each argument or input line."""
     status = 0
-    for text in arguments or (line.rstrip("\r\n") for line in sys.stdin):
+    for text in arguments or map(_decoded, sys.stdin.buffer):
         try:
             targets, outputs = runner.generate(text)
         except ValueError as error:
@@ -393,6 +389,11 @@ def run_program(runner: LiteRTRunner, arguments: Sequence[str]) -> int:
         for target, log_prob in zip(targets, outputs["log_probs"][0], strict=True):
             print(f"{text}\t{log_prob:.4f}\t{target}")
     return status
+
+
+def _decoded(line: bytes) -> str:
+    """A line of the input; a byte that is not UTF-8 costs its own line alone."""
+    return line.rstrip(b"\r\n").decode("utf-8-sig", "surrogateescape")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """ONNX files for ONNX Runtime: `encode` and `decode_step`, with a loop in NumPy beside them; or
 one file with the whole search inside."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
@@ -20,6 +20,7 @@ from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.settings.declarations import settings_of
 
 from . import litert_runner, onnx_runner, plain_search, plain_tokenizers, vector_check
+from .description import fingerprint
 from .device_bundle import tokenizer_files
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
@@ -45,6 +46,7 @@ _LACKING: dict[str, Any] = {
 }
 
 
+@checked
 def export_onnx(
     model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
 ) -> None:
@@ -84,6 +86,7 @@ def export_onnx(
     _write(model, path, settings, functions, more)
 
 
+@checked
 def export_onnx_loop(
     model: Seq2Seq, path: str | Path, settings: GenerationSettings | None = None
 ) -> None:
@@ -126,10 +129,7 @@ def _write(
         contents = _convert(functions)
         folder.mkdir(parents=True)
         contents |= {name: text.encode() for name, text in tokenizer_files(model).items()}
-        files = {
-            name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for name, content in contents.items()
-        }
+        files = {name: fingerprint(content) for name, content in contents.items()}
         for name, content in contents.items():
             (folder / name).write_bytes(content)
         text = json.dumps(description | {"files": files}, indent=2)

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_output, write_text
 from keras_seq2seq.metrics import error_rates
@@ -68,6 +69,7 @@ class ParityRow:
         )
 
 
+@checked
 def compare(
     model: Seq2Seq,
     artefacts: Sequence[Path],

@@ -22,8 +22,24 @@ _YOUNG_CAPITALS = re.compile(
 
 _BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 
+_HALF_PAIRS = re.compile("[\ud800-\udfff]")
+
 # How much worse than the worst token of the vocabulary SentencePiece takes an unknown one for.
 _UNKNOWN_PENALTY = 10.0
+
+
+def check_text(text: Any) -> None:
+    """Raises `ValueError` for what is no text, as the model itself does."""
+    if not isinstance(text, str):
+        raise ValueError(
+            f"A source must be one string. Received: {type(text).__name__} {text!r:.40}."
+        )
+    if "\0" in text:
+        raise ValueError("A source holds a NUL character, which is no text.")
+    if half := _HALF_PAIRS.search(text):
+        raise ValueError(
+            f"A source holds {half[0]!r}, half of a surrogate pair, which is no character."
+        )
 
 
 class PlainTokenizer:

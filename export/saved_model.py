@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.garbage import not_collecting
 from keras_seq2seq.models.generation import TextGeneration
 from keras_seq2seq.settings import GenerationSettings
 
+from .description import fingerprint
 from .graph import write_graph
 from .servable import check_servable
 from .signal_signatures import source_signatures
@@ -16,6 +18,7 @@ from .signatures import describe
 from .trained import warn_if_untrained
 
 
+@checked
 @not_collecting()
 def export_saved_model(
     model: TextGeneration,
@@ -58,6 +61,11 @@ def export_saved_model(
         extra = folder / "assets.extra"
         extra.mkdir()
         description = describe(model, settings, "float32", list(signatures.NAMES))
+        assets = sorted(file for file in (folder / "assets").rglob("*") if file.is_file())
+        description["files"] = {
+            file.relative_to(folder).as_posix(): fingerprint(file.read_bytes())
+            for file in assets
+        }
         (extra / "signatures.json").write_text(json.dumps(description, indent=2), "utf-8")
 
     write_new(Path(path), write)

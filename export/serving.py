@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.files import aside, check_folder, write_new, write_text
 from keras_seq2seq.models.generation import TextGeneration
@@ -58,6 +59,7 @@ prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 """
 
 
+@checked
 def export_serving(
     model: TextGeneration,
     path: str | Path,

@@ -11,6 +11,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
 from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.garbage import not_collecting
@@ -73,11 +74,11 @@ class WrittenGraph:
                 "as they come (docs/devices.md)."
             )
         if quantization not in QUANTIZATIONS:
-            raise ValueError(
+            raise InputError(
                 f"`quantization` must be one of {QUANTIZATIONS}. Received: {quantization!r}."
             )
         if not 1 <= self.batch_size <= MOST_SOURCES:
-            raise ValueError(
+            raise InputError(
                 f"`batch_size` must be at least 1 and at most {MOST_SOURCES}. Received: "
                 f"{self.batch_size}."
             )
@@ -109,7 +110,7 @@ def convert(
         batch_size: int, from 1 to 1024. Sources of a call. Defaults to 1.
 
     Raises:
-        ValueError: If `quantization` is unknown, or `batch_size` out of range.
+        InputError: If `quantization` is unknown, or `batch_size` out of range.
         InputError: If it is `"full-int8"`, the settings sample or do not fit the model, or
             the model has an operation that TFLite lacks; with its name and layer.
     """
@@ -182,6 +183,7 @@ def _lacking(message: str) -> str:
     )
 
 
+@checked
 def export_tflite(
     model: Seq2Seq,
     path: str | Path,

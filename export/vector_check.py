@@ -3,11 +3,27 @@
 Needs numpy, nothing else: a copy of this file lies in the folder.
 """
 
+import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+
+def read_vectors(folder: str | Path) -> dict[str, Any]:
+    """The test vectors of a folder."""
+    return json.loads((Path(folder) / "test_vectors.json").read_text("utf-8"))
+
+
+def print_check(runner: Any, vectors: dict[str, Any]) -> int:
+    """Prints the differences and the time of a source; 1 if there are some, else 0."""
+    found = differences(runner, vectors)
+    print("\n".join(found) if found else "as exported: every test vector agrees")
+    seconds = mean_seconds(runner, vectors)
+    print(f"{1000 * seconds:.1f} ms a source, the mean of the test vectors")
+    return 1 if found else 0
 
 
 def differences(runner: Any, vectors: dict[str, Any]) -> list[str]:

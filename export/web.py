@@ -17,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq import serving
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
@@ -37,6 +38,7 @@ SHARED = ("look.css", "attention.js", "frames.js", "sound.js")
 SHARED_PAGE = Path(serving.__file__).parent / "page"
 
 
+@checked
 def export_web(
     model: Seq2Seq,
     path: str | Path,

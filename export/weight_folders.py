@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters import to_ctranslate2, to_safetensors
 from keras_seq2seq.files import write_new
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from . import ctranslate2_runner, litert_runner, plain_tokenizers, vector_check
-from .description import DESCRIPTION
+from .description import DESCRIPTION, fingerprint
 from .device_bundle import tokenizer_files
 from .signatures import describe
 
@@ -24,6 +25,7 @@ _SAME = (
 )
 
 
+@checked
 def export_safetensors(
     model: Seq2Seq, path: Path, settings: GenerationSettings | None = None
 ) -> None:
@@ -42,6 +44,7 @@ def export_safetensors(
     write_new(path, write)
 
 
+@checked
 def export_ctranslate2(
     model: Seq2Seq, path: Path, settings: GenerationSettings | None = None
 ) -> None:
@@ -57,7 +60,9 @@ def export_ctranslate2(
         to_ctranslate2(model, folder)
         for name, text in tokenizer_files(model).items():
             (folder / name).write_bytes(text.encode())
+        texts = sorted(file for file in folder.iterdir() if file.suffix in (".txt", ".json"))
         description = describe(model, settings, "float32", [])
+        description["files"] = {file.name: fingerprint(file.read_bytes()) for file in texts}
         description["search"] = _search_options(model, settings)
         _write_description(folder, description)
         for module in (ctranslate2_runner, litert_runner, plain_tokenizers, vector_check):

@@ -20,7 +20,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,8 @@ def replace_folder(path: str | Path, write: Callable[[Path], Any]) -> None:
 def aside(path: Path) -> Iterator[Path]:
     """A path of the same name in a new folder beside `path`; the folder is removed in the end.
 
+    What writers that were killed left there is removed before the first one of a process.
+
     Raises:
         InputError: If what is written in the block meets an error of the disk.
     """
@@ -127,6 +129,7 @@ def aside(path: Path) -> Iterator[Path]:
         try:
             new = [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
+            _clear_once(os.path.abspath(path.parent))
             with _folder_in(path.parent) as folder:
                 yield folder / path.name
         except BaseException:
@@ -248,6 +251,13 @@ def clear_leftovers(folder: str | Path) -> list[str]:
             f"{path} was left unfinished by {whose}; delete it if nothing writes it any more."
         )
     return lines
+
+
+@lru_cache(1024)
+def _clear_once(folder: str) -> None:
+    """Looking again for each of thousands of files would take longer than writing them."""
+    with contextlib.suppress(InputError):  # One may write where one may not look.
+        clear_leftovers(folder)
 
 
 def is_leftover(path: Path) -> bool:

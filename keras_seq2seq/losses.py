@@ -4,6 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
+
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class SmoothedCrossentropy(keras.losses.Loss):
@@ -24,12 +27,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
         y_pred: logits `(batch, length, vocabulary_size)`.
 
     Raises:
-        ValueError: If `label_smoothing` is not in [0, 1).
+        InputError: If `label_smoothing` is not in [0, 1).
 
     Reference:
         [Szegedy et al., 2015](https://arxiv.org/abs/1512.00567), section 7.
     """
 
+    @checked
     def __init__(
         self,
         label_smoothing: float = 0.1,
@@ -39,7 +43,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
     ):
         super().__init__(name=name, reduction=reduction, **kwargs)
         if not 0 <= label_smoothing < 1:
-            raise ValueError(
+            raise InputError(
                 "`label_smoothing` must be in [0, 1). Received: "
                 f"label_smoothing={label_smoothing}."
             )
@@ -116,12 +120,13 @@ class RDropCrossentropy(SmoothedCrossentropy):
         y_pred: logits `(batch, length, vocabulary_size)`.
 
     Raises:
-        ValueError: If `alpha` is below 0, or `label_smoothing` not in [0, 1).
+        InputError: If `alpha` is below 0, or `label_smoothing` not in [0, 1).
 
     Reference:
         [Liang et al., 2021](https://arxiv.org/abs/2106.14448).
     """
 
+    @checked
     def __init__(
         self,
         alpha: float = 5.0,
@@ -132,7 +137,7 @@ class RDropCrossentropy(SmoothedCrossentropy):
     ):
         super().__init__(label_smoothing, reduction=reduction, name=name, **kwargs)
         if not alpha >= 0:
-            raise ValueError(f"`alpha` must be at least 0. Received: alpha={alpha}.")
+            raise InputError(f"`alpha` must be at least 0. Received: alpha={alpha}.")
         self.alpha = alpha
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_seq2seq.errors import check_counts
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError, check_counts
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -20,12 +21,13 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: int, at least 1.
 
     Raises:
-        ValueError: If `peak` is not above 0 or `warmup_steps` is below 1.
+        InputError: If `peak` is not above 0 or `warmup_steps` is below 1.
 
     Reference:
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 5.3.
     """
 
+    @checked
     def __init__(self, peak: float, warmup_steps: int):
         super().__init__()
         _check(peak, warmup_steps)
@@ -50,9 +52,10 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: int, at least 1.
 
     Raises:
-        ValueError: If `peak` is not above 0 or `warmup_steps` is below 1.
+        InputError: If `peak` is not above 0 or `warmup_steps` is below 1.
     """
 
+    @checked
     def __init__(self, peak: float, warmup_steps: int):
         super().__init__()
         _check(peak, warmup_steps)
@@ -67,6 +70,7 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps}
 
 
+@checked
 def noam(hidden_dim: int, warmup_steps: int, scale: float = 1.0) -> InverseSquareRoot:
     """`scale * hidden_dim^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`, equation 3 of Vaswani
     et al. (2017), as an `InverseSquareRoot`."""
@@ -76,7 +80,7 @@ def noam(hidden_dim: int, warmup_steps: int, scale: float = 1.0) -> InverseSquar
 
 def _check(peak: float, warmup_steps: int) -> None:
     if not peak > 0 or not warmup_steps >= 1:
-        raise ValueError(
+        raise InputError(
             "`peak` must be above 0 and `warmup_steps` at least 1. Received: "
             f"peak={peak}, warmup_steps={warmup_steps}."
         )

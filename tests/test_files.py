@@ -232,6 +232,17 @@ def test_only_our_own_dead_writers_are_cleared(tmp_path):
     assert clear_leftovers(tmp_path / "nowhere") == []
 
 
+def test_a_writer_clears_what_a_killed_one_left_there(tmp_path):
+    name = f".unfinished-{files._host()}-{dead_process()}-1-{'0' * 8}"
+    places = [tmp_path / place for place in ("new", "old", "text")]
+    gone = [leftover(place, name) for place in places]
+    write_new(places[0] / "model", lambda path: path.mkdir())
+    (places[1] / "model").mkdir()
+    replace_folder(places[1] / "model", lambda path: path.mkdir())
+    write_text(places[2] / "a.txt", "a")
+    assert not any(path.exists() for path in gone)
+
+
 def test_a_link_by_the_name_of_a_leftover_is_not_followed(tmp_path):
     kept = leftover(tmp_path / "elsewhere", "folder")
     link = tmp_path / f".unfinished-{files._host()}-{dead_process()}-1-{'0' * 8}"

@@ -116,6 +116,7 @@ def test_batches_without_labels_teach_nothing(preprocessor, pairs):
         ("`batch_size` must be a whole", {"batch_size": 2.5}),
         ("`num_buckets` must be at least 1", {"num_buckets": 0}),
         ("`seed` must be a whole", {"seed": "x"}),
+        ("must be below 2 ** 63", {"seed": 2**70}),
         (
             "`weights` must be finite and at least 0. Received: nan for pair 2.",
             {"weights": [1, NAN]},
@@ -154,7 +155,7 @@ def test_of_training_data(preprocessor, message, changes):
         ),
         ("A path must be a string or a Path. Received: int 0", lambda p: read_pairs(0)),
         ("A path must be a string or a Path. Received: NoneType", lambda p: read_pairs(None)),
-        ("Corpora must be a list of files", lambda p: read_corpora("pairs.tsv")),
+        ("`given` must be a list", lambda p: read_corpora("pairs.tsv")),
         ("Corpora must be a list of files", lambda p: read_corpora([])),
         (
             "`max_target_length` must be at least 1",
@@ -166,15 +167,15 @@ def test_of_training_data(preprocessor, message, changes):
             "`max_source_length` must be a whole",
             lambda p: TextPreprocessor(p.source_tokenizer, p.target_tokenizer, 3.5, 2),
         ),
-        ("Lines must be a list of strings", lambda p: CharacterTokenizer.from_lines("abc")),
+        ("`lines` must be a list", lambda p: CharacterTokenizer.from_lines("abc")),
         (
-            "`source_tokenizer` must be a tokenizer",
+            "`source_tokenizer` must be a TableTokenizer",
             lambda p: TextPreprocessor(None, p.target_tokenizer, 3, 3),
         ),
         ("A key of the examples is a string", lambda p: read_dataset([("a", "b")], 0, 1)),
         ("must be a dictionary", lambda p: read_dataset([("a", "b")], "a", "b")),
         ("A dataset gives examples", lambda p: read_dataset(None, "a", "b")),
-        ("Lines must be a list of strings", lambda p: WordPieceTokenizer.from_lines(None)),
+        ("`lines` must be a list", lambda p: WordPieceTokenizer.from_lines(None)),
         (
             "A line must be a string. Received: 2",
             lambda p: SymbolTokenizer.from_lines(["a", 2]),
@@ -199,17 +200,18 @@ def test_of_training_data(preprocessor, message, changes):
 )
 def test_of_data_and_parts(preprocessor, message, call):
     refused(message, lambda: call(preprocessor))
-    with pytest.raises(ValueError, match="`warmup_steps` at least 1. Received: .*nan"):
-        LinearWarmup(1e-3, NAN)
+    refused("`warmup_steps` must be a whole number", lambda: LinearWarmup(1e-3, NAN))
+    with pytest.raises(InputError, match="`warmup_steps` at least 1. Received: .*0"):
+        LinearWarmup(1e-3, 0)
 
 
 def test_a_text_in_the_place_of_a_list_of_references_is_no_list():
     for call in (
         lambda: text_scores("bleu", ["a b c d"], ["a b c d"]),
-        lambda: sentence_bleu("a b c d", "a b c d"),
         lambda: error_rates(["ab"], ["ab"]),
     ):
         refused("The references of a hypothesis are a list. Received one", call)
+    refused("`references` must be a list", lambda: sentence_bleu("a b c d", "a b c d"))
     assert error_rates(["ab"], [["ab"]]).token_error_rate == 0
 
 

@@ -91,6 +91,9 @@ EMBEDDINGS_NORMALIZED = TransformerStyle(
     activation="gelu", embedding_norm=True, interleaved=True, inclusive=True, first_position=2
 )
 
+CLIPPED = TransformerStyle(clipped_distance=2)
+TURNED = TransformerStyle(rotary_dim=2, rotary_base=50.0, rotary_factor=2.0, post_norm=True)
+
 
 def styled(style, **settings):
     """A Transformer of a style, all embeddings one, the output with a bias."""
@@ -199,12 +202,18 @@ MODELS = {
         transformer_decoder(positions="learned"),
     ),
     "transformer, rotary positions": lambda: (
-        transformer_encoder(positions="rotary"),
-        transformer_decoder(positions="rotary"),
+        transformer_encoder(positions="rotary", style=TURNED),
+        transformer_decoder(positions="rotary", style=TURNED),
     ),
     "transformer, relative positions": lambda: (
         transformer_encoder(positions="relative"),
-        transformer_decoder(positions="relative"),
+        transformer_decoder(
+            positions="relative", num_layers=2, style=TransformerStyle(relative_in_each=True)
+        ),
+    ),
+    "transformer, relative vectors": lambda: (
+        transformer_encoder(positions="relative_vectors", style=CLIPPED),
+        transformer_decoder(positions="relative_vectors", style=CLIPPED),
     ),
     "transformer, all embeddings tied": all_tied,
     "transformer, gated": lambda: styled(GATED, positions="relative"),

@@ -19,6 +19,12 @@ export class Tokenizer {
 
   // The ids of a source, with the end token.
   tokenize(text) {
+    if (text.includes("\0")) {
+      throw new Error("A source holds a NUL character, which is no text.");
+    }
+    if (!text.isWellFormed()) {
+      throw new Error("A source holds half of a surrogate pair, which is no character.");
+    }
     const ids = this.source.encode(text);
     const longest = this.description.max_source_length;
     const least = this.source.begin.length + this.source.finish.length + 1;

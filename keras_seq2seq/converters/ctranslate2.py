@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import read_model
 from keras_seq2seq.converters.ctranslate2_layout import (
     SOURCE_EMBEDDING,
@@ -28,6 +29,7 @@ from keras_seq2seq.models import Seq2Seq
 _LONGEST = 256
 
 
+@checked
 def from_ctranslate2(
     path: str | Path,
     *,

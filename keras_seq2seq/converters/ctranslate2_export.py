@@ -5,9 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, write_model
 from keras_seq2seq.converters.ctranslate2_layout import (
     ACTIVATIONS,
@@ -18,6 +18,7 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     TARGET_EMBEDDING,
     Layout,
 )
+from keras_seq2seq.converters.ctranslate2_positions import written_positions
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
     Seq2Seq,
@@ -27,10 +28,8 @@ from keras_seq2seq.models import (
 )
 from keras_seq2seq.special_tokens import END_TOKEN, START_TOKEN, UNKNOWN_TOKEN
 
-# A formula has no last position, a table does.
-_POSITIONS = 1024
 
-
+@checked
 def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
     """Writes a Transformer of text as a folder that CTranslate2's `Translator` reads:
     `model.bin`, `config.json` and the vocabularies, weights in float32.
@@ -56,8 +55,11 @@ def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
     style = encoder.style
     layout = Layout(encoder.num_layers, decoder.num_layers, style.gated)
     variables: dict[str, np.ndarray] = {}
+    aliases: dict[str, str] = {}
     for side, part in (("encoder", encoder), ("decoder", decoder)):
-        variables |= _settings(side, part) | _positions(side, part, layers)
+        told, same = written_positions(side, part, layers)
+        variables |= _settings(side, part) | told
+        aliases |= same
     for linear in layout.linears():
         weights = [layers[name].get_weights() for name in linear.layers]
         kernels = [kernel.T for kernel, *_ in weights]
@@ -69,18 +71,14 @@ def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
             scale = np.asarray(1 / math.sqrt(size), np.float32)
             variables[f"{linear.name.rpartition('/')[0]}/queries_scale"] = scale
     final_norm = style.final_norm and encoder.normalize_first
-    for there, here in layout.norms(style.embedding_norm, final_norm):
+    for there, here in layout.norms(style, final_norm):
         values = layers[here].get_weights()
         variables |= {
             f"{there}/{name}": value
             for name, value in zip(("gamma", "beta"), values, strict=False)
         }
-    embeddings, aliases = _embeddings(model, layers)
-    for side, part in (("encoder", encoder), ("decoder", decoder)):
-        if part.positions == "relative":
-            # One for all blocks.
-            for index in range(1, part.num_layers):
-                aliases[_relative(side, index, "bias")] = _relative(side, 0, "bias")
+    embeddings, same = _embeddings(model, layers)
+    aliases |= same
     folder.mkdir(parents=True)
     file = ModelFile(SPECIFICATION, REVISION, variables | embeddings, aliases)
     write_model(folder / "model.bin", file)
@@ -95,11 +93,8 @@ def _check(encoder: Any, decoder: Any) -> None:
                 "The CTranslate2 format is for Transformers of text. Received: "
                 f"{type(part).__name__} of {type(part.embedding).__name__}."
             )
-        if part.positions in ("rotary", "none"):
-            raise InputError(
-                "The CTranslate2 format has no encoder-decoder with "
-                f"{part.positions} positions."
-            )
+        if part.positions == "none":
+            raise InputError("The CTranslate2 format has no encoder-decoder without positions.")
     for name in ("style", "normalize_first", "num_heads", "positions"):
         if getattr(encoder, name) != getattr(decoder, name):
             raise InputError(
@@ -118,28 +113,6 @@ def _settings(side: str, part: Any) -> dict[str, np.ndarray]:
         "scale_embeddings": np.float32(math.sqrt(part.hidden_dim) if scale is None else scale),
     }
     return {f"{side}/{name}": np.asarray(value) for name, value in settings.items()}
-
-
-def _relative(side: str, layer: int, what: str) -> str:
-    return f"{side}/layer_{layer}/self_attention/relative_attention_{what}"
-
-
-def _positions(side: str, part: Any, layers: dict[str, Any]) -> dict[str, np.ndarray]:
-    if part.positions == "relative":
-        (bias,) = layers[f"{side}_relative"].get_weights()
-        distance = np.asarray(np.int32(part.style.max_distance))
-        return {
-            _relative(side, 0, "bias"): bias,
-            **{_relative(side, i, "max_distance"): distance for i in range(part.num_layers)},
-        }
-    layer = layers[f"{side}_positions"]
-    if part.positions == "learned":
-        (table,) = layer.get_weights()
-    else:
-        rows = max(_POSITIONS, part.max_length or 0)
-        nothing = keras.ops.zeros((1, rows, part.hidden_dim))
-        table = keras.ops.convert_to_numpy(layer(nothing))[0]
-    return {f"{side}/position_encodings/encodings": table}
 
 
 def _embeddings(

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from keras_seq2seq.models import TransformerStyle
+
 # What a file of an encoder and a decoder of text is called, and the revision that is written.
 SPECIFICATION, REVISION = "TransformerSpec", 7
 
@@ -18,13 +20,20 @@ PROJECTION = "decoder/projection"
 # tokens and scores.
 NEUTRAL = {
     "encoder/embeddings_merge": None,
-    "encoder/multi_query_attention": 0,
+    "encoder/multi_query_attention": None,
+    "encoder/embeddings_0/multiply_by_sqrt_depth": None,
+    "decoder/embeddings/multiply_by_sqrt_depth": None,
+    "encoder/sliding_window": None,
+    "decoder/sliding_window": None,
     "decoder/alibi": 0,
     "decoder/alibi_use_positive_positions": None,
     "decoder/scale_alibi": None,
     "decoder/alignment_layer": None,
     "decoder/alignment_heads": None,
 }
+
+# Normalizations around a cross-attention whose output is normalized too.
+_AROUND_CROSS = "external_pre_encoder_attention", "external_post_encoder_attention"
 
 
 @dataclass(frozen=True)
@@ -83,15 +92,23 @@ class Layout:
                 yield Linear(f"{ffn}/linear_0_noact", (f"{here}_gate",))
             yield Linear(f"{ffn}/linear_1", (f"{here}_outer",))
 
-    def norms(self, embedding_norm: bool, final_norm: bool) -> Iterator[tuple[str, str]]:
+    def norms(self, style: TransformerStyle, final_norm: bool) -> Iterator[tuple[str, str]]:
         """Name of each normalization in the file, and of the layer."""
         for there, here, role in self.blocks():
-            yield f"{there}/self_attention/layer_norm", f"{here}_{role}_norm"
+            sublayers = [
+                ("self_attention", "input", "post_attention", f"{here}_{role}"),
+                ("ffn", "pre_feedforward", "post_feedforward", f"{here}_feed_forward"),
+            ]
             if role == "self":
-                yield f"{there}/attention/layer_norm", f"{here}_cross_norm"
-            yield f"{there}/ffn/layer_norm", f"{here}_feed_forward_norm"
+                sublayers.append(("attention", *_AROUND_CROSS, f"{here}_cross"))
+            for inside, before, after, name in sublayers:
+                if style.post_norm:
+                    yield f"{there}/{before}_layer_norm", f"{name}_norm"
+                    yield f"{there}/{after}_layer_norm", f"{name}_post_norm"
+                else:
+                    yield f"{there}/{inside}/layer_norm", f"{name}_norm"
         for side in ("encoder", "decoder"):
-            if embedding_norm:
+            if style.embedding_norm:
                 yield f"{side}/layernorm_embedding", f"{side}_embedding_norm"
             if final_norm:
                 yield f"{side}/layer_norm", f"{side}_norm"

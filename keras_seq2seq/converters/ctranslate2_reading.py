@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     TARGET_EMBEDDING,
     Layout,
 )
+from keras_seq2seq.converters.ctranslate2_positions import Positions, read_positions
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
     Seq2Seq,
@@ -27,23 +27,8 @@ from keras_seq2seq.models import (
     TransformerStyle,
 )
 
-# How far a table of sines and cosines may be from its formula: it may have been 16 bits.
-_ROUNDING = 5e-3
-
-
-@dataclass(frozen=True)
-class Positions:
-    """How one side knows where a token stands.
-
-    Attributes:
-        kind: As `positions` of a `TransformerEncoder`.
-        settings: Of `TransformerStyle`.
-        table: `(positions, dim)`, of learned positions.
-    """
-
-    kind: str
-    settings: dict[str, Any]
-    table: np.ndarray | None = None
+# Numbers of an attention beside its weights.
+_OF_ATTENTION = ("queries_scale", "head_dim", "num_heads_kv", "sliding_window")
 
 
 class Reading:
@@ -58,8 +43,6 @@ class Reading:
 
     def __init__(self, file: ModelFile, config: dict[str, Any], folder: Path):
         self.file = file
-        if config.get("multi_query_attention"):
-            raise InputError(f"{folder} has multi_query_attention, which is not supported.")
         self.starts_with_zeros = bool(file.scalar("decoder/start_from_zero_embedding", 0))
         names = set(file.names())
         self.layout = Layout(
@@ -90,7 +73,9 @@ class Reading:
         activation = int(self._setting(f"{side}/activation", 0))
         if not 0 <= activation < len(ACTIVATIONS):
             raise InputError(f"{side}/activation is {activation}, which is not supported.")
-        is_rms = f"{first}/ffn/layer_norm/beta" not in file
+        post_norm = f"{first}/post_feedforward_layer_norm/gamma" in file
+        norm = f"{first}/pre_feedforward_layer_norm" if post_norm else f"{first}/ffn/layer_norm"
+        is_rms = f"{norm}/beta" not in file
         epsilon = config.get("layer_norm_epsilon")
         return TransformerStyle(
             activation=ACTIVATIONS[activation],
@@ -98,6 +83,7 @@ class Reading:
             norm="rms" if is_rms else "layer",
             epsilon=epsilon if epsilon is not None else 1e-6 if is_rms else 1e-5,
             final_norm=f"{side}/layer_norm/gamma" in file,
+            post_norm=post_norm,
             embedding_norm=f"{side}/layernorm_embedding/gamma" in file,
             embedding_scale=self._embedding_scale(side, dim),
             use_bias=any(self._biases(side)),
@@ -125,34 +111,29 @@ class Reading:
                 yield f"{linear.name}/bias" in self.file
 
     def _positions(self, side: str) -> Positions:
-        name = f"{side}/layer_0/self_attention/relative_attention_bias"
-        if name in self.file:
-            layers = self.layout.encoder_layers, self.layout.decoder_layers
-            for index in range(layers[side == "decoder"]):
-                other = name.replace("layer_0", f"layer_{index}")
-                if other in self.file and not np.array_equal(self.file[name], self.file[other]):
-                    raise InputError(
-                        f"The model has {other}, a bias of its own in every block, which is "
-                        "not supported."
-                    )
-                self.used |= {other, other.replace("_bias", "_max_distance")}
-            distance = int(self._setting(name.replace("_bias", "_max_distance"), 128))
-            buckets = len(self._need(name))
-            return Positions("relative", {"num_buckets": buckets, "max_distance": distance})
-        name = f"{side}/position_encodings/encodings"
-        if name not in self.file:
-            # What CTranslate2 computes itself.
-            return Positions("sinusoidal", {"inclusive": True, "first_position": 1})
-        table = self._need(name)
-        waves = known_waves(table)
-        if waves is not None:
-            return Positions("sinusoidal", waves)
-        return Positions("learned", {}, table)
+        return read_positions(self.file, side, self._num_layers(side), self.used)
+
+    def _num_layers(self, side: str) -> int:
+        layout = self.layout
+        return layout.encoder_layers if side == "encoder" else layout.decoder_layers
 
     def longest(self, side: str, length: int) -> int:
-        """So many positions, or those that the model has."""
+        """So many positions, or those that the model has, or sees at once."""
+        windows = [self.file.scalar(f"{name}/sliding_window", 0) for name in self._attentions()]
+        most = [int(window) for window in windows if window > 0]
         table = self.positions[side].table
-        return length if table is None else min(length, len(table))
+        return min(length, *most, length if table is None else len(table))
+
+    def _attentions(self) -> Iterator[str]:
+        for there, _, role in self.layout.blocks():
+            yield f"{there}/self_attention"
+            if role == "self":
+                yield f"{there}/attention"
+
+    def heads(self, attention: str) -> tuple[int, int]:
+        """How many heads ask, and how many have keys and values of their own."""
+        heads = int(self._setting(f"{attention.partition('/')[0]}/num_heads", 8))
+        return heads, int(self.file.scalar(f"{attention}/num_heads_kv", heads))
 
     def _check_names(self, names: set[str], folder: Path) -> None:
         """`InputError` for what would be ignored, and for what is missing."""
@@ -163,8 +144,7 @@ class Reading:
         for there, _ in self.norms():
             self._need(f"{there}/gamma")
             known |= {f"{there}/gamma", f"{there}/beta"}
-        for there, _, _ in self.layout.blocks():
-            known |= {f"{there}/{own}attention/queries_scale" for own in ("self_", "")}
+        known |= {f"{there}/{end}" for there in self._attentions() for end in _OF_ATTENTION}
         for name in (*self.others, f"{PROJECTION}/weight"):
             known |= {name, f"{name}_scale"}
         known |= {f"{PROJECTION}/bias", *(f"{side}/pre_norm" for side in self.styles)}
@@ -178,7 +158,7 @@ class Reading:
     def norms(self) -> Iterator[tuple[str, str]]:
         """Name of each normalization in the file, and of the layer."""
         style = self.styles["encoder"]
-        yield from self.layout.norms(style.embedding_norm, style.final_norm)
+        yield from self.layout.norms(style, style.final_norm)
 
     def build(self, preprocessor: Any, reads_end: bool, dropout: float) -> Seq2Seq:
         """The model, with new weights."""
@@ -207,11 +187,10 @@ class Reading:
         return self.file.same(f"{PROJECTION}/weight", TARGET_EMBEDDING)
 
     def _settings(self, side: str, max_length: int, dropout: float) -> dict[str, Any]:
-        layers = self.layout.encoder_layers, self.layout.decoder_layers
         return {
             "intermediate_dim": self.file[f"{side}/layer_0/ffn/linear_0/weight"].shape[0],
             "num_heads": int(self._setting(f"{side}/num_heads", 8)),
-            "num_layers": layers[side == "decoder"],
+            "num_layers": self._num_layers(side),
             "max_length": max_length,
             "dropout": dropout,
             "normalize_first": bool(self._setting(f"{side}/pre_norm", 1)),
@@ -240,25 +219,3 @@ def _count(names: set[str], side: str) -> int:
     if not count:
         raise InputError(f"The model lacks {side}/layer_0.")
     return count
-
-
-def known_waves(table: np.ndarray) -> dict[str, Any] | None:
-    """The settings of `SinusoidalPositions` that give this table, if any do."""
-    length, dim = table.shape
-    if dim % 2:
-        return None
-    for inclusive in (False, True):
-        exponents = np.arange(0, dim, 2) / (max(dim - 2, 1) if inclusive else dim)
-        for first in (0, 1, 2):
-            angles = np.arange(first, first + length)[:, None] * 10000.0**-exponents
-            waves = np.sin(angles), np.cos(angles)
-            halves = np.concatenate(waves, 1)
-            alternating = np.stack(waves, -1).reshape(length, dim)
-            for interleaved, formula in ((False, halves), (True, alternating)):
-                if np.abs(table - formula).max() < _ROUNDING:
-                    return {
-                        "interleaved": interleaved,
-                        "inclusive": inclusive,
-                        "first_position": first,
-                    }
-    return None

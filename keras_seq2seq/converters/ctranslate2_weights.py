@@ -1,7 +1,6 @@
 """The weights of a file of CTranslate2, into the layers of a model."""
 
 import math
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +10,9 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     PROJECTION,
     SOURCE_EMBEDDING,
     TARGET_EMBEDDING,
+    Linear,
 )
+from keras_seq2seq.converters.ctranslate2_positions import assign_positions
 from keras_seq2seq.converters.ctranslate2_reading import Reading
 from keras_seq2seq.converters.ctranslate2_vocabulary import NEVER, Vocabulary
 from keras_seq2seq.errors import InputError
@@ -27,6 +28,7 @@ def assign_weights(
     for linear in reading.layout.linears():
         kernel = reading.file.weight(f"{linear.name}/weight").T
         bias = _bias(reading.file, linear.name, kernel.shape[1])
+        kernel, bias = (_by_head(reading, linear, values) for values in (kernel, bias))
         scale = _query_scale(reading.file, linear.name) if linear.asks else 1.0
         end = 0
         for name in linear.layers:
@@ -41,7 +43,8 @@ def assign_weights(
         if f"{there}/beta" in reading.file:
             values.append(reading.file.weight(f"{there}/beta"))
         layers[here].set_weights(values)
-    _assign_positions(reading, layers)
+    for side, positions in reading.positions.items():
+        assign_positions(reading.file, side, positions, layers)
     if source is not None:
         embeddings = source.taken_from(reading.file.weight(SOURCE_EMBEDDING))
         layers["encoder_embedding"].set_weights([embeddings])
@@ -57,6 +60,39 @@ def _bias(file: ModelFile, name: str, size: int) -> np.ndarray:
     return np.zeros(size, np.float32)
 
 
+def _by_head(reading: Reading, linear: Linear, values: np.ndarray) -> np.ndarray:
+    """Outputs `(..., all)` as the layers have them: keys and values that several heads share
+    once for each head, and dimensions that turn together half a head apart."""
+    if len(linear.layers) == 1:
+        return values
+    attention = linear.name.rpartition("/")[0]
+    side, _, name = attention.partition("/")
+    heads, with_keys = reading.heads(attention)
+    inner = reading.file[f"{side}/layer_0/self_attention/linear_1/weight"].shape[1]
+    size = inner // heads
+    asking = inner if linear.asks else 0
+    keys = asking + with_keys * size
+    parts = np.split(values, [asking, keys] if asking else [keys], -1)
+    if values.shape[-1] != keys + with_keys * size or heads % with_keys:
+        raise InputError(
+            f"{linear.name} has {values.shape[-1]} outputs, which do not fit {heads} heads of "
+            f"{size}, {with_keys} of them with keys."
+        )
+    positions = reading.positions[side]
+    order = np.arange(size)
+    if positions.interleaved and name.endswith("self_attention"):
+        turned = positions.settings["rotary_dim"] or size
+        order[:turned] = [*range(0, turned, 2), *range(1, turned, 2)]
+    found = []
+    for place, part in enumerate(parts):
+        split = part.reshape(*part.shape[:-1], -1, size)
+        split = np.repeat(split, heads // split.shape[-2], -2)
+        if place < len(parts) - 1:  # All but the values.
+            split = split[..., order]
+        found.append(split.reshape(*part.shape[:-1], inner))
+    return np.concatenate(found, -1)
+
+
 def _query_scale(file: ModelFile, linear: str) -> float:
     """What queries are multiplied with beside the usual scale, which stays."""
     scale = file.scalar(f"{linear.rpartition('/')[0]}/queries_scale")
@@ -65,16 +101,6 @@ def _query_scale(file: ModelFile, linear: str) -> float:
     side = linear.partition("/")[0]
     inner = file[f"{side}/layer_0/self_attention/linear_1/weight"].shape[1]
     return scale * math.sqrt(inner // int(file.scalar(f"{side}/num_heads", 8)))
-
-
-def _assign_positions(reading: Reading, layers: dict[str, keras.layers.Layer]) -> None:
-    for side, positions in reading.positions.items():
-        if positions.kind == "relative":
-            name = f"{side}/layer_0/self_attention/relative_attention_bias"
-            layers[f"{side}_relative"].set_weights([reading.file.weight(name)])
-        if positions.table is not None:
-            layer: Any = layers[f"{side}_positions"]
-            layer.set_weights([positions.table[: layer.max_length]])
 
 
 def _assign_logits(

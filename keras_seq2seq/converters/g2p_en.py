@@ -1,11 +1,12 @@
 """The model of the package g2p_en: English letters to phonemes with two GRUs."""
 
 import string
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.data.disk import array_errors
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import (
@@ -28,6 +29,7 @@ _LETTER_ROWS = [0, 1, -1, 2, *range(3, 3 + len(string.ascii_lowercase))]
 _LAST = 20  # Phonemes that its own loop writes at most.
 
 
+@checked
 def from_g2p_en(path: str | Path, *, max_source_length: int = 64) -> Seq2Seq:
     """Rebuilds the GRU encoder-decoder of g2p_en 2 from its archive, with the same phonemes.
 
@@ -87,11 +89,8 @@ def _gates(weights: np.ndarray) -> np.ndarray:
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give checkpoint20.npz of the package g2p-en.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz archive: {error}.") from error
+    with array_errors(path, "an .npz archive"), np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
     embedding = arrays.get("enc_emb", np.zeros((0, 0)))
     units = arrays.get("enc_w_hh", np.zeros((0, 0))).shape[-1]
     dim = embedding.shape[-1]

@@ -12,6 +12,7 @@ import tensorflow_text
 from keras import ops
 from keras_nlp.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.decoding import Search, Values
 from keras_seq2seq.errors import InputError
@@ -143,6 +144,7 @@ class KerasHubPreprocessor(TextPreprocessor):
         max_target_length: int. Target tokens at most, without the end token.
     """
 
+    @checked
     def __init__(self, preprocessor: Any, max_target_length: int):
         if not preprocessor.built:
             preprocessor.build(None)
@@ -212,10 +214,11 @@ class Seq2SeqLMGeneration(TextGeneration):
         end_id: int. The token that ends a target. Likewise.
 
     Raises:
-        ValueError: If `max_length` is below 1 or above what BART's positions hold, or the ids
+        InputError: If `max_length` is below 1 or above what BART's positions hold, or the ids
             are missing and there is no preprocessor.
     """
 
+    @checked
     def __init__(
         self,
         model: Any,
@@ -226,7 +229,7 @@ class Seq2SeqLMGeneration(TextGeneration):
         # T5's positions are relative: there is no last one.
         longest = getattr(model.backbone, "max_sequence_length", None)
         if max_length < 1 or (longest is not None and max_length > longest):
-            raise ValueError(
+            raise InputError(
                 f"`max_length` must be in [1, {longest or 'any number'}], the positions of the "
                 f"model. Received: max_length={max_length}."
             )
@@ -238,7 +241,7 @@ class Seq2SeqLMGeneration(TextGeneration):
             start_id = own.start_id if start_id is None else start_id
             end_id = own.target_tokenizer.end_token_id if end_id is None else end_id
         if start_id is None or end_id is None:
-            raise ValueError(
+            raise InputError(
                 "A model without a preprocessor needs `start_id` and `end_id`. Received: "
                 f"start_id={start_id}, end_id={end_id}."
             )

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq, lstm
@@ -44,6 +45,7 @@ class PaddedCharacterTokenizer(CharacterTokenizer):
         return super().get_config() | {"length": self.length, "padding_id": self.padding_id}
 
 
+@checked
 def import_lstm_example(
     model: keras.Model | str | Path,
     source_tokens: Sequence[str],

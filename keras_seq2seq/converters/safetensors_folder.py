@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.saved_file import check_declared
@@ -18,6 +19,7 @@ CONFIG_FILE = "config.json"
 FORMAT = "keras_seq2seq"
 
 
+@checked
 def to_safetensors(model: Seq2Seq, path: str | Path) -> None:
     """Writes a model as a folder: `model.safetensors`, each weight by its path such as
     `encoder_0_query/kernel`, in its own dtype; and `config.json`, the configuration as Keras
@@ -45,6 +47,7 @@ def to_safetensors(model: Seq2Seq, path: str | Path) -> None:
     (folder / CONFIG_FILE).write_text(text + "\n", "utf-8")
 
 
+@checked
 def from_safetensors(path: str | Path) -> Seq2Seq:
     """The model of a folder that `to_safetensors` wrote; code is never run from it.
 

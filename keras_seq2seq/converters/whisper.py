@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_seq2seq.converters.ctranslate2_file import ModelFile
 from keras_seq2seq.converters.ctranslate2_layout import TARGET_EMBEDDING
-from keras_seq2seq.converters.ctranslate2_reading import Positions, Reading
+from keras_seq2seq.converters.ctranslate2_positions import Positions
+from keras_seq2seq.converters.ctranslate2_reading import Reading
 from keras_seq2seq.converters.ctranslate2_vocabulary import (
     Specials,
     Vocabulary,

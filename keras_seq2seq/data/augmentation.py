@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from keras_seq2seq.errors import InputError
+
 # The weakest noise, as a share of the strongest; the exponents of its spectrum, `1 / f ** e`.
 WEAKEST_NOISE, NOISE_EXPONENTS = 0.01, (0.0, 1.0)
 
@@ -21,7 +23,7 @@ class Augmentation:
             is between white and pink.
 
     Raises:
-        ValueError: If a number is negative, or `speed` is not below 1.
+        InputError: If a number is negative, or `speed` is not below 1.
     """
 
     speed: float = 0.0
@@ -31,7 +33,7 @@ class Augmentation:
         for name, value in asdict(self).items():
             if value < 0 or (name == "speed" and value >= 1):
                 limit = "in [0, 1)" if name == "speed" else "at least 0"
-                raise ValueError(f"`{name}` must be {limit}. Received: {name}={value}.")
+                raise InputError(f"`{name}` must be {limit}. Received: {name}={value}.")
 
     def __bool__(self) -> bool:
         return any(asdict(self).values())

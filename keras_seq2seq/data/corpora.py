@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.disk import is_file, is_folder
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.records import Columns, stored_records
@@ -86,6 +87,7 @@ def _holds_pairs(path: Path) -> bool:
     return kind_of(path) == "tsv" and "\t" in next(iterate_lines(path), "")
 
 
+@checked
 def read_corpora(
     given: Sequence[str | Path | Corpus],
     source: str | None = None,

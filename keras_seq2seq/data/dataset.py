@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.errors import InputError, check_counts
+
+# `tf.data` rewrites the Python that it calls, which takes a second and changes nothing here.
+_as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Buckets:
         return np.array([np.count_nonzero(self.index == bucket) for bucket in buckets])
 
 
+@checked
 def make_buckets(
     source_lengths: np.ndarray,
     target_lengths: np.ndarray,
@@ -71,10 +76,10 @@ def make_buckets(
             included, of the longer side of its bucket; one pair at least.
 
     Raises:
-        ValueError: If `batch_tokens` is below 1.
+        InputError: If `batch_tokens` is below 1.
     """
-    if batch_tokens is not None and batch_tokens < 1:
-        raise ValueError(f"`batch_tokens` must be at least 1. Received: {batch_tokens}.")
+    if batch_tokens is not None:
+        check_counts(batch_tokens=batch_tokens)
     longer = np.maximum(source_lengths, target_lengths)
     quantiles = np.quantile(
         longer, np.linspace(0, 1, num_buckets + 1)[1:], method="inverted_cdf"
@@ -170,6 +175,8 @@ def training_data(
     _check_pairs(preprocessor, sources, targets, "train on")
     check_counts(batch_size=batch_size, num_buckets=num_buckets)
     check_counts(0, seed=seed, initial_epoch=initial_epoch, initial_step=initial_step)
+    if max(seed, initial_epoch, initial_step) >= 2**63:
+        raise InputError("`seed`, `initial_epoch` and `initial_step` must be below 2 ** 63.")
     weights = _factors("weights", weights, len(sources))
     repeats = _factors("repeats", repeats, len(sources))
     source_index = preprocessor.index_sources(sources, augmentation, seed)
@@ -200,6 +207,7 @@ def training_data(
         batches = batches_of(order, buckets.index, buckets.batch_sizes)
         return [batches.rows, batches.begins, batches.ends]
 
+    @_as_written
     def epoch_batches(epoch):
         rows = tf.numpy_function(rows_of, [epoch], row_type)
         order = tf.random.experimental.stateless_shuffle(rows, seed=[seed, epoch])
@@ -208,6 +216,7 @@ def training_data(
         places = tf.data.Dataset.range(first, tf.size(ends, tf.int64))
         return places.map(lambda i: (tf.ensure_shape(rows[begins[i] : ends[i]], [None]), epoch))
 
+    @_as_written
     def pack(rows, epoch):
         source_length, target_length = tf.unstack(shapes[tf.cast(bucket_of[rows[0]], tf.int32)])
         inputs, labels, token_weights = preprocessor.pack_inputs(
@@ -239,6 +248,7 @@ def validation_data(
     source_index = preprocessor.index_sources(sources)
     target_index = preprocessor.index_targets(targets)
 
+    @_as_written
     def pack(rows):
         return preprocessor.pack_inputs(source_index.batch(rows, -1, 0), target_index.ids(rows))
 

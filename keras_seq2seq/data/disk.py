@@ -6,7 +6,11 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from keras_seq2seq.errors import InputError
 
@@ -84,6 +88,31 @@ def read_pieces(path: str | Path, size: int = 2**22) -> Iterator[bytes]:
             if not piece:
                 return
             yield piece
+
+
+def read_array(path: str | Path, mmap_mode: Any = None) -> np.ndarray:
+    """The array of a `.npy` file; with `mmap_mode` it is read where it is asked for.
+
+    Raises:
+        InputError: If it holds none, or cannot be read.
+    """
+    with array_errors(path, "a NumPy array"):
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: expected an array of numbers; it holds an archive.")
+    return array
+
+
+@contextmanager
+def array_errors(path: str | Path, what: str) -> Iterator[None]:
+    """Turns all that NumPy says of a file that it cannot read into an `InputError`."""
+    try:
+        yield
+    except Exception as error:  # A damaged header can be anything.
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "pickle" in words:  # Its advice is to trust whatever it does not know.
+            words = "it is something else"
+        raise InputError(f"{path}: cannot be read as {what} ({words}).") from error
 
 
 def files_in(folder: str | Path, pattern: str = "*") -> list[Path]:

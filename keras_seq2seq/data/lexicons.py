@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.readers import Pairs, read_lines
 from keras_seq2seq.data.skipped import Skipped
 from keras_seq2seq.data.tables import Row
@@ -20,6 +21,7 @@ MOST_PROBABILITIES = 4
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+")
 
 
+@checked
 def read_lexicon(path: str | Path, *, keep_stress: bool = False) -> Pairs:
     """Reads a dictionary in the format of CMUdict.
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.disk import files_in, is_file, is_folder
 from keras_seq2seq.data.kaldi_folders import is_kaldi_folder, kaldi_rows
 from keras_seq2seq.data.readers import Pairs
@@ -52,6 +53,7 @@ CUT = "audio_filepath"
 Columns = tuple[str | None, str | None]
 
 
+@checked
 def read_manifest(
     path: str | Path,
     kind: str,

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.stored.texts import StoredTexts
@@ -77,13 +78,14 @@ class Preprocessor(ABC):
         window: int. Positions that the model makes every source as long as; 0 for none.
 
     Raises:
-        ValueError: If a length is below 1.
+        InputError: If a length is below 1.
     """
 
     kind: str
     unit: str
     window: int = 0
 
+    @checked
     def __init__(
         self, target_tokenizer: TableTokenizer, max_source_length: int, max_target_length: int
     ):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.disk import read_bytes
 from keras_seq2seq.data.text import (
     NotText,
@@ -90,6 +91,7 @@ def check_equal_length(sources: Any, targets: Any) -> None:
         )
 
 
+@checked
 def read_lines(path: str | Path) -> list[str]:
     """Reads a UTF-8 text file, decompressed if its name ends in `.gz`.
 
@@ -103,6 +105,7 @@ def read_lines(path: str | Path) -> list[str]:
     return _not_empty(path, decode_lines(str(path), read_bytes(path)))
 
 
+@checked
 def read_texts(path: str | Path) -> list[str]:
     """The lines of a file as the readers of pairs take texts: without white space at the
     ends, and with a space for a tab inside. Empty lines stay.
@@ -194,6 +197,7 @@ def parallel_lines(
         )
 
 
+@checked
 def read_parallel(source_path: str | Path, target_path: str | Path) -> Pairs:
     """Reads two files of which line i of one belongs to line i of the other. Tabs inside a
     text become a space, and spaces at its ends go.

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.disk import file_or_gz, is_file
 from keras_seq2seq.data.lexicons import is_lexicon, lexicon_rows
 from keras_seq2seq.data.readers import Pairs, parallel_lines
@@ -54,6 +55,7 @@ PARTS = {
 }
 
 
+@checked
 def read_records(
     path: str | Path,
     source: str | None = None,
@@ -158,6 +160,7 @@ def read_dataset(
     return collect_pairs("the dataset", _dataset_rows(dataset, source, target), skipped)
 
 
+@checked
 def read_folder(
     folder: str | Path,
     source: str,
@@ -204,6 +207,7 @@ def read_folder(
     return splits, skipped.lines()
 
 
+@checked
 def read_parallel_records(
     source_path: str | Path,
     target_path: str | Path,
@@ -244,6 +248,7 @@ def _parallel_pairs(
     return collect_pairs(name, rows(skipped), skipped)[0]
 
 
+@checked
 def overlap(train: Pairs, other: Pairs) -> tuple[int, int]:
     """Pairs of `other` whose source occurs in `train`, and those whose target does as well."""
     asked = other.references()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_seq2seq.data.disk import why_no_file
-from keras_seq2seq.data.signal_files import file_length, read_file, signal_file, sound_format
+from keras_seq2seq.data.signal_files import file_shape, read_file, signal_file, sound_format
 from keras_seq2seq.errors import InputError
 
 # Below this amplitude a recording holds nothing.
@@ -63,7 +63,7 @@ class SignalCheck:
 
     @staticmethod
     def _seconds(path: object, rate: int | None) -> float:
-        return file_length(signal_file(str(path)), rate) / (rate or 1)
+        return (*file_shape(signal_file(str(path)), rate), 0)[0] / (rate or 1)
 
     def _check_shape(self, name: str, shape: tuple[int, ...]) -> tuple[str, str] | None:
         if not shape:

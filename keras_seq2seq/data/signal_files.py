@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_seq2seq.data.disk import is_file, require_file
+from keras_seq2seq.data.disk import is_file, read_array, require_file
 from keras_seq2seq.errors import InputError
 
 ARRAY_SUFFIX = ".npy"
@@ -100,15 +100,14 @@ def read_file(file: SignalFile, sample_rate: int | None) -> np.ndarray:
     return _resample(*_read_sound(file), sample_rate)
 
 
-def file_length(file: SignalFile, sample_rate: int | None) -> int:
-    """Length of `read_file`, without reading the whole where the file tells it."""
+def file_shape(file: SignalFile, sample_rate: int | None) -> tuple[int, ...]:
+    """Shape of `read_file`, without reading the whole where the file tells it."""
     if file.entry:
-        return len(read_file(file, sample_rate))
+        return read_file(file, sample_rate).shape
     if _known(file, sample_rate).is_array:
-        array = _open_array(file.path, "r")
-        return len(array) if array.ndim else 0
+        return _open_array(file.path, "r").shape
     length, rate = sound_format(file.name)
-    return math.ceil(length * (sample_rate or rate) / rate)
+    return (math.ceil(length * (sample_rate or rate) / rate),)
 
 
 def sound_format(path: str | Path) -> tuple[int, int]:
@@ -134,13 +133,11 @@ def _known(file: SignalFile, sample_rate: int | None) -> SignalFile:
 
 
 def _open_array(path: Path, mmap_mode: Any) -> np.ndarray:
-    try:
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except Exception as error:  # A damaged header can be anything; one file stops no list.
-        raise InputError(f"{path}: cannot be read as a NumPy array ({error}).") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-        what = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
-        raise InputError(f"{path}: expected an array of numbers; it holds {what}.")
+    array = read_array(path, mmap_mode)
+    if array.dtype.kind not in "buif":
+        raise InputError(
+            f"{path}: expected an array of numbers; it holds an array of {array.dtype}."
+        )
     return array
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import Preprocessor, SourceIndex, longest_of
 from keras_seq2seq.data.readers import check_equal_length
@@ -19,6 +20,7 @@ from keras_seq2seq.data.signals import (
     read_signal,
     signal_length,
     signal_name,
+    signal_shape,
 )
 from keras_seq2seq.data.text import check_texts
 from keras_seq2seq.errors import InputError
@@ -43,7 +45,9 @@ class SignalPreprocessor(Preprocessor):
             InputError: If it cannot be read, has the wrong shape or a value that is no
                 finite number.
         """
-        array = self.fit_shape(read_signal(source, self.sample_rate), source)
+        array = read_signal(source, self.sample_rate)
+        self.check_shape(array.shape, source)
+        array = self.scaled(array)
         if array.dtype.kind not in "biuf":
             raise InputError(
                 f"{signal_name(source)}: holds {array.dtype}, not numbers. Give float32."
@@ -54,8 +58,12 @@ class SignalPreprocessor(Preprocessor):
         return array
 
     @abstractmethod
-    def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
-        """The array with its features in one axis, or `InputError`."""
+    def check_shape(self, shape: tuple[int, ...], source: SignalSource) -> None:
+        """Raises `InputError` for the shape of an array that is none of this kind."""
+
+    @abstractmethod
+    def scaled(self, array: np.ndarray) -> np.ndarray:
+        """An array of the right shape with its features in one axis; whole numbers scaled."""
 
     def is_one(self, sources: Any) -> bool:
         return is_signal(sources)
@@ -67,7 +75,7 @@ class SignalPreprocessor(Preprocessor):
                 f"{type(source).__name__} {source!r:.40}."
             )
         try:
-            signal_length(source, self.sample_rate)
+            self._length_of(source)
         except InputError as error:
             return f"cannot be used: {error}"
         return ""
@@ -76,8 +84,15 @@ class SignalPreprocessor(Preprocessor):
         return signal_name(source)
 
     def source_lengths(self, sources: Sequence[SignalSource]) -> np.ndarray:
-        lengths = [signal_length(source, self.sample_rate) for source in sources]
-        return np.array(lengths, np.int64)
+        return np.array([*map(self._length_of, sources)], np.int64)
+
+    def _length_of(self, source: SignalSource) -> int:
+        """Also finds out, before the source is read, whether its frames fit."""
+        shape = signal_shape(source, self.sample_rate)
+        if 0 in shape[:1]:
+            return 0
+        self.check_shape(shape, source)
+        return shape[0]
 
     def encoder_inputs(self, sources: Sequence[SignalSource]) -> dict[str, tf.Tensor]:
         """Sources -> padded float32 and `encoder_lengths` `(batch,)`, int32."""
@@ -165,13 +180,14 @@ class FramePreprocessor(SignalPreprocessor):
         max_target_length: int. Target tokens at most, without the end token.
 
     Raises:
-        ValueError: If a length or size is below 1.
+        InputError: If a length or size is below 1.
     """
 
     kind = "features"
     unit = "frames"
     key = "encoder_features"
 
+    @checked
     def __init__(
         self,
         target_tokenizer: TableTokenizer,
@@ -182,11 +198,12 @@ class FramePreprocessor(SignalPreprocessor):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
         shape = (feature_shape,) if isinstance(feature_shape, int) else tuple(feature_shape)
         if not shape or min(shape) < 1:
-            raise ValueError(f"`feature_shape` must hold sizes above 0. Received: {shape}.")
+            raise InputError(f"`feature_shape` must hold sizes above 0. Received: {shape}.")
         self.feature_shape = shape
         self.feature_dim: int = math.prod(shape)
 
     @classmethod
+    @checked
     def from_pairs(
         cls,
         sources: Sequence[SignalSource],
@@ -201,13 +218,20 @@ class FramePreprocessor(SignalPreprocessor):
 
         Args: as of `TextPreprocessor.from_pairs`.
         """
-        shape = read_signal(sources[0]).shape[1:]
+        check_equal_length(sources, targets)
+        shapes = [signal_shape(source) for source in sources]
+        shape = shapes[0][1:]
         if not shape:
             raise InputError(
                 f"{signal_name(sources[0])}: expected frames `(frames, features)`; received "
                 "one axis. Is it a waveform?"
             )
-        check_equal_length(sources, targets)
+        for source, other in zip(sources, shapes, strict=True):
+            if other[1:] != shape:
+                raise InputError(
+                    f"{signal_name(source)}: its frames have the shape {other[1:]}; those of "
+                    f"the first source, {signal_name(sources[0])}, have {shape}."
+                )
         check_texts("Target", targets)
         target = target_tokenizer.from_lines(
             targets, min_count=min_count, name="target_vocabulary"
@@ -215,7 +239,7 @@ class FramePreprocessor(SignalPreprocessor):
         return cls(
             target,
             shape,
-            max(map(signal_length, sources))
+            max(length for length, *_ in shapes)
             if max_source_length is None
             else max_source_length,
             longest_of(target, targets) if max_target_length is None else max_target_length,
@@ -225,12 +249,14 @@ class FramePreprocessor(SignalPreprocessor):
     def source_size(self) -> tuple[str, int]:
         return "feature_dim", self.feature_dim
 
-    def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
-        if array.shape[1:] not in (self.feature_shape, (self.feature_dim,)) or not array.ndim:
+    def check_shape(self, shape: tuple[int, ...], source: SignalSource) -> None:
+        if shape[1:] not in (self.feature_shape, (self.feature_dim,)):
             raise InputError(
-                f"{signal_name(source)}: its frames have the shape {array.shape[1:]}; this "
+                f"{signal_name(source)}: its frames have the shape {shape[1:]}; this "
                 f"model takes {self.feature_shape}."
             )
+
+    def scaled(self, array: np.ndarray) -> np.ndarray:
         array = array.reshape(len(array), self.feature_dim)
         return array / np.float32(255) if array.dtype == np.uint8 else array
 
@@ -270,13 +296,14 @@ class WaveformPreprocessor(SignalPreprocessor):
             does. Defaults to 0: each has its own length.
 
     Raises:
-        ValueError: If a length or the rate is below 1.
+        InputError: If a length or the rate is below 1.
     """
 
     kind = "waveform"
     unit = "samples"
     key = "encoder_waveform"
 
+    @checked
     def __init__(
         self,
         target_tokenizer: TableTokenizer,
@@ -287,13 +314,14 @@ class WaveformPreprocessor(SignalPreprocessor):
     ):
         super().__init__(target_tokenizer, max_source_length, max_target_length)
         if sample_rate < 1:
-            raise ValueError(
+            raise InputError(
                 f"`sample_rate` must be at least 1. Received: sample_rate={sample_rate}."
             )
         self.sample_rate: int = int(sample_rate)
         self.window = window
 
     @classmethod
+    @checked
     def from_pairs(
         cls,
         sources: Sequence[SignalSource],
@@ -332,12 +360,14 @@ class WaveformPreprocessor(SignalPreprocessor):
     ) -> np.ndarray:
         return augmentation.sound(array, generator, self.max_source_length)
 
-    def fit_shape(self, array: np.ndarray, source: SignalSource) -> np.ndarray:
-        if array.ndim != 1:
+    def check_shape(self, shape: tuple[int, ...], source: SignalSource) -> None:
+        if len(shape) != 1:
             raise InputError(
                 f"{signal_name(source)}: expected a waveform `(samples,)`; received the shape "
-                f"{array.shape}."
+                f"{shape}."
             )
+
+    def scaled(self, array: np.ndarray) -> np.ndarray:
         if array.dtype.kind == "i":
             # Integer samples, as of `scipy.io.wavfile`.
             return array / np.float32(np.iinfo(array.dtype).max + 1)

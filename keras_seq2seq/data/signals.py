@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data.signal_files import (
-    file_length,
+    file_shape,
     read_file,
     signal_file,
     sound_format,
@@ -68,11 +68,15 @@ def read_signal(source: SignalSource, sample_rate: int | None = None) -> np.ndar
 
 
 def signal_length(source: SignalSource, sample_rate: int | None = None) -> int:
-    """Length of `read_signal` without reading the whole file."""
+    """Length of `read_signal` without reading the whole file; 0 for a single number."""
+    return (*signal_shape(source, sample_rate), 0)[0]
+
+
+def signal_shape(source: SignalSource, sample_rate: int | None = None) -> tuple[int, ...]:
+    """Shape of `read_signal` without reading the whole file."""
     if isinstance(source, (Signal, np.ndarray)):
-        array = source.array if isinstance(source, Signal) else source
-        return len(array) if array.ndim else 0
-    return file_length(signal_file(source), sample_rate)
+        return (source.array if isinstance(source, Signal) else source).shape
+    return file_shape(signal_file(source), sample_rate)
 
 
 def sample_rate_of(source: SignalSource) -> int:

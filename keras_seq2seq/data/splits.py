@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.different import different_sources
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.errors import InputError, check_counts
@@ -23,6 +24,7 @@ class Splits:
     test: Pairs | None = None
 
 
+@checked
 def split_by_source(
     pairs: Pairs,
     *,

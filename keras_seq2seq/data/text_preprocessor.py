@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.preprocessor import (
     Preprocessor,
@@ -47,12 +48,13 @@ class TextPreprocessor(Preprocessor):
             target in training, and where generation stops.
 
     Raises:
-        ValueError: If a length is below 1.
+        InputError: If a length is below 1.
     """
 
     kind = "text"
     unit = "tokens"
 
+    @checked
     def __init__(
         self,
         source_tokenizer: TableTokenizer,
@@ -65,6 +67,7 @@ class TextPreprocessor(Preprocessor):
         self.source_tokenizer = source_tokenizer
 
     @classmethod
+    @checked
     def from_pairs(
         cls,
         sources: Sequence[str],

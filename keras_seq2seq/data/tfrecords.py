@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.disk import files_in
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.rows import SOURCE, TARGET, collect_pairs
@@ -12,6 +13,7 @@ from keras_seq2seq.data.tables import Row
 from keras_seq2seq.errors import InputError
 
 
+@checked
 def read_tfrecords(
     pattern: str | Path,
     source: str | None = None,

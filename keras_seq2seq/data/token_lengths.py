@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.data.disk import read_array
 from keras_seq2seq.data.stored.texts import PairFile, StoredTexts
 from keras_seq2seq.data.text import check_texts
 from keras_seq2seq.errors import InputError
@@ -61,8 +62,8 @@ def _of_file(tokenizer: Any, file: PairFile, side: int) -> np.ndarray:
         return known
     path = None if file.folder is None else file.folder / f"{_SIDES[side]}-{mark}.npy"
     if path is not None and path.exists():
-        with contextlib.suppress(OSError, ValueError):  # A broken one is made again.
-            lengths = np.load(path, mmap_mode="r")
+        with contextlib.suppress(InputError):  # A broken one is made again.
+            lengths = read_array(path, "r")
             if lengths.shape == (len(file),):
                 file.lengths[side, mark] = lengths
                 return lengths
@@ -70,7 +71,7 @@ def _of_file(tokenizer: Any, file: PairFile, side: int) -> np.ndarray:
     if path is not None:
         with contextlib.suppress(InputError):  # Without it they are counted again.
             write_atomically(path, lambda new: np.save(new, lengths))
-            lengths = np.load(path, mmap_mode="r")
+            lengths = read_array(path, "r")
     file.lengths[side, mark] = lengths
     return lengths
 

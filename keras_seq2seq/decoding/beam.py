@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
@@ -12,6 +13,7 @@ from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.decoding.top_k import best_continuations
 from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
+from keras_seq2seq.errors import InputError
 
 
 class BeamSearch:
@@ -43,7 +45,7 @@ class BeamSearch:
             needs recorded attention. Defaults to none.
 
     Raises:
-        ValueError: If `num_beams` is below 1, `num_hypotheses` is not in
+        InputError: If `num_beams` is below 1, `num_hypotheses` is not in
             [1, num_beams], or `patience` is not above 0.
 
     Reference:
@@ -52,6 +54,7 @@ class BeamSearch:
 
     competes = True
 
+    @checked
     def __init__(
         self,
         num_beams: int,
@@ -62,17 +65,17 @@ class BeamSearch:
         coverage: CoveragePenalty | None = None,
     ):
         if num_beams < 1:
-            raise ValueError(
+            raise InputError(
                 f"`num_beams` must be at least 1. Received: num_beams={num_beams}."
             )
         num_hypotheses = num_beams if num_hypotheses is None else num_hypotheses
         if not 1 <= num_hypotheses <= num_beams:
-            raise ValueError(
+            raise InputError(
                 "`num_hypotheses` must be from 1 to `num_beams`. Received: "
                 f"num_hypotheses={num_hypotheses}, num_beams={num_beams}."
             )
         if not tf.is_tensor(patience) and not patience > 0:
-            raise ValueError(f"`patience` must be above 0. Received: patience={patience}.")
+            raise InputError(f"`patience` must be above 0. Received: patience={patience}.")
         self.num_beams = num_beams
         self.end_id = end_id
         self.num_hypotheses = num_hypotheses

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.beam import BeamSearch
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.diverse import DiverseBeamSearch
@@ -37,6 +38,7 @@ LENGTH_RULES: dict[str, Callable[[Any], LengthRule]] = {
 }
 
 
+@checked
 def build_strategy(
     settings: GenerationSettings,
     end_id: int,
@@ -77,6 +79,7 @@ def build_strategy(
     )
 
 
+@checked
 def build_filters(
     settings: GenerationSettings, values: Values | None = None, fixed_shapes: bool = False
 ) -> list[Filter]:
@@ -94,6 +97,7 @@ def build_filters(
     return filters
 
 
+@checked
 def build_rules(
     settings: GenerationSettings,
     *,

@@ -5,6 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
+
 # Attention below this counts as this, so that the logarithm is finite.
 LEAST_ATTENTION = 1e-6
 
@@ -21,15 +24,16 @@ class CoveragePenalty:
         source_mask: `(batch, source_length)`, bool, `True` where there is source.
 
     Raises:
-        ValueError: If `beta` is not a finite number above 0.
+        InputError: If `beta` is not a finite number above 0.
 
     Reference:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144), equation 14.
     """
 
+    @checked
     def __init__(self, beta: float | tf.Tensor, source_mask: Any):
         if not tf.is_tensor(beta) and not 0 < beta < math.inf:
-            raise ValueError(f"`beta` must be finite and above 0. Received: beta={beta}.")
+            raise InputError(f"`beta` must be finite and above 0. Received: beta={beta}.")
         self.beta = beta
         self.source_mask = source_mask
 

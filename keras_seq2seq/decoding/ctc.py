@@ -5,7 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.loop import State, Step
+from keras_seq2seq.errors import InputError, check_counts
 
 # Log of nothing. Finite, so that differences are numbers.
 NEVER = -1e30
@@ -45,6 +47,7 @@ class JointCTC:
         [Graves et al., 2006](https://doi.org/10.1145/1143844.1143891).
     """
 
+    @checked
     def __init__(
         self,
         weight: float | tf.Tensor,
@@ -53,6 +56,9 @@ class JointCTC:
         longest: int,
         blank_id: int = 0,
     ):
+        if not tf.is_tensor(weight) and not 0 <= weight <= 1:
+            raise InputError(f"`weight` must be from 0 to 1. Received: {weight}.")
+        check_counts(longest=longest)
         # The difference before it is rounded, for a tensor as for a number.
         self._shares = [tf.cast(share, tf.float32) for share in (1 - weight, weight)]
         self.end_id = end_id

@@ -4,12 +4,14 @@ import math
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.beam import BeamSearch
 from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthRule
 from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.tracks import Tracks, gather
+from keras_seq2seq.errors import InputError
 
 
 class DiverseBeamSearch:
@@ -37,7 +39,7 @@ class DiverseBeamSearch:
         coverage: `CoveragePenalty`, optional.
 
     Raises:
-        ValueError: If `num_groups` does not divide `num_beams`, `diversity_penalty` is
+        InputError: If `num_groups` does not divide `num_beams`, `diversity_penalty` is
             negative or not finite, or as `BeamSearch`.
 
     Reference:
@@ -46,6 +48,7 @@ class DiverseBeamSearch:
 
     competes = True
 
+    @checked
     def __init__(
         self,
         num_beams: int,
@@ -58,18 +61,18 @@ class DiverseBeamSearch:
         coverage: CoveragePenalty | None = None,
     ):
         if num_groups < 1 or num_beams % num_groups:
-            raise ValueError(
+            raise InputError(
                 "`num_groups` must divide `num_beams`. Received: "
                 f"num_groups={num_groups}, num_beams={num_beams}."
             )
         if not tf.is_tensor(diversity_penalty) and not 0 <= diversity_penalty < math.inf:
-            raise ValueError(
+            raise InputError(
                 "`diversity_penalty` must be at least 0. Received: "
                 f"diversity_penalty={diversity_penalty}."
             )
         num_hypotheses = num_beams if num_hypotheses is None else num_hypotheses
         if not 1 <= num_hypotheses <= num_beams:
-            raise ValueError(
+            raise InputError(
                 "`num_hypotheses` must be from 1 to `num_beams`. Received: "
                 f"num_hypotheses={num_hypotheses}, num_beams={num_beams}."
             )

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
+
 # Positions of the first stage.
 FIRST_STAGE = 8
 
@@ -38,6 +40,7 @@ def lengthened(tensor: tf.Tensor, shape: tf.TensorShape, filling: int = 0) -> tf
     return tf.pad(tensor, pads, constant_values=filling)
 
 
+@checked
 def stage_lengths(max_length: int) -> list[int]:
     """Each twice the one before, the last `max_length`: 8, 16, 25."""
     lengths = [FIRST_STAGE]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.errors import InputError, check_counts
 
@@ -33,6 +34,7 @@ class Temperature:
         temperature: float, or float32 tensor, scalar or `(batch, 1, 1)`; above 0.
     """
 
+    @checked
     def __init__(self, temperature: float | tf.Tensor):
         _check("temperature", temperature, above=0.0)
         self.temperature = temperature
@@ -50,6 +52,7 @@ class TopK:
         most: int, optional: `k` at most, for XLA, which must know how many are looked for.
     """
 
+    @checked
     def __init__(self, k: int | tf.Tensor, most: int | None = None):
         if not tf.is_tensor(k):
             check_counts(k=k)
@@ -71,6 +74,7 @@ class TopP:
         [Holtzman et al., 2019](https://arxiv.org/abs/1904.09751), section 3.1.
     """
 
+    @checked
     def __init__(self, p: float | tf.Tensor):
         _check("p", p, above=0.0, most=1.0)
         self.p = p
@@ -92,6 +96,7 @@ class MinP:
         [Nguyen et al., 2024](https://arxiv.org/abs/2407.01082), section 3.
     """
 
+    @checked
     def __init__(self, min_p: float | tf.Tensor):
         _check("min_p", min_p, above=0.0, most=1.0)
         self.min_p = min_p

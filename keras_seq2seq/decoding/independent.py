@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.filters import Filter
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.loop import Carry
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 from keras_seq2seq.decoding.tracks import Tracks, extend, gather
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import PAD_ID
 
 
@@ -22,6 +24,7 @@ class GreedySearch:
     num_beams = 1
     competes = False
 
+    @checked
     def __init__(self, end_id: int):
         self.end_id = end_id
 
@@ -100,12 +103,13 @@ class Sampling(GreedySearch):
         seed: int, or int32 scalar. Defaults to 0.
 
     Raises:
-        ValueError: If `num_samples` is below 1.
+        InputError: If `num_samples` is below 1.
 
     Reference:
         [Gumbel, 1954]; [Kool et al., 2019](https://arxiv.org/abs/1903.06059), section 2.2.
     """
 
+    @checked
     def __init__(
         self,
         num_samples: int,
@@ -114,7 +118,7 @@ class Sampling(GreedySearch):
         seed: int | tf.Tensor = 0,
     ):
         if num_samples < 1:
-            raise ValueError(
+            raise InputError(
                 f"`num_samples` must be at least 1. Received: num_samples={num_samples}."
             )
         super().__init__(end_id)

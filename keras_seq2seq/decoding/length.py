@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
+
 
 class LengthRule(Protocol):
     """Ranks hypotheses of different length. Lengths count the end token."""
@@ -32,7 +34,7 @@ Strength = Any
 
 def _check_alpha(alpha: Strength) -> None:
     if not tf.is_tensor(alpha) and not alpha >= 0:
-        raise ValueError(f"`alpha` must be at least 0. Received: alpha={alpha}.")
+        raise InputError(f"`alpha` must be at least 0. Received: alpha={alpha}.")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class LengthPenalty:
             probability of a token; larger values favour longer hypotheses.
 
     Raises:
-        ValueError: If `alpha` is negative.
+        InputError: If `alpha` is negative.
     """
 
     alpha: Strength = 0.0
@@ -72,7 +74,7 @@ class GNMTLengthPenalty:
         alpha: float, at least 0. Defaults to 0.6.
 
     Raises:
-        ValueError: If `alpha` is negative.
+        InputError: If `alpha` is negative.
 
     Reference:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144), equation 14.
@@ -100,14 +102,14 @@ class WordReward:
         reward: float. Added for every token; negative values favour short hypotheses.
 
     Raises:
-        ValueError: If `reward` is not finite.
+        InputError: If `reward` is not finite.
     """
 
     reward: Strength = 0.0
 
     def __post_init__(self) -> None:
         if not tf.is_tensor(self.reward) and not math.isfinite(self.reward):
-            raise ValueError(f"`reward` must be finite. Received: reward={self.reward}.")
+            raise InputError(f"`reward` must be finite. Received: reward={self.reward}.")
 
     def score(self, log_probs: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
         return log_probs + self.reward * tf.cast(length, tf.float32)

@@ -17,6 +17,7 @@ from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
 from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules
 from keras_seq2seq.decoding.score import log_softmax
 from keras_seq2seq.decoding.tracks import Observed, Tracks, empty
+from keras_seq2seq.errors import InputError
 
 State = dict[str, tf.Tensor]
 Carry = dict[str, Any]
@@ -176,7 +177,7 @@ class Search:
             `Hypotheses`, ordered by score.
 
         Raises:
-            ValueError: If `step` returns an entry that the state lacks.
+            InputError: If `step` returns an entry that the state lacks.
         """
         loop = (self._stage(self.stages[0]) if self.stages else self).loop()
         variables = _run(loop, loop.variables, self.stages[:1])
@@ -206,7 +207,7 @@ class Search:
             one, the ended ones are the result.
 
         Raises:
-            ValueError: As `decode`.
+            InputError: As `decode`.
         """
         loop = self.loop()
         body = tf.function(loop.body, input_signature=loop.specs, autograph=False)
@@ -376,12 +377,12 @@ def _changing_entries(step: Step, token: tf.Tensor, state: State) -> list[str]:
     changed = trace.get_concrete_function(*spec).structured_outputs
     unknown = sorted(set(changed) - set(state))
     if unknown:
-        raise ValueError(
+        raise InputError(
             "A step may change only entries of its state. Received new entries "
             f"{unknown}; the state has {sorted(state)}."
         )
     if ALIGNMENT in state and ALIGNMENT not in changed:
-        raise ValueError(
+        raise InputError(
             "The state asks for the attention, but the step returns no entry "
             f"{ALIGNMENT!r}. Received: {sorted(changed)}."
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 
 # Rows of a piece at least: fewer do not pay for a search of their own.
@@ -13,6 +14,7 @@ LEAST_ROWS = 8
 Inputs = dict[str, tf.Tensor]
 
 
+@checked
 def decode_by_pieces(
     function: Callable[[Inputs], Hypotheses],
     inputs: Inputs,

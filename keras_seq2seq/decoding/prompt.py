@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.rules import IMPOSSIBLE, BiasRule, Rule, apply_rules, suppression
 
 
@@ -18,6 +19,7 @@ class Prompt:
         rules: The rules for what follows.
     """
 
+    @checked
     def __init__(self, choices: Sequence[Sequence[int]], rules: Sequence[Rule] = ()):
         self.choices = [list(choice) for choice in choices]
         self.rules = tuple(rules)
@@ -46,6 +48,7 @@ class SuppressAt(BiasRule):
         token_ids: Ids.
     """
 
+    @checked
     def __init__(self, time: int, token_ids: Sequence[int]):
         self.time = time
         self.token_ids = token_ids

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError, check_counts
 
 # Log probability of what is impossible. Finite, because minus infinity times zero is not a
@@ -73,6 +74,7 @@ class SuppressTokens(BiasRule):
         token_ids: Ids; or float32 `(vocabulary_size,)` as of `suppression`.
     """
 
+    @checked
     def __init__(self, token_ids: Sequence[int] | np.ndarray | tf.Tensor):
         self.token_ids = token_ids
 
@@ -90,6 +92,7 @@ class TokenBias(BiasRule):
             as of `token_biases`.
     """
 
+    @checked
     def __init__(self, biases: Mapping[int, float] | np.ndarray | tf.Tensor):
         self.biases = biases
 
@@ -99,6 +102,7 @@ class TokenBias(BiasRule):
         return tf.convert_to_tensor(self.biases)
 
 
+@checked
 def suppression(token_ids: Iterable[int], vocabulary_size: int) -> np.ndarray:
     """`(vocabulary_size,)`, float32: `IMPOSSIBLE` for the given ids, 0 for the others."""
     # An id that the vocabulary lacks is no token to suppress.
@@ -106,6 +110,7 @@ def suppression(token_ids: Iterable[int], vocabulary_size: int) -> np.ndarray:
     return token_biases(dict.fromkeys(within, IMPOSSIBLE), vocabulary_size)
 
 
+@checked
 def token_biases(biases: Mapping[int, float], vocabulary_size: int) -> np.ndarray:
     """`(vocabulary_size,)`, float32: what is added to each log probability."""
     vector = np.zeros(vocabulary_size, np.float32)
@@ -121,6 +126,7 @@ class MinLength(BiasRule):
         end_id: int. The end token.
     """
 
+    @checked
     def __init__(self, min_length: Any, end_id: int):
         self.min_length = min_length
         self.end_id = end_id
@@ -139,6 +145,7 @@ class MaxLength(BiasRule):
         end_id: int. The end token.
     """
 
+    @checked
     def __init__(self, max_length: Any, end_id: int):
         self.max_length = max_length
         self.end_id = end_id
@@ -160,6 +167,7 @@ class RepetitionPenalty:
         signed: bool. Whether a value may be positive. Defaults to `False`.
     """
 
+    @checked
     def __init__(self, penalty: float | tf.Tensor, signed: bool = False):
         if not tf.is_tensor(penalty) and not penalty > 0:
             raise InputError(f"`penalty` must be above 0. Received: penalty={penalty}.")
@@ -182,6 +190,7 @@ class NoRepeatNGram:
         [Paulus et al., 2017](https://arxiv.org/abs/1705.04304), section 2.5 (trigrams).
     """
 
+    @checked
     def __init__(self, size: int):
         check_counts(size=size)
         self.size = size
@@ -210,6 +219,7 @@ class AllowedTargets:
             padding.
     """
 
+    @checked
     def __init__(self, targets: np.ndarray | tf.Tensor):
         self.targets = targets
 
@@ -238,6 +248,7 @@ class ForcedPrefix:
         rules: The rules for what follows the prefix.
     """
 
+    @checked
     def __init__(self, token_ids: Any, lengths: Any, rules: Sequence[Rule] = ()):
         self.token_ids = token_ids
         self.lengths = lengths

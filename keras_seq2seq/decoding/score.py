@@ -4,7 +4,10 @@ import math
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 
+
+@checked
 def score_tokens(logits: tf.Tensor, token_ids: tf.Tensor, pad_id: int = 0) -> tf.Tensor:
     """Log probability of every token of a target, with teacher forcing.
 

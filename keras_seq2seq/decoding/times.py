@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 
 
@@ -26,6 +27,7 @@ class MarkTimes:
         [Radford et al., 2022](https://arxiv.org/abs/2212.04356), sections 2.3 and 4.5.
     """
 
+    @checked
     def __init__(self, first_id: int, end_id: int, begin: int, latest_first: int = 50):
         self.first_id = first_id
         self.end_id = end_id

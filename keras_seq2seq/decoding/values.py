@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.settings import GenerationSettings
 
 # Name -> number, array or tensor. The names of `DTYPES`, which are fields of the settings,
@@ -49,6 +50,7 @@ TABLES = {
 }
 
 
+@checked
 def structure_of(
     settings: GenerationSettings,
     fixed_shapes: bool = False,
@@ -128,6 +130,7 @@ def value_names(structure: GenerationSettings) -> list[str]:
     return [name for name, is_read in reads.items() if is_read]
 
 
+@checked
 def value_specs(structure: GenerationSettings) -> dict[str, tf.TensorSpec]:
     """Shapes and dtypes of these values as inputs of a graph."""
     return {

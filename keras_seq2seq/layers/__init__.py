@@ -29,6 +29,7 @@ from keras_seq2seq.layers.picture_convolutions import PictureConvolutions
 from keras_seq2seq.layers.positions import (
     LearnedPositions,
     RelativePositions,
+    RelativeVectors,
     RotaryPositions,
     SinusoidalPositions,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "OutputBias",
     "PictureConvolutions",
     "RelativePositions",
+    "RelativeVectors",
     "RotaryPositions",
     "ScheduledSampling",
     "SentencePooling",

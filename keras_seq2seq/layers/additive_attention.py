@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention import HIDDEN, MemoryAttention, additive_scores
 from keras_seq2seq.layers.dense import Dense
 from keras_seq2seq.layers.sizes import size_of
@@ -26,13 +28,14 @@ class BahdanauAttention(MemoryAttention):
     Call arguments and returns: as `MemoryAttention`.
 
     Raises:
-        ValueError: If a size is below 1.
+        InputError: If a size is below 1.
 
     Reference:
         [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473), appendix A.1.2;
         [Salimans & Kingma, 2016](https://arxiv.org/abs/1602.07868) (`normalized`).
     """
 
+    @checked
     def __init__(
         self,
         units: int,
@@ -43,7 +46,7 @@ class BahdanauAttention(MemoryAttention):
         super().__init__(units, **kwargs)
         score_units = units if score_units is None else score_units
         if score_units < 1:
-            raise ValueError(
+            raise InputError(
                 f"`score_units` must be at least 1. Received: score_units={score_units}."
             )
         self.score_units = score_units
@@ -97,7 +100,7 @@ class LocationSensitiveAttention(BahdanauAttention):
         **kwargs: Other arguments of `BahdanauAttention`.
 
     Raises:
-        ValueError: If a size is below 1 or `kernel_size` is even.
+        InputError: If a size is below 1 or `kernel_size` is even.
 
     Reference:
         [Chorowski et al., 2015](https://arxiv.org/abs/1506.07503), section 2.1.
@@ -105,6 +108,7 @@ class LocationSensitiveAttention(BahdanauAttention):
 
     uses_alignment = True
 
+    @checked
     def __init__(
         self,
         units: int,
@@ -115,7 +119,7 @@ class LocationSensitiveAttention(BahdanauAttention):
     ):
         super().__init__(units, score_units, **kwargs)
         if filters < 1 or kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
+            raise InputError(
                 "`filters` must be at least 1 and `kernel_size` odd. Received: "
                 f"filters={filters}, kernel_size={kernel_size}."
             )
@@ -187,6 +191,7 @@ class MonotonicAttention(BahdanauAttention):
 
     uses_alignment = True
 
+    @checked
     def __init__(
         self,
         units: int,

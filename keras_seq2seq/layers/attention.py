@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.dense import Dense
 
@@ -43,16 +45,17 @@ class MemoryAttention(keras.layers.Layer, ABC):
         `target_length`.
 
     Raises:
-        ValueError: If `units` is below 1.
+        InputError: If `units` is below 1.
     """
 
     # Whether the weights of a step enter the next one; then a target is a loop of steps.
     uses_alignment = False
 
+    @checked
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(**kwargs)
         if units < 1:
-            raise ValueError(f"`units` must be at least 1. Received: units={units}.")
+            raise InputError(f"`units` must be at least 1. Received: units={units}.")
         self.units = units
         self.key_layer: keras.layers.Layer | None = None
         # A step needs the name of this layer and that of its model to differ.
@@ -148,17 +151,18 @@ class LuongAttention(MemoryAttention):
     Call arguments and returns: as `MemoryAttention`.
 
     Raises:
-        ValueError: If `score` is unknown, or is `"dot"` and the sizes of query and memory
+        InputError: If `score` is unknown, or is `"dot"` and the sizes of query and memory
             differ.
 
     Reference:
         [Luong et al., 2015](https://arxiv.org/abs/1508.04025), section 3.1.
     """
 
+    @checked
     def __init__(self, units: int, score: str = "general", scaled: bool = False, **kwargs: Any):
         super().__init__(units, **kwargs)
         if score not in SCORES:
-            raise ValueError(f"`score` must be one of {SCORES}. Received: score={score!r}.")
+            raise InputError(f"`score` must be one of {SCORES}. Received: score={score!r}.")
         self.score = score
         self.scaled = scaled
         if score == "concat":
@@ -169,7 +173,7 @@ class LuongAttention(MemoryAttention):
 
     def build_scores(self, query_dim, memory_dim):
         if self.score == "dot" and query_dim != memory_dim:
-            raise ValueError(
+            raise InputError(
                 "Dot attention needs a query and a memory of the same size; use "
                 f'score="general" for others. Received: query {query_dim}, memory {memory_dim}.'
             )

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attention import MemoryAttention
 from keras_seq2seq.layers.byte_dropout import ByteDropout
 from keras_seq2seq.layers.sizes import rows_of, size_of
@@ -54,7 +56,7 @@ class AttentionalRecurrence(keras.layers.Layer):
         target_length, source_length)`.
 
     Raises:
-        ValueError: If `input_feeding` is unknown, or feeds without an attention.
+        InputError: If `input_feeding` is unknown, or feeds without an attention.
 
     Reference:
         [Luong et al., 2015](https://arxiv.org/abs/1508.04025);
@@ -62,6 +64,7 @@ class AttentionalRecurrence(keras.layers.Layer):
         [Gal & Ghahramani, 2016](https://arxiv.org/abs/1512.05287).
     """
 
+    @checked
     def __init__(
         self,
         cells: Sequence[keras.layers.Layer],
@@ -75,12 +78,12 @@ class AttentionalRecurrence(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
         if input_feeding not in FEEDINGS:
-            raise ValueError(
+            raise InputError(
                 f"`input_feeding` must be one of {FEEDINGS}. Received: "
                 f"input_feeding={input_feeding!r}."
             )
         if input_feeding != "none" and attention is None:
-            raise ValueError(
+            raise InputError(
                 "Input feeding needs an attention. Received: attention=None, "
                 f"input_feeding={input_feeding!r}."
             )

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.dense import Dense
 
 
@@ -37,24 +39,25 @@ class CTCLoss(keras.layers.Layer):
         `logits`.
 
     Raises:
-        ValueError: If the size is below 1, or the weight is not above 0.
+        InputError: If the size is below 1, or the weight is not above 0.
 
     Reference:
         [Kim et al., 2017](https://arxiv.org/abs/1609.06773), equation 14;
         [Graves et al., 2006](https://doi.org/10.1145/1143844.1143891).
     """
 
+    @checked
     def __init__(self, vocabulary_size: int, weight: float = 0.5, **kwargs: Any):
         # The logits pass as they are; the projection casts for itself.
         super().__init__(**{"name": "ctc", **kwargs}, autocast=False)
         self.supports_masking = True
         if vocabulary_size < 1:
-            raise ValueError(
+            raise InputError(
                 "`vocabulary_size` must be at least 1. Received: "
                 f"vocabulary_size={vocabulary_size}."
             )
         if not weight > 0:
-            raise ValueError(f"`weight` must be above 0. Received: weight={weight}.")
+            raise InputError(f"`weight` must be above 0. Received: weight={weight}.")
         self.vocabulary_size = vocabulary_size
         self.weight = weight
         self.projection = Dense(vocabulary_size, dtype=self.dtype_policy, name="projection")

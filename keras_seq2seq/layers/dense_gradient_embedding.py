@@ -23,7 +23,7 @@ class DenseGradientEmbedding(keras.layers.ReversibleEmbedding):
     def call(self, inputs: Any, reverse: bool = False, training: bool = False) -> Any:
         if reverse or not training:
             return super().call(inputs, reverse=reverse)
-        embeddings = _with_dense_gradient(ops.convert_to_tensor(self.embeddings))
+        embeddings = with_dense_gradient(ops.convert_to_tensor(self.embeddings))
         vectors = ops.take(embeddings, ops.cast(inputs, "int32"), axis=0)
         return ops.cast(vectors, self.compute_dtype)
 
@@ -34,7 +34,9 @@ class DenseGradientEmbedding(keras.layers.ReversibleEmbedding):
 
 
 @ops.custom_gradient
-def _with_dense_gradient(tensor: Any) -> Any:
+def with_dense_gradient(tensor: Any) -> Any:
+    """The tensor, to be looked up in, its gradient added up as one dense tensor."""
+
     def gradient(upstream: Any) -> Any:
         # Only a dense tensor has a shape to change: TensorFlow adds the rows up.
         return ops.reshape(upstream, tensor.shape)

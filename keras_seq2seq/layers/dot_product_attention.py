@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.layers.attention import HIDDEN
 from keras_seq2seq.layers.attention_weights import attention_weights
 from keras_seq2seq.layers.byte_dropout import ByteDropout
@@ -38,6 +40,27 @@ def _product_with_transposed(left: Any, right: Any) -> Any:
     return keras.ops.matmul(left, keras.ops.swapaxes(right, -1, -2))
 
 
+def _by_key(scores: Any) -> Any:
+    """Scores of distances `(B, H, T, 2T - 1)` -> of keys `(B, H, T, T)`: row `t` begins `t`
+    columns earlier than the one before. A row that is one longer does it, read as one line."""
+    rows, heads, length = rows_of(scores), scores.shape[1], size_of(scores, 2)
+    line = keras.ops.pad(scores, [[0, 0], [0, 0], [0, 0], [0, 1]])
+    line = keras.ops.reshape(line, (rows, heads, 2 * length * length))
+    line = keras.ops.pad(line, [[0, 0], [0, 0], [0, length - 1]])
+    table = keras.ops.reshape(line, (rows, heads, length + 1, 2 * length - 1))
+    return table[:, :, :length, length - 1 :]
+
+
+def _by_distance(weights: Any) -> Any:
+    """Weights of keys `(B, H, T, T)` -> of distances `(B, H, T, 2T - 1)`, where there is no
+    key 0: the other way round."""
+    rows, heads, length = rows_of(weights), weights.shape[1], size_of(weights, 2)
+    line = keras.ops.pad(weights, [[0, 0], [0, 0], [0, 0], [0, length - 1]])
+    line = keras.ops.reshape(line, (rows, heads, length * (2 * length - 1)))
+    line = keras.ops.pad(line, [[0, 0], [0, 0], [length, 0]])
+    return keras.ops.reshape(line, (rows, heads, length, 2 * length))[..., 1:]
+
+
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class SplitHeads(keras.layers.Layer):
     """Keys or values in the order in which `DotProductAttention` reads them.
@@ -54,8 +77,10 @@ class SplitHeads(keras.layers.Layer):
         `(batch, num_heads, length, dim / num_heads)`.
     """
 
+    @checked
     def __init__(self, num_heads: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.num_heads = num_heads
         self.supports_masking = True
 
@@ -97,18 +122,23 @@ class DotProductAttention(keras.layers.Layer):
             `True` means attend, optional.
         bias: `(batch, num_heads, target_length, source_length)`, optional, added to the
             scores.
+        key_vectors: `(1, 2 * length - 1, d)`, optional, of queries and keys of one length:
+            what is added to a key that stands `1 - length, ..., length - 1` after the query
+            (`RelativeVectors`).
+        value_vectors: The same for values.
 
     Returns:
         Tuple of the output `(batch, target_length, dim)` and the weights, the mean over the
         heads, `(batch, target_length, source_length)`.
 
     Raises:
-        ValueError: If `num_heads` does not divide `dim`.
+        InputError: If `num_heads` does not divide `dim`.
 
     Reference:
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1.
     """
 
+    @checked
     def __init__(
         self,
         num_heads: int,
@@ -118,6 +148,7 @@ class DotProductAttention(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(num_heads=num_heads)
         self.shared = shared
         self.num_heads = num_heads
         self.use_causal_mask = use_causal_mask
@@ -126,13 +157,23 @@ class DotProductAttention(keras.layers.Layer):
 
     def build(self, query_shape, key_shape=None, value_shape=None, *other_shapes):
         if self.num_heads < 1 or query_shape[-1] % self.num_heads:
-            raise ValueError(
+            raise InputError(
                 "`num_heads` must divide the size of the queries. Received: "
                 f"num_heads={self.num_heads}, size {query_shape[-1]}."
             )
         self.built = True
 
-    def call(self, query, key, value, mask=None, bias=None, training=None):
+    def call(
+        self,
+        query,
+        key,
+        value,
+        mask=None,
+        bias=None,
+        key_vectors=None,
+        value_vectors=None,
+        training=None,
+    ):
         scale = 1 / math.sqrt(query.shape[-1] // self.num_heads)
         if len(key.shape) == 3:
             key = split_heads(key, self.num_heads)
@@ -147,11 +188,13 @@ class DotProductAttention(keras.layers.Layer):
         # matrices first copies the right side into an order of its own. Products of 16 bits
         # would be rounded before they are summed.
         is_fixed = heads.shape[2] == 1 and (heads.shape[0] or 0) > 1
-        by_sums = is_fixed and self.compute_dtype == "float32"
+        by_sums = is_fixed and self.compute_dtype == "float32" and value_vectors is None
         if by_sums:
             scores = keras.ops.sum(heads * key, -1)[:, :, None]
         else:
             scores = _product_with_transposed(heads, key)
+        if key_vectors is not None:
+            scores = scores + _by_key(_product_with_transposed(heads, key_vectors))
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
@@ -162,6 +205,8 @@ class DotProductAttention(keras.layers.Layer):
             output = keras.ops.sum(beside * value, 2)
         else:
             output = keras.ops.matmul(dropped, value)
+        if value_vectors is not None:
+            output = output + keras.ops.matmul(_by_distance(dropped), value_vectors)
         if query.shape[1] != 1:
             output = keras.ops.transpose(output, (0, 2, 1, 3))
         weights = keras.ops.mean(weights, 1)

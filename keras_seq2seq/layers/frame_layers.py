@@ -1,6 +1,7 @@
 """Layers over masked frames of features that a `FrameEmbedding` or `WaveformEmbedding` applies
 before it projects them: `layer(frames, mask) -> frames` of the same length."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.log_mel import mel_corners
 from keras_seq2seq.layers.sizes import size_of
 
@@ -44,9 +47,10 @@ class FrameNormalization(_FrameLayer):
         As `frames`.
 
     Raises:
-        ValueError: If one of `mean` and `variance` is given alone, or they differ in number.
+        InputError: If one of `mean` and `variance` is given alone, or they differ in number.
     """
 
+    @checked
     def __init__(
         self,
         mean: Sequence[float] | None = None,
@@ -56,7 +60,7 @@ class FrameNormalization(_FrameLayer):
     ):
         super().__init__(**kwargs)
         if (mean is None) != (variance is None) or len(mean or ()) != len(variance or ()):
-            raise ValueError(
+            raise InputError(
                 "Give `mean` and `variance` of the same features, or none of them. Received: "
                 f"mean={mean}, variance={variance}."
             )
@@ -103,13 +107,14 @@ class DeltaFeatures(_FrameLayer):
         `(batch, length, 3 * features)`.
 
     Raises:
-        ValueError: If `window` is below 1.
+        InputError: If `window` is below 1.
     """
 
+    @checked
     def __init__(self, window: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         if window < 1:
-            raise ValueError(f"`window` must be at least 1. Received: window={window}.")
+            raise InputError(f"`window` must be at least 1. Received: window={window}.")
         self.window = window
 
     def call(self, frames, mask):
@@ -163,12 +168,13 @@ class SpecAugment(_FrameLayer):
         As `frames`.
 
     Raises:
-        ValueError: If a number is negative.
+        InputError: If a number is negative.
 
     Reference:
         [Park et al., 2019](https://arxiv.org/abs/1904.08779), section 2.
     """
 
+    @checked
     def __init__(
         self,
         time_masks: int = 2,
@@ -190,8 +196,8 @@ class SpecAugment(_FrameLayer):
             "feature_share": feature_share,
         }
         for name, value in self.sizes.items():
-            if value < 0:
-                raise ValueError(f"`{name}` must be at least 0. Received: {name}={value}.")
+            if not 0 <= value < math.inf:
+                raise InputError(f"`{name}` must be at least 0. Received: {name}={value}.")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -251,13 +257,14 @@ class FrequencyWarp(_FrameLayer):
         As `frames`.
 
     Raises:
-        ValueError: If `share` is not in [0, 1).
+        InputError: If `share` is not in [0, 1).
 
     Reference:
         Jaitly & Hinton, 2013, "Vocal Tract Length Perturbation (VTLP) improves speech
         recognition".
     """
 
+    @checked
     def __init__(
         self,
         low_hz: float,
@@ -268,7 +275,7 @@ class FrequencyWarp(_FrameLayer):
     ):
         super().__init__(**kwargs)
         if not 0 <= share < 1:
-            raise ValueError(f"`share` must be in [0, 1). Received: share={share}.")
+            raise InputError(f"`share` must be in [0, 1). Received: share={share}.")
         self.low_hz, self.high_hz, self.share, self.seed = low_hz, high_hz, share, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import check_counts
 from keras_seq2seq.layers.sizes import size_of
 
 
@@ -44,8 +46,10 @@ class KeyValueCache(keras.layers.Layer):
         they are not asked for.
     """
 
+    @checked
     def __init__(self, max_length: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(max_length=max_length)
         self.max_length = max_length
 
     def call(self, cache, new, position, places=True, room=None):

@@ -6,6 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
+
 # TFLite rounds constant matrices from this size on to 8 bits when it quantizes a model; and
 # energies, which span many powers of ten, with them.
 QUANTIZED_FROM = 1024
@@ -96,10 +99,11 @@ class LogMelSpectrogram(keras.layers.Layer):
         `(batch, ceil(samples / stride), num_mels)`, float32, and its mask.
 
     Raises:
-        ValueError: If a size is below 1, or the bands are not between 0 and half the sample
+        InputError: If a size is below 1, or the bands are not between 0 and half the sample
             rate or too narrow for the window.
     """
 
+    @checked
     def __init__(
         self,
         sample_rate: int,
@@ -125,13 +129,13 @@ class LogMelSpectrogram(keras.layers.Layer):
         self.window = round(sample_rate * window_seconds)
         self.stride = round(sample_rate * stride_seconds)
         if min(self.sample_rate, num_mels, self.window, self.stride) < 1:
-            raise ValueError(
+            raise InputError(
                 "Sizes must be at least 1. Received: "
                 f"sample_rate={sample_rate}, num_mels={num_mels}, {self.window} samples a "
                 f"window, {self.stride} a stride."
             )
         if not 0 <= low_hz < self.high_hz <= sample_rate / 2:
-            raise ValueError(
+            raise InputError(
                 "`low_hz` and `high_hz` must be in order, from 0 to half the sample rate. "
                 f"Received: low_hz={low_hz}, high_hz={self.high_hz}, "
                 f"sample_rate={sample_rate}."
@@ -142,7 +146,7 @@ class LogMelSpectrogram(keras.layers.Layer):
             self.fft_size // 2 + 1, num_mels, self.sample_rate, low_hz, self.high_hz
         )
         if not self._filters.any(axis=0).all():
-            raise ValueError(
+            raise InputError(
                 f"{num_mels} bands are too narrow for windows of {self.window} samples: some "
                 "hold no frequency. Use fewer bands or longer windows."
             )

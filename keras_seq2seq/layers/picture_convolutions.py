@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.sizes import rows_of, size_of
 
 
@@ -35,10 +37,11 @@ class PictureConvolutions(keras.layers.Layer):
         width, rounded up: what is seen, and where.
 
     Raises:
-        ValueError: If a size is below 1, a `temporal_kernel_size` is even, or their number is
+        InputError: If a size is below 1, a `temporal_kernel_size` is even, or their number is
             not that of `filters`.
     """
 
+    @checked
     def __init__(
         self,
         picture_shape: Sequence[int],
@@ -55,17 +58,17 @@ class PictureConvolutions(keras.layers.Layer):
             else tuple(temporal_kernel_size)
         )
         if len(self.picture_shape) != 3 or min(*self.picture_shape, *self.filters) < 1:
-            raise ValueError(
+            raise InputError(
                 "`picture_shape` must be height, width and channels, and all sizes at least "
                 f"1. Received: picture_shape={self.picture_shape}, filters={self.filters}."
             )
         if any(size < 1 or size % 2 == 0 for size in self.temporal_kernel_sizes):
-            raise ValueError(
+            raise InputError(
                 "`temporal_kernel_size` must be odd and at least 1. Received: "
                 f"{temporal_kernel_size}."
             )
         if len(self.temporal_kernel_sizes) != len(self.filters):
-            raise ValueError(
+            raise InputError(
                 "`temporal_kernel_size` must be one number, or one for each of `filters`. "
                 f"Received: temporal_kernel_size={temporal_kernel_size}, "
                 f"filters={self.filters}."
@@ -120,7 +123,7 @@ class PictureConvolutions(keras.layers.Layer):
     def compute_output_spec(self, frames, mask):
         batch, length, size = frames.shape
         if size != math.prod(self.picture_shape):
-            raise ValueError(
+            raise InputError(
                 f"Expected pictures of {self.picture_shape}. Received size {size}."
             )
         return keras.KerasTensor((batch, length, self.output_dim), self.compute_dtype)

@@ -5,6 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
+
 SCHEDULES = ("constant", "linear", "exponential", "inverse_sigmoid")
 
 
@@ -30,12 +33,13 @@ class ScheduledSampling(keras.layers.Layer):
         seed: int, optional.
 
     Raises:
-        ValueError: If `schedule` is unknown, or a number is out of range.
+        InputError: If `schedule` is unknown, or a number is out of range.
 
     Reference:
         [Bengio et al., 2015](https://arxiv.org/abs/1506.03099), section 2.4.
     """
 
+    @checked
     def __init__(
         self,
         schedule: str = "inverse_sigmoid",
@@ -46,11 +50,11 @@ class ScheduledSampling(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if schedule not in SCHEDULES:
-            raise ValueError(
+            raise InputError(
                 f"`schedule` must be one of {SCHEDULES}. Received: schedule={schedule!r}."
             )
         if not steps > 0 or not 0 <= floor <= 1:
-            raise ValueError(
+            raise InputError(
                 "`steps` must be above 0 and `floor` in [0, 1]. Received: "
                 f"steps={steps}, floor={floor}."
             )

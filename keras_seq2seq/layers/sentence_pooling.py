@@ -5,6 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
+
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
 class SentencePooling(keras.layers.Layer):
@@ -34,7 +37,7 @@ class SentencePooling(keras.layers.Layer):
         known beforehand, `source_length`.
 
     Raises:
-        ValueError: If there are no end ids, one of them is below 1, or `max_places` is.
+        InputError: If there are no end ids, one of them is below 1, or `max_places` is.
 
     Reference:
         [Sukhbaatar et al., 2015](https://arxiv.org/abs/1503.08895), section 4.1, "position
@@ -42,15 +45,16 @@ class SentencePooling(keras.layers.Layer):
         section 3.1.
     """
 
+    @checked
     def __init__(self, end_ids: Sequence[int], max_places: int = 32, **kwargs: Any):
         super().__init__(**kwargs)
         if not end_ids or min(end_ids) < 1:
-            raise ValueError(
+            raise InputError(
                 "`end_ids` must be ids above 0, at least one. Received: "
                 f"end_ids={list(end_ids)}."
             )
         if max_places < 1:
-            raise ValueError(f"`max_places` must be at least 1. Received: {max_places}.")
+            raise InputError(f"`max_places` must be at least 1. Received: {max_places}.")
         self.end_ids = [int(end_id) for end_id in end_ids]
         self.max_places = max_places
 

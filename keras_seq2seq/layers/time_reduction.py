@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.sizes import size_of
 
 
@@ -35,17 +37,18 @@ class TimeReduction(keras.layers.Layer):
         `(batch, ceil(length / factor), factor * dim)` and its mask. Padding counts as zeros.
 
     Raises:
-        ValueError: If `factor` is below 1.
+        InputError: If `factor` is below 1.
 
     Reference:
         [Chan et al., 2015](https://arxiv.org/abs/1508.01211), section 3.1, equation 5.
     """
 
+    @checked
     def __init__(self, factor: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
         if factor < 1:
-            raise ValueError(f"`factor` must be at least 1. Received: factor={factor}.")
+            raise InputError(f"`factor` must be at least 1. Received: factor={factor}.")
         self.factor = factor
 
     def build(self, sequence_shape, mask_shape=None):
@@ -95,6 +98,7 @@ class MaskedConvolution(keras.layers.Layer):
         `(batch, ceil(length / strides), filters)` and its mask.
     """
 
+    @checked
     def __init__(
         self,
         filters: int,

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.log_mel import band_energies
 
 # The scale of Slaney's Auditory Toolbox: linear to 1000 Hz, 200/3 Hz a mel, then logarithmic.
@@ -97,13 +99,14 @@ class WindowLogMel(keras.layers.Layer):
         throughout.
 
     Raises:
-        ValueError: If a size is below 1, the frame is odd or the stride does not divide the
+        InputError: If a size is below 1, the frame is odd or the stride does not divide the
             window.
 
     Reference:
         [Radford et al., 2022](https://arxiv.org/abs/2212.04356), section 2.2.
     """
 
+    @checked
     def __init__(
         self,
         num_mels: int = 80,
@@ -124,12 +127,12 @@ class WindowLogMel(keras.layers.Layer):
         self.stride = stride
         self.window = round(self.sample_rate * window_seconds)
         if min(num_mels, self.window, frame_size, stride) < 1:
-            raise ValueError(
+            raise InputError(
                 f"Sizes must be at least 1. Received: num_mels={num_mels}, {self.window} "
                 f"samples a window, frame_size={frame_size}, stride={stride}."
             )
         if frame_size % 2 or self.window % stride:
-            raise ValueError(
+            raise InputError(
                 "The frame must be even and the stride divide the window. Received: "
                 f"frame_size={frame_size}, stride={stride}, {self.window} samples a window."
             )

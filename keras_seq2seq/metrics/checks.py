@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.metrics.scores import BLEU_METRICS, bleu_metric, rouge_tokens
 from keras_seq2seq.scripts import unsegmented_share
 
@@ -13,6 +14,7 @@ MOST_UNSEGMENTED = 0.3
 SPACED = ("13a", "intl", "none")
 
 
+@checked
 def metric_warnings(
     metric: str, references: Sequence[Sequence[str]], bleu_tokenizer: str = "13a"
 ) -> list[str]:
@@ -68,6 +70,7 @@ def metric_warnings(
     return lines
 
 
+@checked
 def never_scores(
     metric: str, references: Sequence[Sequence[str]], bleu_tokenizer: str = "13a"
 ) -> str:

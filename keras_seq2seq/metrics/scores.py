@@ -15,6 +15,7 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.scripts import is_unsegmented
 from keras_seq2seq.settings import BLEU_TOKENIZERS
@@ -42,6 +43,7 @@ class ErrorRates:
         return asdict(self)
 
 
+@checked
 def error_rates(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
 ) -> ErrorRates:
@@ -58,18 +60,17 @@ def error_rates(
         references: For each, the tokens of one or more right sequences.
 
     Raises:
-        ValueError: If the numbers differ, there is no sequence, or one has no reference.
+        InputError: If the numbers differ, there is no sequence, or one has no reference.
     """
     if len(hypotheses) != len(references) or not hypotheses:
-        raise ValueError(
+        raise InputError(
             "Expected as many references as hypotheses, at least one. "
             f"Received: {len(hypotheses)} hypotheses, {len(references)} references."
         )
     edits = tokens = wrong = 0
     for hypothesis, answers in zip(hypotheses, references, strict=True):
-        if not answers:
-            raise ValueError("Every hypothesis needs at least one reference.")
         _check_references(answers)
+        _check_sequence(hypothesis)
         distances = [
             (Levenshtein.distance(hypothesis, answer), len(answer)) for answer in answers
         ]
@@ -93,6 +94,7 @@ class TextScores:
     signature: str
 
 
+@checked
 def text_scores(
     metric: str,
     hypotheses: Sequence[str],
@@ -119,15 +121,12 @@ def text_scores(
             `"13a"`, for languages with spaces.
 
     Raises:
-        ValueError: If `metric` is unknown, the numbers differ, or there is no text.
-        InputError: If what computes the metric is not installed, or the tokenizer unknown.
+        InputError: If `metric` is unknown, the numbers differ, there is no text, what computes
+            the metric is not installed, or the tokenizer unknown.
     """
-    if metric not in TEXT_METRICS:
-        raise ValueError(
-            f"`metric` must be one of {', '.join(TEXT_METRICS)}. Received: metric={metric!r}."
-        )
+    _check_name(metric)
     if len(hypotheses) != len(references) or not hypotheses or not all(references):
-        raise ValueError(
+        raise InputError(
             "Expected as many references as hypotheses, at least one of each. "
             f"Received: {len(hypotheses)} hypotheses, {len(references)} references."
         )
@@ -142,6 +141,14 @@ def text_scores(
     return _OTHERS[metric](hypotheses, references)
 
 
+def _check_name(metric: str) -> None:
+    if metric not in TEXT_METRICS:
+        raise InputError(
+            f"`metric` must be one of {', '.join(TEXT_METRICS)}. Received: metric={metric!r}."
+        )
+
+
+@checked
 def check_metric(metric: str, bleu_tokenizer: str = "13a") -> None:
     """Raises `InputError` if a metric, `"none"` too, cannot be computed here.
 
@@ -154,6 +161,7 @@ def check_metric(metric: str, bleu_tokenizer: str = "13a") -> None:
         )
     if metric == "none":
         return
+    _check_name(metric)
     _package(_PACKAGES[metric])
     if metric in BLEU_METRICS:
         _check_bleu_tokenizer(bleu_tokenizer)
@@ -177,6 +185,7 @@ def _check_bleu_tokenizer(name: str) -> None:
             )
 
 
+@checked
 def bleu_metric(
     metric: str, references: Sequence[Sequence[str]], bleu_tokenizer: str = "13a"
 ) -> Any:
@@ -212,8 +221,18 @@ def _check_references(answers: Any) -> None:
             "The references of a hypothesis are a list. Received one: "
             f"{answers!r:.60}. Put it into a list."
         )
+    if not len(answers):
+        raise InputError("Every hypothesis needs at least one reference.")
+    for one in answers:
+        _check_sequence(one)
 
 
+def _check_sequence(one: Any) -> None:
+    if not hasattr(one, "__len__"):
+        raise InputError(f"A text must be a string, or its tokens. Received: {one!r:.60}.")
+
+
+@checked
 def sentence_bleu(
     hypothesis: str, references: Sequence[str], bleu_tokenizer: str = "13a"
 ) -> float:
@@ -242,6 +261,7 @@ def _chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Tex
     return _of_sacrebleu("chrf", _package("sacrebleu.metrics").CHRF(), hypotheses, references)
 
 
+@checked
 def rouge_tokens(text: str) -> list[str]:
     """Lower-case runs of letters, marks and digits; in scripts that write no spaces each
     character is one.
@@ -281,8 +301,10 @@ def _rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Te
     return TextScores(values, signature)
 
 
+@checked
 def word_edits(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
     """Edits to the nearest reference and its words, which any white space parts."""
+    _check_references(references)
     process_words = _package("jiwer").process_words
     # jiwer parts words at the plain space alone.
     hypothesis, *answers = (" ".join(text.split()) for text in (hypothesis, *references))
@@ -291,6 +313,7 @@ def word_edits(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
     return errors + nearest.insertions, errors + nearest.hits
 
 
+@checked
 def error_percent(edits: float, words: float) -> float:
     """A word error rate in per cent; without a word in the references, as jiwer has it, each
     inserted one counts whole."""

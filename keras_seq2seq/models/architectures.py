@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import (
     BahdanauAttention,
     CTCLoss,
@@ -96,6 +98,7 @@ class Shared:
         )
 
 
+@checked
 def recurrent(
     preprocessor: Any,
     *,
@@ -137,11 +140,11 @@ def recurrent(
         **shared: As of `Shared`.
 
     Raises:
-        ValueError: If a setting is unknown, sizes do not fit, or vocabularies that must be
+        InputError: If a setting is unknown, sizes do not fit, or vocabularies that must be
             the same differ.
     """
     if attention not in ATTENTIONS:
-        raise ValueError(
+        raise InputError(
             f"`attention` must be one of {', '.join(ATTENTIONS)}. Received: "
             f"attention={attention!r}."
         )
@@ -213,6 +216,7 @@ def lstm_attention(preprocessor: Any, **sizes: Any) -> Seq2Seq:
     return recurrent(preprocessor, **asdict(Sizes(**sizes)))
 
 
+@checked
 def transformer(
     preprocessor: Any,
     *,
@@ -249,7 +253,7 @@ def transformer(
         **shared: As of `Shared`.
 
     Raises:
-        ValueError: If sizes do not fit, or the vocabularies to be shared differ.
+        InputError: If sizes do not fit, or the vocabularies to be shared differ.
     """
     both: dict[str, Any] = {
         "intermediate_dim": intermediate_dim or 4 * hidden_dim,
@@ -286,12 +290,12 @@ def _target_embedding(
     if not share:
         return TokenEmbedding(target.vocabulary_size(), embedding_dim)
     if not isinstance(source, TokenEmbedding):
-        raise ValueError(
+        raise InputError(
             "Embeddings can be shared by source and target of one vocabulary. Received a "
             f"source embedding {type(source).__name__}."
         )
     if preprocessor.source_tokenizer.get_vocabulary() != target.get_vocabulary():
-        raise ValueError(
+        raise InputError(
             "Embeddings can be shared by source and target of one vocabulary. Received "
             f"vocabularies of {source.vocabulary_size} and {target.vocabulary_size()} tokens "
             "that differ."

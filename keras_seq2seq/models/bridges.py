@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.models.parts import EncoderOutput, Part, Tensor
 
 
@@ -39,14 +40,14 @@ class CopyBridge(Bridge):
     The fixed-vector model of [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215).
 
     Raises:
-        ValueError: When called, if depth, width or kind of the states differ.
+        InputError: When called, if depth, width or kind of the states differ.
     """
 
     def __call__(self, encoder_output: EncoderOutput) -> list[list[Tensor]]:
         received = [[tensor.shape[-1] for tensor in layer] for layer in encoder_output.states]
         expected = [[self.hidden_dim] * self.num_tensors] * self.num_layers
         if received != expected:
-            raise ValueError(
+            raise InputError(
                 "A copy bridge needs encoder states like the decoder's (a bidirectional "
                 "layer counts twice its width); use `DenseBridge()` for others. "
                 f"Expected sizes {expected}, received {received}."
@@ -78,7 +79,7 @@ class DenseBridge(Bridge):
     def __call__(self, encoder_output: EncoderOutput) -> list[list[Tensor]]:
         states = [tensor for layer in encoder_output.states for tensor in layer]
         if not states:
-            raise ValueError(
+            raise InputError(
                 "A dense bridge needs an encoder with final states. Use `ZeroBridge()`."
             )
         joined = states[0] if len(states) == 1 else keras.ops.concatenate(states, axis=-1)

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import DenseGradientEmbedding, MaskedConvolution, SentencePooling
 from keras_seq2seq.models.parts import ENCODER_TOKEN_IDS, Part, Tensor, check_sizes
 from keras_seq2seq.special_tokens import END_ID, PAD_ID
@@ -69,12 +71,13 @@ class TokenEmbedding(SourceEmbedding):
     Input: `encoder_token_ids` `(batch, source_length)`, int32.
 
     Raises:
-        ValueError: If a size is below 1.
+        InputError: If a size is below 1.
 
     Reference:
         [Press & Wolf, 2017](https://arxiv.org/abs/1608.05859).
     """
 
+    @checked
     def __init__(self, vocabulary_size: int, embedding_dim: int, reads_end: bool = True):
         check_sizes(vocabulary_size=vocabulary_size, embedding_dim=embedding_dim)
         self.vocabulary_size: int = vocabulary_size
@@ -146,9 +149,10 @@ class ConvolutionEmbedding(SourceEmbedding):
         activation: string. Of Keras. Defaults to `"relu"`.
 
     Raises:
-        ValueError: If a size is below 1, or strides are not as many as layers.
+        InputError: If a size is below 1, or strides are not as many as layers.
     """
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,
@@ -162,7 +166,7 @@ class ConvolutionEmbedding(SourceEmbedding):
         each = [strides] * num_layers if isinstance(strides, int) else list(strides)
         check_sizes(**{f"strides_{index}": one for index, one in enumerate(each)})
         if len(each) != num_layers:
-            raise ValueError(
+            raise InputError(
                 f"There must be one stride a layer. Received: strides={strides}, "
                 f"num_layers={num_layers}."
             )
@@ -234,12 +238,13 @@ class SentenceEmbedding(SourceEmbedding):
         max_places: int. As of `SentencePooling`. Defaults to 32.
 
     Raises:
-        ValueError: If there are no end ids, or one is not in the vocabulary.
+        InputError: If there are no end ids, or one is not in the vocabulary.
     """
 
     # The number of sentences is not known beforehand.
     compiles = False
 
+    @checked
     def __init__(self, embedding: TokenEmbedding, end_ids: Sequence[int], max_places: int = 32):
         self.embedding = embedding
         self.end_ids = [int(end_id) for end_id in end_ids]
@@ -247,7 +252,7 @@ class SentenceEmbedding(SourceEmbedding):
         self.embedding_dim = embedding.embedding_dim
         self.vocabulary_size = embedding.vocabulary_size
         if max(self.end_ids, default=0) >= embedding.vocabulary_size:
-            raise ValueError(
+            raise InputError(
                 f"`end_ids` must be below the vocabulary size, {embedding.vocabulary_size}. "
                 f"Received: end_ids={self.end_ids}."
             )

@@ -25,7 +25,7 @@ class Ensemble(TextGeneration):
         models: Two or more `Seq2Seq` models, usually trained with different seeds.
 
     Raises:
-        ValueError: If there is no model, or the vocabularies differ.
+        InputError: If there is no model, or the vocabularies differ.
     """
 
     def __init__(self, models: Sequence[Seq2Seq]):
@@ -36,11 +36,11 @@ class Ensemble(TextGeneration):
                 f"An ensemble is made of a list of Seq2Seq models. Received: {models!r:.80}."
             )
         if not models:
-            raise ValueError("An ensemble needs at least one model. Received none.")
+            raise InputError("An ensemble needs at least one model. Received none.")
         sizes = [(m.preprocessor.kind, *m.preprocessor.source_size) for m in models]
         kinds = {kind for kind, *_ in sizes}
         if (len(kinds) > 1 or kinds != {"text"}) and len(set(sizes)) > 1:
-            raise ValueError(
+            raise InputError(
                 f"The models of an ensemble must read one source. Received: {sizes}."
             )
         for side in ("source", "target"):
@@ -50,7 +50,7 @@ class Ensemble(TextGeneration):
                 model.preprocessor.tokenizers[side].get_vocabulary() for model in models
             ]
             if any(vocabulary != vocabularies[0] for vocabulary in vocabularies):
-                raise ValueError(
+                raise InputError(
                     f"The models of an ensemble must have the same {side} vocabulary. "
                     f"Received sizes {[len(vocabulary) for vocabulary in vocabularies]}, with "
                     "different tokens."

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import Dense, LogMelSpectrogram, PictureConvolutions, WindowLogMel
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
@@ -67,11 +69,12 @@ class FrameEmbedding(_FrameSource):
         `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
 
     Raises:
-        ValueError: If a size is below 1.
+        InputError: If a size is below 1.
     """
 
     key = ENCODER_FEATURES
 
+    @checked
     def __init__(
         self,
         feature_dim: int,
@@ -109,11 +112,12 @@ class WaveformEmbedding(_FrameSource):
         `(batch,)`, int32: samples of each row before its padding.
 
     Raises:
-        ValueError: If a size is negative.
+        InputError: If a size is negative.
     """
 
     key = ENCODER_WAVEFORM
 
+    @checked
     def __init__(
         self,
         front_end: LogMelSpectrogram | WindowLogMel,
@@ -170,11 +174,12 @@ class PictureEmbedding(_FrameSource):
         `encoder_lengths` `(batch,)`, int32: frames of each row before its padding.
 
     Raises:
-        ValueError: If a size is below 1, or cells are asked for without a convolution.
+        InputError: If a size is below 1, or cells are asked for without a convolution.
     """
 
     key = ENCODER_FEATURES
 
+    @checked
     def __init__(
         self,
         picture_shape: Sequence[int],
@@ -187,7 +192,7 @@ class PictureEmbedding(_FrameSource):
         check_sizes(height=height, width=width, channels=channels, embedding_dim=embedding_dim)
         check_sizes(**{f"filters_{i}": size for i, size in enumerate(filters)})
         if cells and not filters:
-            raise ValueError("`cells` needs a convolution. Received: filters=().")
+            raise InputError("`cells` needs a convolution. Received: filters=().")
         self.picture_shape = (height, width, channels)
         self.feature_dim = math.prod(self.picture_shape)
         self.shape = (self.feature_dim,)

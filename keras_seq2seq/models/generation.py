@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.preprocessor import raise_problems
 from keras_seq2seq.decoding import (
     Hypotheses,
@@ -260,6 +261,7 @@ class TextGeneration(TextScoring):
         _warn_of_none(found.log_probs)
         return found
 
+    @checked
     def answers(
         self,
         sources: Iterable[Any],

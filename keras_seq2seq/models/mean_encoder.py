@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.layers import ByteDropout
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor, check_rates
@@ -21,9 +22,10 @@ class MeanEncoder(Encoder):
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
-        ValueError: If `dropout` is not in [0, 1).
+        InputError: If `dropout` is not in [0, 1).
     """
 
+    @checked
     def __init__(self, embedding: SourceEmbedding, dropout: float = 0.0, name: str = "encoder"):
         check_rates(dropout=dropout)
         self.embedding = embedding

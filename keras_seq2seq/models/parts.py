@@ -163,10 +163,10 @@ def check_sizes(**sizes: int) -> None:
 
 
 def check_rates(**rates: float) -> None:
-    """Raises `ValueError` for a share that is not in [0, 1)."""
+    """Raises `InputError` for a share that is not in [0, 1)."""
     for name, value in rates.items():
         if not 0 <= value < 1:
-            raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}.")
+            raise InputError(f"`{name}` must be in [0, 1). Received: {name}={value}.")
 
 
 class Encoder(Part):

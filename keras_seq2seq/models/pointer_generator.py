@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.copy_mixture import CopyMixture
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
 
@@ -27,7 +29,7 @@ class PointerGenerator(Decoder):
     State: that of the decoder, and `source_token_ids` `(batch, source_length)`, int32.
 
     Raises:
-        ValueError: If the decoder has no attention (when a model is made of it).
+        InputError: If the decoder has no attention (when a model is made of it).
 
     Reference:
         [See et al., 2017](https://arxiv.org/abs/1704.04368), section 2.2.
@@ -35,6 +37,7 @@ class PointerGenerator(Decoder):
 
     copies_source = True
 
+    @checked
     def __init__(self, decoder: Decoder):
         self.decoder = decoder
         self.embedding = decoder.embedding
@@ -44,7 +47,7 @@ class PointerGenerator(Decoder):
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         if encoder_output.token_ids is None:
-            raise ValueError(
+            raise InputError(
                 "A PointerGenerator needs an encoder of tokens that keeps their positions: no "
                 "frames, convolutions or time reduction."
             )
@@ -76,7 +79,7 @@ class PointerGenerator(Decoder):
     ) -> DecoderOutput:
         """`as_sequence` gives one step a target axis of length 1."""
         if output.alignment is None or output.hidden is None:
-            raise ValueError("A PointerGenerator needs a decoder with attention.")
+            raise InputError("A PointerGenerator needs a decoder with attention.")
         hidden = keras.ops.cast(output.hidden, "float32")
         features = keras.ops.concatenate([hidden, keras.ops.cast(inputs, "float32")], axis=-1)
         logits = self._mixture(

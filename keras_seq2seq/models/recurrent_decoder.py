@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, Dense, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import (
     ALIGNMENT,
@@ -66,12 +68,13 @@ class RecurrentDecoder(Decoder):
     `{name}_alignment` `(batch, source_length)` if the attention uses its last weights.
 
     Raises:
-        ValueError: If a size is below 1, a rate is not in [0, 1), `cell` or `input_feeding`
+        InputError: If a size is below 1, a rate is not in [0, 1), `cell` or `input_feeding`
             is unknown, or sizes do not fit `residual` or `tie_output`.
     """
 
     embedding: TokenEmbedding
 
+    @checked
     def __init__(
         self,
         embedding: TokenEmbedding,
@@ -92,7 +95,7 @@ class RecurrentDecoder(Decoder):
         check_cell(cell)
         output_dim = hidden_dim if attention is None else attention.units
         if tie_output and embedding.embedding_dim != output_dim:
-            raise ValueError(
+            raise InputError(
                 "A tied output needs embeddings as wide as what the decoder puts out "
                 "(the attention's `units`, or `hidden_dim` without attention). Received: "
                 f"embedding_dim={embedding.embedding_dim}, output {output_dim}."

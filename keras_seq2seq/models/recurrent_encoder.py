@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import ByteDropout, FusedLSTM, TimeReduction
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
@@ -23,9 +25,9 @@ CELLS = {
 
 
 def check_cell(cell: str) -> None:
-    """Raises `ValueError` for a cell that is none of `CELLS`."""
+    """Raises `InputError` for a cell that is none of `CELLS`."""
     if cell not in CELLS:
-        raise ValueError(f"`cell` must be one of {sorted(CELLS)}. Received: cell={cell!r}.")
+        raise InputError(f"`cell` must be one of {sorted(CELLS)}. Received: cell={cell!r}.")
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -55,7 +57,7 @@ class RecurrentEncoder(Encoder):
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
-        ValueError: If a size is below 1, a rate is not in [0, 1), `cell` is unknown, or
+        InputError: If a size is below 1, a rate is not in [0, 1), `cell` is unknown, or
             residual connections and a time reduction are both asked for.
 
     Reference:
@@ -64,6 +66,7 @@ class RecurrentEncoder(Encoder):
         [Chan et al., 2015](https://arxiv.org/abs/1508.01211), section 3.1 (pyramid).
     """
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,
@@ -81,7 +84,7 @@ class RecurrentEncoder(Encoder):
         check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
         check_cell(cell)
         if residual and time_reduction > 1:
-            raise ValueError(
+            raise InputError(
                 "A residual connection needs layers of equal length; use either `residual` or "
                 f"`time_reduction`. Received: residual=True, time_reduction={time_reduction}."
             )

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.errors import InputError
@@ -90,6 +91,7 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
 
     @not_collecting()
     @compiled_quickly()
+    @checked
     def __init__(
         self,
         encoder: Encoder,
@@ -300,6 +302,7 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
 
 
 @not_collecting()
+@checked
 def load_model(path: str | Path, compile: bool = True) -> Seq2Seq:
     """Loads a saved `Seq2Seq` with its weights and preprocessor, ready to generate.
 
@@ -341,7 +344,7 @@ def why_not_loaded(error: Exception) -> str:
 def _check_source_length(encoder: Encoder, length: int) -> None:
     length = encoder.embedding.output_length(length)
     if encoder.max_length is not None and length > encoder.max_length:
-        raise ValueError(
+        raise InputError(
             "The encoder's `max_length` must hold the longest source with its end token. "
             f"Received: max_length={encoder.max_length}, {length} source tokens or frames."
         )
@@ -351,7 +354,7 @@ def _check_sizes(encoder: Encoder, decoder: Decoder, preprocessor: Preprocessor)
     name, size = preprocessor.source_size
     own = getattr(encoder.embedding, name, None)
     if own is None:
-        raise ValueError(
+        raise InputError(
             f"The encoder's embedding, a {type(encoder.embedding).__name__}, does not read "
             f"{preprocessor.kind}, which its preprocessor gives."
         )
@@ -362,7 +365,7 @@ def _check_sizes(encoder: Encoder, decoder: Decoder, preprocessor: Preprocessor)
     ):
         if model_size != given:
             what = name.replace("_", " ") if side == "source" else "vocabulary size"
-            raise ValueError(
+            raise InputError(
                 f"The {side} {what} of the model and of its preprocessor differ. "
                 f"Received: {model_size} and {given}."
             )
@@ -375,7 +378,7 @@ def _check_one_vocabulary(
     tokenizers = preprocessor.tokenizers.values() if preprocessor is not None else ()
     differ = len({tuple(tokenizer.get_vocabulary()) for tokenizer in tokenizers}) > 1
     if sizes[0] != sizes[1] or differ:
-        raise ValueError(
+        raise InputError(
             "A decoder that copies source tokens needs one vocabulary for both sides "
             f"(--joint-vocabulary). Received: vocabularies of {sizes[0]} and {sizes[1]} "
             f"tokens{' that differ' if differ else ''}."

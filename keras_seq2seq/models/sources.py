@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import (
     FrameNormalization,
     FrequencyWarp,
@@ -52,7 +53,7 @@ def source_embedding(
         frequency_warp: float. `FrequencyWarp` of this share in training. Defaults to 0, none.
 
     Raises:
-        ValueError: If `spec_augment` is asked for text or pictures, `frequency_warp` for
+        InputError: If `spec_augment` is asked for text or pictures, `frequency_warp` for
             anything but sound, `picture_cells` for
             anything but pictures, or `sentence_ends` for anything but text; or if one of them
             is no token of the source vocabulary.
@@ -63,22 +64,22 @@ def source_embedding(
         layers.append(SpecAugment(name="encoder_spec_augment"))
     shape = getattr(preprocessor, "feature_shape", ())
     if spec_augment and (preprocessor.kind == "text" or len(shape) > 1):
-        raise ValueError(
+        raise InputError(
             "`spec_augment` is for features and sound. Received a source of "
             f"{'pictures' if len(shape) > 1 else 'text'}."
         )
     if frequency_warp and preprocessor.kind != "waveform":
-        raise ValueError(
+        raise InputError(
             f"`frequency_warp` is for sound. Received a source of {preprocessor.kind}."
         )
     if picture_cells and len(shape) != 3:
-        raise ValueError(
+        raise InputError(
             "`picture_cells` is for frames `(height, width, channels)`. Received a source of "
             f"{preprocessor.kind} {tuple(shape) or ''}".rstrip()
             + "."
         )
     if sentence_ends and preprocessor.kind != "text":
-        raise ValueError(
+        raise InputError(
             f"`sentence_ends` is for text. Received a source of {preprocessor.kind}."
         )
     if preprocessor.kind == "text":
@@ -108,7 +109,7 @@ def source_embedding(
 def _id_of(token: str, tokenizer: Any) -> int:
     token_id = tokenizer.token_to_id(token)
     if tokenizer.id_to_token(token_id) != token:
-        raise ValueError(
+        raise InputError(
             "`sentence_ends` must be tokens of the source vocabulary. Received: "
             f"{token!r}, which is none."
         )

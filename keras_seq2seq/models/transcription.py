@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.signals import SignalSource
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.settings import GenerationSettings
@@ -37,6 +38,7 @@ class Segment:
     text: str
 
 
+@checked
 def transcribe(
     model: Any,
     sound: SignalSource,

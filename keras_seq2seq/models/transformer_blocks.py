@@ -1,16 +1,18 @@
 """What Transformer encoders and decoders are made of."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import (
     ByteDropout,
     Dense,
     DotProductAttention,
     LearnedPositions,
     RelativePositions,
+    RelativeVectors,
     RotaryPositions,
     SinusoidalPositions,
     SplitHeads,
@@ -20,7 +22,25 @@ from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Tensor, check_rates, check_sizes
 from keras_seq2seq.models.transformer_style import TransformerStyle
 
-POSITIONS = ("sinusoidal", "learned", "rotary", "relative", "none")
+POSITIONS = ("sinusoidal", "learned", "rotary", "relative", "relative_vectors", "none")
+
+
+class Relation(NamedTuple):
+    """What a self-attention is told of how far keys stand from queries.
+
+    Attributes:
+        bias: `(B, heads, T, S)`, of the scores, optional.
+        keys: What is added to keys, optional: of a whole sequence as `key_vectors` of
+            `DotProductAttention`, of one step `(B, S, size of a head)`.
+        values: The same for values.
+    """
+
+    bias: Tensor | None = None
+    keys: Tensor | None = None
+    values: Tensor | None = None
+
+
+UNRELATED = Relation()
 
 
 class AttentionProjections:
@@ -57,7 +77,15 @@ class AttentionProjections:
         self._attention = DotProductAttention(num_heads, causal, dropout, name=name)
         # One step sees the past alone: a mask in place of causality.
         self._one = DotProductAttention(num_heads, shared=shared, name=f"{name}_step")
-        self._rotary = RotaryPositions(num_heads, name=f"{name}_rotary") if rotary else None
+        self._rotary: RotaryPositions | None = None
+        if rotary:
+            self._rotary = RotaryPositions(
+                num_heads,
+                style.rotary_dim,
+                style.rotary_base,
+                style.rotary_factor,
+                name=f"{name}_rotary",
+            )
 
     def key(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
         """`(batch, heads, length, size)`."""
@@ -73,11 +101,11 @@ class AttentionProjections:
         key: Tensor,
         value: Tensor,
         mask: Tensor | None = None,
-        bias: Tensor | None = None,
+        relation: Relation = UNRELATED,
     ) -> tuple[Tensor, Tensor]:
         """The whole sequence."""
         query = self._turned(self._query(vectors), None)
-        output, weights = self._attention(query, key, value, mask, bias)
+        output, weights = self._attention(query, key, value, mask, *relation)
         return self._output(output), weights
 
     def step(
@@ -87,7 +115,7 @@ class AttentionProjections:
         value: Tensor,
         mask: Tensor | None,
         positions: Tensor | None = None,
-        bias: Tensor | None = None,
+        relation: Relation = UNRELATED,
         family: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """One step: output `(batch, dim)`, weights `(batch, source_length)`.
@@ -98,7 +126,11 @@ class AttentionProjections:
         query = self._turned(self._query(vector), positions)
         if family > 1:
             query = keras.ops.reshape(query, (-1, family, query.shape[2]))
-        output, weights = self._one(query, key, value, mask, bias)
+        if relation.keys is not None:
+            # One query: its distance from a key is the same in all heads and hypotheses.
+            key = key + keras.ops.expand_dims(relation.keys, 1)
+            value = value + keras.ops.expand_dims(relation.values, 1)
+        output, weights = self._one(query, key, value, mask, relation.bias)
         output = self._output(keras.ops.reshape(output, (-1, query.shape[2])))
         if family == 1:
             return output, weights[:, 0]
@@ -126,7 +158,8 @@ def _as_sequence(vectors: Tensor) -> Tensor:
 class Residual:
     """A residual connection with dropout and normalization around a sublayer.
 
-    `x + f(norm(x))` with the normalization first, else `norm(x + f(x))`.
+    `x + f(norm(x))` with the normalization first, or `x + norm(f(norm(x)))`; else
+    `norm(x + f(x))`.
     """
 
     def __init__(
@@ -134,6 +167,9 @@ class Residual:
     ):
         self._normalize_first = normalize_first
         self._norm = style.normalization(f"{name}_norm")
+        self._post_norm: Any = None
+        if style.post_norm:
+            self._post_norm = style.normalization(f"{name}_post_norm")
         self._dropout = ByteDropout(dropout, name=f"{name}_dropout")
 
     def enter(self, sequence: Tensor) -> Tensor:
@@ -142,6 +178,8 @@ class Residual:
 
     def leave(self, sequence: Tensor, output: Tensor) -> Tensor:
         """The sublayer's output joined with what came in."""
+        if self._post_norm is not None:
+            output = self._post_norm(output)
         sequence = sequence + self._dropout(output)
         return sequence if self._normalize_first else self._norm(sequence)
 
@@ -209,19 +247,24 @@ class TransformerSettings:
             attention_dropout = dropout
         check_rates(dropout=dropout, attention_dropout=attention_dropout)
         if style.head_dim is None and hidden_dim % (2 * num_heads):
-            raise ValueError(
+            raise InputError(
                 "The embeddings' size must be a multiple of `2 * num_heads`, so that each head "
                 f"has an even size. Received: embedding_dim={hidden_dim}, "
                 f"num_heads={num_heads}."
             )
-        if positions not in POSITIONS:
+        if style.post_norm and not normalize_first:
             raise ValueError(
+                "`post_norm` is for sublayers that are normalized first. Received: "
+                "normalize_first=False."
+            )
+        if positions not in POSITIONS:
+            raise InputError(
                 f"`positions` must be one of {POSITIONS}. Received: positions={positions!r}."
             )
         if max_length is not None:
             check_sizes(max_length=max_length)
         elif positions == "learned":
-            raise ValueError(
+            raise InputError(
                 "Learned positions need `max_length`, the tokens at most with the end token. "
                 "Received: max_length=None."
             )
@@ -251,15 +294,27 @@ class TransformerSettings:
             )
         if positions == "learned":
             self._positions = LearnedPositions(max_length or 0, name=f"{name}_positions")
-        self._relative: RelativePositions | None = None
+        self._relative: list[RelativePositions] = []
         if positions == "relative":
-            self._relative = RelativePositions(
-                num_heads,
-                self.causal,
-                style.num_buckets,
-                style.max_distance,
-                name=f"{name}_relative",
-            )
+            names = [f"{name}_relative"]
+            if style.relative_in_each:
+                names = [f"{name}_{index}_relative" for index in range(num_layers)]
+            self._relative = [
+                RelativePositions(
+                    num_heads, self.causal, style.num_buckets, style.max_distance, name=one
+                )
+                for one in names
+            ]
+        self._vectors: list[tuple[RelativeVectors, RelativeVectors]] = []
+        if positions == "relative_vectors":
+            size = style.head_dim or hidden_dim // num_heads
+            self._vectors = [
+                (
+                    RelativeVectors(size, style.clipped_distance, name=f"{start}_keys"),
+                    RelativeVectors(size, style.clipped_distance, name=f"{start}_values"),
+                )
+                for start in (f"{name}_{index}_relative" for index in range(num_layers))
+            ]
         self._blocks = [self.block(self, f"{name}_{index}") for index in range(num_layers)]
 
     def _begin(self, vectors: Tensor, positions: Tensor | None = None) -> Tensor:
@@ -280,8 +335,29 @@ class TransformerSettings:
         is_last = self.normalize_first and self.style.final_norm
         return self._norm(sequence) if is_last else sequence
 
-    def _relative_bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
-        return None if self._relative is None else self._relative(queries, keys)
+    def _relations(self, sequence: Tensor) -> list[Relation]:
+        """What each block is told of the distances in a sequence `(B, T)`."""
+        if not self._relative and not self._vectors:
+            return [UNRELATED] * self.num_layers
+        places = count_positions(sequence)
+        if not self._vectors:
+            return self._biases(places, places)
+        row = keras.ops.max(places, axis=0, keepdims=True)
+        before = keras.ops.negative(keras.ops.flip(row[:, 1:], axis=1))
+        return self._by_distance(keras.ops.concatenate([before, row], axis=1))
+
+    def _step_relations(self, here: Tensor, positions: Tensor) -> list[Relation]:
+        """The same of a query at `here`, `(B, 1)`, and keys at `positions`, `(1, S)`."""
+        if self._vectors:
+            return self._by_distance(positions - here)
+        return self._biases(here, positions)
+
+    def _by_distance(self, distances: Tensor) -> list[Relation]:
+        return [Relation(None, *(layer(distances) for layer in pair)) for pair in self._vectors]
+
+    def _biases(self, queries: Tensor, keys: Tensor) -> list[Relation]:
+        found = [Relation(layer(queries, keys)) for layer in self._relative] or [UNRELATED]
+        return found if len(found) == self.num_layers else found * self.num_layers
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.layers import Dense, KeyValueCache, OutputBias, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
@@ -12,9 +13,9 @@ from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, St
 from keras_seq2seq.models.transformer_blocks import (
     AttentionProjections,
     FeedForward,
+    Relation,
     Residual,
     TransformerSettings,
-    count_positions,
     side_by_side,
 )
 from keras_seq2seq.models.transformer_style import TransformerStyle
@@ -35,14 +36,14 @@ class _Place:
         positions: Tensor,
         lineage: Tensor | None,
         max_length: int,
-        relative_bias: Callable[[Tensor, Tensor], Tensor | None],
+        relations: Callable[[Tensor, Tensor], list[Relation]],
     ):
         self.positions = self.here = positions
         self.family, self.room = 1, max_length
-        self._relative_bias = relative_bias
+        self._relations = relations
         self._sees_all, self._descent = False, None
-        # The same in every layer.
-        self._found: tuple[Tensor | None, Tensor | None] | None = None
+        # The first block finds it for all.
+        self._found: tuple[Tensor | None, list[Relation]] | None = None
         if lineage is not None:
             self.family = lineage.shape[1]
             self.here = keras.ops.max(positions)
@@ -57,14 +58,14 @@ class _Place:
         """Whether no layer has read its cache yet."""
         return self._found is None
 
-    def seen(self, positions: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def seen(self, positions: Tensor) -> tuple[Tensor | None, list[Relation]]:
         """What the step attends to of a cache with entries of these positions `(1, length)`,
-        and the bias of their relative positions `(B, heads, 1, length)`."""
+        and what each block is told of their distances."""
         if self._found is None:
             here = self.here
             if len(here.shape) == 0:
                 here = keras.ops.reshape(here, (1, 1))
-            self._found = self._mask(positions), self._relative_bias(here, positions)
+            self._found = self._mask(positions), self._relations(here, positions)
         return self._found
 
     def _mask(self, positions: Tensor) -> Tensor | None:
@@ -78,6 +79,7 @@ class _Place:
 class _DecoderBlock:
     def __init__(self, of: TransformerSettings, name: str):
         self.name = name
+        self._index = int(name.rpartition("_")[2])
         self._own = AttentionProjections(
             of.hidden_dim,
             of.num_heads,
@@ -105,10 +107,10 @@ class _DecoderBlock:
             of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name, of.style
         )
 
-    def whole(self, sequence: Tensor, bias: Tensor | None) -> Tensor:
+    def whole(self, sequence: Tensor, relation: Relation) -> Tensor:
         """Self-attention over a whole target."""
         read, own = self._own_residual.enter(sequence), self._own
-        output, _ = own(read, own.key(read), own.value(read), bias=bias)
+        output, _ = own(read, own.key(read), own.value(read), None, relation)
         return self._own_residual.leave(sequence, output)
 
     def step(
@@ -126,8 +128,9 @@ class _DecoderBlock:
             keys, key, place.here, places=place.is_new, room=place.room
         )
         values, _ = self._values(values, value, place.here, places=False, room=place.room)
-        seen, bias = place.seen(positions)
-        output, _ = own.step(read, keys, values, seen, place.positions, bias, place.family)
+        seen, relations = place.seen(positions)
+        relation = relations[self._index]
+        output, _ = own.step(read, keys, values, seen, place.positions, relation, place.family)
         return self._own_residual.leave(vector, output), keys, values
 
     def attend(
@@ -171,7 +174,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
     `lineage` `(batch, num_beams, length)` they are shared by the hypotheses of a source.
 
     Raises:
-        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+        InputError: If a size is below 1, the heads do not fit the width, or `positions` is
             unknown.
 
     Reference:
@@ -184,6 +187,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
     embedding: TokenEmbedding
     max_length: int
 
+    @checked
     def __init__(
         self,
         embedding: TokenEmbedding,
@@ -252,13 +256,9 @@ class TransformerDecoder(TransformerSettings, Decoder):
 
     def __call__(self, token_ids: Tensor, state: State) -> DecoderOutput:
         sequence = self._begin(self.embedding.embed(token_ids))
-        bias = None
-        if self._relative is not None:
-            places = count_positions(token_ids)
-            bias = self._relative_bias(places, places)
         weights = None
-        for block in self._blocks:
-            sequence, weights = self._attend(block, block.whole(sequence, bias), state)
+        for block, relation in zip(self._blocks, self._relations(token_ids), strict=True):
+            sequence, weights = self._attend(block, block.whole(sequence, relation), state)
         sequence = self._end(sequence)
         return DecoderOutput(self.logits(sequence), weights, hidden=sequence)
 
@@ -268,7 +268,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
         embedded = self.embedding.embed(keras.ops.expand_dims(token, 1))
         # Without an axis for the length from here on: products of matrices, not of stacks.
         vector = self._begin(embedded, here)[:, 0]
-        place = _Place(here, state.get(LINEAGE), self.max_length, self._relative_bias)
+        place = _Place(here, state.get(LINEAGE), self.max_length, self._step_relations)
         changed: State = {f"{self.name}_position": position + 1}
         weights = None
         for block in self._blocks:

@@ -2,14 +2,15 @@
 
 import keras
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import Encoder, EncoderOutput, Tensor
 from keras_seq2seq.models.transformer_blocks import (
     AttentionProjections,
     FeedForward,
+    Relation,
     Residual,
     TransformerSettings,
-    count_positions,
 )
 from keras_seq2seq.models.transformer_style import TransformerStyle
 
@@ -29,9 +30,9 @@ class _EncoderBlock:
             of.hidden_dim, of.intermediate_dim, of.normalize_first, of.dropout, name, of.style
         )
 
-    def __call__(self, sequence: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
+    def __call__(self, sequence: Tensor, mask: Tensor | None, relation: Relation) -> Tensor:
         read, attention = self._residual.enter(sequence), self._attention
-        output, _ = attention(read, attention.key(read), attention.value(read), mask, bias)
+        output, _ = attention(read, attention.key(read), attention.value(read), mask, relation)
         return self._feed_forward(self._residual.leave(sequence, output))
 
 
@@ -54,14 +55,15 @@ class TransformerEncoder(TransformerSettings, Encoder):
         dropout: float in [0, 1), of embeddings and sublayer outputs. Defaults to 0.
         normalize_first: bool. Defaults to `True`.
         positions: string. `"sinusoidal"` (default) or `"learned"`, added to the embeddings;
-            `"rotary"` or `"relative"`, inside the self-attention; or `"none"`.
+            `"rotary"`, `"relative"` or `"relative_vectors"`, inside the self-attention; or
+            `"none"`.
         attention_dropout: float in [0, 1), optional, of attention weights. Defaults to
             `dropout`.
         style: `TransformerStyle`, optional: activation, normalization and other choices.
         name: string. Start of the names of the layers. Defaults to `"encoder"`.
 
     Raises:
-        ValueError: If a size is below 1, the heads do not fit the width, or `positions` is
+        InputError: If a size is below 1, the heads do not fit the width, or `positions` is
             unknown.
 
     Reference:
@@ -71,6 +73,7 @@ class TransformerEncoder(TransformerSettings, Encoder):
 
     block = _EncoderBlock
 
+    @checked
     def __init__(
         self,
         embedding: SourceEmbedding,
@@ -102,14 +105,10 @@ class TransformerEncoder(TransformerSettings, Encoder):
     def __call__(self, inputs: dict[str, Tensor]) -> EncoderOutput:
         sequence, mask = self.embedding(inputs)
         sequence = self._begin(sequence)
-        bias = None
-        if self._relative is not None:
-            places = count_positions(mask)
-            bias = self._relative_bias(places, places)
         # In a window there is nothing to hide.
         hidden = None if self.embedding.window else mask
-        for block in self._blocks:
-            sequence = block(sequence, hidden, bias)
+        for block, relation in zip(self._blocks, self._relations(mask), strict=True):
+            sequence = block(sequence, hidden, relation)
         return EncoderOutput(
             self._end(sequence), mask, token_ids=self.embedding.token_ids(inputs)
         )

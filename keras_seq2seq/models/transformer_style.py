@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import LayerNormalization
 from keras_seq2seq.models.parts import check_sizes
 
@@ -44,6 +45,8 @@ class TransformerStyle:
         epsilon: float. Added to the variance. Defaults to 1e-6.
         final_norm: bool. A normalization after blocks that normalize first. Defaults to
             `True`.
+        post_norm: bool. What a sublayer that is normalized first puts out is normalized too,
+            before it is added. Defaults to `False`.
         embedding_norm: bool. A normalization of the embeddings with their positions. Defaults
             to `False`.
         embedding_scale: float, optional. What embeddings are multiplied with. Defaults to
@@ -57,13 +60,22 @@ class TransformerStyle:
         first_position: int. Number of the first sinusoidal position. Defaults to 0.
         num_buckets: int. Of relative positions. Defaults to 32.
         max_distance: int. Of relative positions. Defaults to 128.
+        relative_in_each: bool. Relative positions have a bias in every block, not one for
+            all (Chung et al., 2023). Defaults to `False`.
+        clipped_distance: int. Greatest distance that relative vectors tell from others.
+            Defaults to 16.
+        rotary_dim: int, optional, even. Dimensions of a head that rotary positions turn.
+            Defaults to all.
+        rotary_base: float. Of rotary positions. Defaults to 10000.
+        rotary_factor: float. Positions are divided by it before they turn. Defaults to 1.
 
     Raises:
-        ValueError: If a choice is unknown or a size below 1.
+        InputError: If a choice is unknown or a size below 1.
 
     Reference:
         [Shazeer, 2020](https://arxiv.org/abs/2002.05202);
-        [Zhang & Sennrich, 2019](https://arxiv.org/abs/1910.07467).
+        [Zhang & Sennrich, 2019](https://arxiv.org/abs/1910.07467);
+        [Chung et al., 2023](https://arxiv.org/abs/2304.09151).
     """
 
     activation: str = "relu"
@@ -71,6 +83,7 @@ class TransformerStyle:
     norm: str = "layer"
     epsilon: float = 1e-6
     final_norm: bool = True
+    post_norm: bool = False
     embedding_norm: bool = False
     embedding_scale: float | None = None
     use_bias: bool = True
@@ -80,11 +93,16 @@ class TransformerStyle:
     first_position: int = 0
     num_buckets: int = 32
     max_distance: int = 128
+    relative_in_each: bool = False
+    clipped_distance: int = 16
+    rotary_dim: int | None = None
+    rotary_base: float = 10000.0
+    rotary_factor: float = 1.0
 
     def __post_init__(self) -> None:
         for name, known in (("activation", tuple(ACTIVATIONS)), ("norm", NORMS)):
             if getattr(self, name) not in known:
-                raise ValueError(
+                raise InputError(
                     f"`{name}` must be one of {known}. Received: "
                     f"{name}={getattr(self, name)!r}."
                 )
@@ -92,7 +110,14 @@ class TransformerStyle:
             head_dim=1 if self.head_dim is None else self.head_dim,
             num_buckets=self.num_buckets,
             max_distance=self.max_distance,
+            clipped_distance=self.clipped_distance,
+            rotary_dim=1 if self.rotary_dim is None else self.rotary_dim,
         )
+        if not (self.rotary_base > 0 and self.rotary_factor > 0):
+            raise ValueError(
+                "`rotary_base` and `rotary_factor` must be above 0. Received: "
+                f"{self.rotary_base} and {self.rotary_factor}."
+            )
 
     def normalization(self, name: str) -> keras.layers.Layer:
         """A new normalization layer."""

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.signals import signal_name
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import check_output
 from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
 from keras_seq2seq.scripts import runs_right_to_left
@@ -23,6 +25,7 @@ LABEL_SIZE, SMALLEST_LABEL = 11.0, 6.0
 LINE = 1.25 / 72
 
 
+@checked
 def plot_attention(
     weights: np.ndarray,
     source_tokens: Sequence[str],
@@ -41,7 +44,7 @@ def plot_attention(
 
     Raises:
         InputError: If the format is unknown.
-        ValueError: If the shape of the weights does not fit the tokens.
+        InputError: If the shape of the weights does not fit the tokens.
 
     Reference:
         [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473), figure 3.
@@ -50,7 +53,7 @@ def plot_attention(
     check_format(path)
     weights = np.asarray(weights)
     if weights.shape != (len(target_tokens), len(source_tokens)):
-        raise ValueError(
+        raise InputError(
             "`weights` must have one row a target token and one column a source token. "
             f"Received: shape {weights.shape}, {len(target_tokens)} target and "
             f"{len(source_tokens)} source tokens."
@@ -131,6 +134,7 @@ def _wrapped(text: str, inches: float) -> str:
     return "\n".join(lines)
 
 
+@checked
 def draw_attention(
     model: Any, source: str, path: str | Path, settings: GenerationSettings | None = None
 ) -> str:

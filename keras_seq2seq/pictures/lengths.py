@@ -4,12 +4,15 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.pictures.canvas import check_format, picture
 
 # Where lines lie on each other, both are seen.
 STYLES = ("o-", "s-", "^--", "v:")
 
 
+@checked
 def plot_accuracy_by_length(
     panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], path: str | Path
 ) -> None:
@@ -22,14 +25,14 @@ def plot_accuracy_by_length(
 
     Raises:
         InputError: If the format is unknown.
-        ValueError: If there is no panel.
+        InputError: If there is no panel.
 
     Reference:
         [Bahdanau et al., 2014](https://arxiv.org/abs/1409.0473), figure 2.
     """
     check_format(Path(path))
     if not panels:
-        raise ValueError("`panels` must hold at least one panel. Received none.")
+        raise InputError("`panels` must hold at least one panel. Received none.")
     texts = [*panels, *(name for lines in panels.values() for name in lines)]
     with picture(path, texts) as figure:
         figure.set_size_inches(5.2 * len(panels), 3.8)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.tree import SearchTree
 from keras_seq2seq.files import check_output
 from keras_seq2seq.pictures.canvas import check_format, labels, picture, widest
@@ -12,6 +13,7 @@ from keras_seq2seq.settings import GenerationSettings
 BEST, RESULT, OTHER = "#0b5394", "#6fa8dc", "#b7b7b7"
 
 
+@checked
 def plot_search_tree(
     tree: SearchTree, token_name: Callable[[int], str], path: str | Path, title: str = ""
 ) -> None:
@@ -86,6 +88,7 @@ def _draw_node(
         )
 
 
+@checked
 def draw_search_tree(
     model: Any,
     source: str,

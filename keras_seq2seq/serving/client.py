@@ -280,8 +280,7 @@ class AsyncClient:
     def __init__(
         self, url: str, timeout_seconds: float = 10.0, *, at_once: int = 32, **settings: Any
     ):
-        if at_once < 1:
-            raise InputError(f"`at_once` must be at least 1. Received: {at_once}.")
+        check_counts(at_once=at_once)
         self._client = Client(url, timeout_seconds, **settings)
         self._threads = ThreadPoolExecutor(at_once, "request")
 

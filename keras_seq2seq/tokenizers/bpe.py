@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.tokenizers.merges import Merges
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer
 
@@ -44,6 +45,7 @@ class BPETokenizer(TableTokenizer):
 
     separator = " "
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],

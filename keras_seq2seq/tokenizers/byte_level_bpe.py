@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.tokenizers.merges import Merges
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer
 
@@ -64,6 +65,7 @@ class ByteLevelBPETokenizer(TableTokenizer):
     ['a', 'b', 'Ġab']
     """
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],

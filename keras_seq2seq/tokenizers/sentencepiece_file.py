@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers.sentencepiece_tokenizer import SPACE, load_pieces
@@ -37,6 +38,7 @@ class SentencePieceFileTokenizer(TableTokenizer):
         InputError: If it is no SentencePiece model.
     """
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],

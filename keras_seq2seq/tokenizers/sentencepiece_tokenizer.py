@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.special_tokens import END_ID, PAD_ID, SPECIAL_TOKENS, START_ID, UNKNOWN_ID
 from keras_seq2seq.tokenizers.table_tokenizer import TableTokenizer, lower
@@ -44,7 +45,7 @@ class SentencePieceTokenizer(TableTokenizer):
         name: string, optional. Names the vocabulary file too.
 
     Raises:
-        ValueError: If `algorithm` is unknown, or there are not as many scores as tokens.
+        InputError: If `algorithm` is unknown, or there are not as many scores as tokens.
 
     Reference:
         [Kudo & Richardson, 2018](https://arxiv.org/abs/1808.06226);
@@ -52,6 +53,7 @@ class SentencePieceTokenizer(TableTokenizer):
         [Sennrich et al., 2016](https://arxiv.org/abs/1508.07909).
     """
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],
@@ -62,11 +64,11 @@ class SentencePieceTokenizer(TableTokenizer):
         **kwargs: Any,
     ):
         if algorithm not in ALGORITHMS:
-            raise ValueError(
+            raise InputError(
                 f"`algorithm` must be one of {ALGORITHMS}. Received: algorithm={algorithm!r}."
             )
         if len(scores) != len(vocabulary):
-            raise ValueError(
+            raise InputError(
                 "There must be one score a token. Received: "
                 f"{len(scores)} scores, {len(vocabulary)} tokens."
             )
@@ -79,6 +81,7 @@ class SentencePieceTokenizer(TableTokenizer):
         self.tables.append(self._pieces._model_resource)
 
     @classmethod
+    @checked
     def from_lines(
         cls,
         lines: Iterable[str],

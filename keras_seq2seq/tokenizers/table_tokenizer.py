@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import (
     END_ID,
@@ -61,6 +62,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
     # can be added to it.
     grows: ClassVar[bool] = False
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],
@@ -141,6 +143,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
         self.tables: list[Any] = [self._token_to_id, self._id_to_token]
 
     @classmethod
+    @checked
     def from_lines(
         cls,
         lines: Iterable[str],
@@ -226,7 +229,7 @@ class TableTokenizer(keras.layers.Layer, ABC):
         Returns:
             Ragged `(batch, None)`, int32, without start or end; for one string `(None,)`.
         """
-        strings = tf.convert_to_tensor(inputs, tf.string)
+        strings = strings_of(inputs)
         if strings.shape.rank == 0:
             return self.tokenize(strings[None])[0]
         pieces = self.split(lower(strings) if self.lowercase else strings)
@@ -284,9 +287,10 @@ class TableTokenizer(keras.layers.Layer, ABC):
             tokens = tf.strings.join([tf.where(follows, self.separator, ""), tokens])
         return tf.strings.reduce_join(tokens, axis=-1)
 
+    @checked
     def split_text(self, text: str) -> list[str]:
         """The tokens of one string, unknown ones as they are; not those it begins with."""
-        strings = tf.constant([text])
+        strings = strings_of([text])
         pieces = self.split(lower(strings) if self.lowercase else strings)
         return [piece.decode("utf-8", "replace") for piece in pieces.flat_values.numpy()]
 
@@ -316,11 +320,13 @@ class TableTokenizer(keras.layers.Layer, ABC):
     def vocabulary_size(self) -> int:
         return len(self.vocabulary)
 
+    @checked
     def id_to_token(self, id: int) -> str:
         if not 0 <= id < len(self.vocabulary):
-            raise ValueError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
+            raise InputError(f"`id` must be in [0, {len(self.vocabulary)}). Received: id={id}.")
         return self.vocabulary[id]
 
+    @checked
     def token_to_id(self, token: str) -> int:
         return self._ids.get(token, UNKNOWN_ID)
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers.byte_level_bpe import ByteLevelBPETokenizer
 
@@ -41,6 +42,7 @@ class TranscriptTokenizer(ByteLevelBPETokenizer):
         [Radford et al., 2022](https://arxiv.org/abs/2212.04356), section 2.3.
     """
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],

@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 
 
@@ -18,6 +19,7 @@ def count_tokens(lines: Iterable[Sequence[str]]) -> Counter[str]:
     return counts
 
 
+@checked
 def build_vocabulary(
     lines: Iterable[Sequence[str]], *, min_count: int = 1, max_size: int | None = None
 ) -> list[str]:
@@ -57,6 +59,7 @@ def build_vocabulary(
 
 def frequent_tokens(counts: Counter[str], min_count: int) -> list[str]:
     """The tokens that occur so often, the most frequent first; no special ones."""
+    check_counts(min_count=min_count)
     return [
         token
         for token, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -91,10 +94,11 @@ def checked_lines(lines: Any) -> Iterable[str]:
     return lines
 
 
-def strings_of(lines: Sequence[str]) -> tf.Tensor:
-    """The lines as a tensor; `InputError` for what is no string or no valid Unicode."""
+def strings_of(lines: Any) -> tf.Tensor:
+    """Lines, or one, as a tensor; `InputError` for what is no string or no valid Unicode."""
     try:
-        return tf.constant(lines, tf.string)
+        return tf.convert_to_tensor(lines, tf.string)
     except (TypeError, ValueError) as error:
-        wrong = next((one for one in lines if not isinstance(one, str | bytes)), lines[0])
+        several = lines if isinstance(lines, list | tuple) and lines else [lines]
+        wrong = next((one for one in several if not isinstance(one, str | bytes)), several[0])
         raise InputError(f"A line must be a string. Received: {wrong!a:.60}.") from error

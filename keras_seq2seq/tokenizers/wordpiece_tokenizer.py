@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers.sentencepiece_tokenizer import SPACE, learn_pieces
@@ -39,6 +40,7 @@ class WordPieceTokenizer(TableTokenizer):
 
     separator = " "
 
+    @checked
     def __init__(
         self,
         vocabulary: Sequence[str],
@@ -58,6 +60,7 @@ class WordPieceTokenizer(TableTokenizer):
         )
 
     @classmethod
+    @checked
     def from_lines(
         cls, lines: Iterable[str], *, vocabulary_size: int = 8000, **kwargs: Any
     ) -> "WordPieceTokenizer":

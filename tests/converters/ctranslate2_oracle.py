@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import transformers as hf
 from ctranslate2.converters import TransformersConverter
+from ctranslate2.specs import attention_spec, model_spec, transformer_spec
 
 SIZE, COUNT, LONGEST = 60, 100, 20
 SIZES = {
@@ -30,6 +31,20 @@ SIZES = {
     "max_position_embeddings": 64,
 }
 T5_SIZES = {"vocab_size": SIZE, "d_model": 16, "d_ff": 24, "num_layers": 2, "num_heads": 2}
+GEMMA_SIZES = {
+    "vocab_size": SIZE,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 6,
+    "attn_logit_softcapping": None,
+    "final_logit_softcapping": None,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "bos_token_id": 2,
+}
 
 
 class Words:
@@ -52,6 +67,7 @@ class Words:
 
 BART = ["<s>", "<pad>", "</s>", "<unk>"]
 T5 = Words(["<pad>", "</s>", "<unk>"], bos=None)
+PLAIN = Words(["<pad>", "</s>", "<unk>", "<s>"])
 LAST = SIZE - 1
 
 # Class, configuration, what its converter wants to know beside, words, bias of the end token.
@@ -132,6 +148,63 @@ FAMILIES = {
         T5,
         0,
     ),
+    "umt5": (
+        hf.UMT5ForConditionalGeneration,
+        lambda: hf.UMT5Config(**T5_SIZES, d_kv=8, decoder_start_token_id=0),
+        {},
+        T5,
+        0,
+    ),
+    "t5gemma": (
+        hf.T5GemmaForConditionalGeneration,
+        lambda: hf.T5GemmaConfig(
+            encoder=hf.T5GemmaModuleConfig(**GEMMA_SIZES),
+            decoder=hf.T5GemmaModuleConfig(**GEMMA_SIZES, is_decoder=True),
+            vocab_size=SIZE,
+        ),
+        {},
+        Words(["<pad>", "</s>", "<bos>", "<unk>"], bos="<bos>"),
+        0,
+    ),
+}
+DIM, HEADS, INNER = 16, 2, 24
+ROTARY = {
+    "rotary_dim": 4,
+    "rotary_interleave": True,
+    "rotary_base": 50,
+    "rotary_scaling_type": attention_spec.RotaryScalingType.Linear,
+    "rotary_scaling_factor": 2,
+}
+HALVES = {"rotary_dim": 0, "rotary_interleave": False, "rms_norm": True, "ffn_glu": True}
+# What OpenNMT's converters write, and what no converter writes today but CTranslate2 runs:
+# specifications, and the outputs of their keys.
+SPECIFICATIONS = {
+    "vectors": (
+        lambda: transformer_spec.TransformerSpec.from_config(
+            2, HEADS, with_relative_position=True
+        ),
+        DIM,
+    ),
+    "one_key": (
+        lambda: transformer_spec.TransformerSpec.from_config(
+            2, HEADS, multi_query_attention=True
+        ),
+        DIM // HEADS,
+    ),
+    "rotary": (
+        lambda: transformer_spec.TransformerSpec(
+            transformer_spec.TransformerEncoderSpec(2, HEADS, **ROTARY),
+            transformer_spec.TransformerDecoderSpec(2, HEADS, **ROTARY),
+        ),
+        DIM,
+    ),
+    "rotary_halves": (
+        lambda: transformer_spec.TransformerSpec(
+            transformer_spec.TransformerEncoderSpec(2, HEADS, **HALVES),
+            transformer_spec.TransformerDecoderSpec(2, HEADS, **HALVES),
+        ),
+        DIM,
+    ),
 }
 
 
@@ -145,6 +218,10 @@ def random_weights(model, words, end_bias):
                 weight.add_(0.1 * torch.randn_like(weight))
             else:
                 weight.normal_(0, 0.6 if "ttn" in name or "Attention" in name else 0.35)
+            if "embed_tokens" in name and "<bos>" in words.names:
+                # Its logits have no bias, and ours never writes the beginning.
+                weight[words.names.index("<bos>")] *= 0.02
+                weight[words.names.index("</s>")] *= 2
         if hasattr(model, "final_logits_bias"):
             bias = model.final_logits_bias.normal_(0, 0.5)
             bias[0, words.names.index("</s>")] += end_bias
@@ -152,6 +229,44 @@ def random_weights(model, words, end_bias):
                 if name in words.names:
                     bias[0, words.names.index(name)] -= 20
     return model.eval()
+
+
+def filled(spec, keys):
+    """The specification with random weights, and words."""
+    rng = np.random.default_rng(7)
+
+    def size(name):
+        """Rows of a weight, and columns."""
+        if "embeddings" in name or "projection" in name:
+            return SIZE, DIM
+        if "relative_position" in name:
+            return 2 * 3 + 1, DIM // HEADS
+        if "self_attention" in name:
+            return (DIM + 2 * keys if "linear_0" in name else DIM), DIM
+        if "attention" in name:
+            return (2 * keys if "linear_1" in name else DIM), DIM
+        return (DIM, INNER) if "linear_1" in name else (INNER, DIM)
+
+    def fill(layer, name, value):
+        end = name.rpartition("/")[2]
+        if value is None and end in ("gamma", "beta"):
+            value = rng.normal(end == "gamma", 0.1, DIM)
+        elif value is None:
+            value = rng.normal(0, 0.5, size(name))
+        elif end == "bias" and ("linear" in name or "projection" in name):
+            value = rng.normal(0, 0.5, size(name)[0])
+        else:
+            return
+        setattr(layer, end, value.astype("float32"))
+
+    model_spec.visit_spec(spec, fill)
+    bias = spec.decoder.projection.bias
+    for name, more in (("</s>", 2), ("<pad>", -20), ("<s>", -20)):
+        bias[PLAIN.names.index(name)] += more
+    spec.register_source_vocabulary(PLAIN.names)
+    spec.register_target_vocabulary(PLAIN.names)
+    spec.config.decoder_start_token = "<pad>"
+    return spec
 
 
 def answers(folder):
@@ -195,6 +310,12 @@ def make(folder):
                 str(path), quantization=quantization
             )
             (folder / f"{name}.json").write_text(json.dumps(answers(path)), "utf-8")
+    for name, (specification, keys) in SPECIFICATIONS.items():
+        spec = filled(specification(), keys)
+        spec.validate()
+        (folder / name).mkdir()
+        spec.save(str(folder / name))
+        (folder / f"{name}.json").write_text(json.dumps(answers(folder / name)), "utf-8")
 
 
 def translate(folder, requests):

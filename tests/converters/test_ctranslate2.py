@@ -18,7 +18,7 @@ from export.litert_runner import LiteRTRunner
 from keras_seq2seq.cli import main
 from keras_seq2seq.converters import from_ctranslate2, to_ctranslate2
 from keras_seq2seq.converters.ctranslate2_file import ModelFile, read_model, write_model
-from keras_seq2seq.converters.ctranslate2_reading import known_waves
+from keras_seq2seq.converters.ctranslate2_positions import known_waves
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import SinusoidalPositions
@@ -34,15 +34,22 @@ from keras_seq2seq.models import (
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers import SymbolTokenizer
-from tests.zoo import EMBEDDINGS_NORMALIZED, GATED
+from tests.zoo import EMBEDDINGS_NORMALIZED, GATED, TURNED
 
 WORDS = [*SPECIAL_TOKENS, *(f"w{index}" for index in range(20))]
 SOURCES, TARGETS = ["w4 w5 w6", "w7", "w8 w9 w10 w11 w12"], ["w7 w8", "w9", "w10 w11"]
 LONGEST = {"max_source_length": 12, "max_target_length": 10}
 
 KINDS = {
-    "all tied": {},
     "gated, relative": {"positions": "relative", "style": GATED, "output_bias": True},
+    "relative vectors": {
+        "positions": "relative_vectors",
+        "style": TransformerStyle(clipped_distance=3),
+    },
+    "all tied, rotary, normalized on both sides": {
+        "positions": "rotary",
+        "style": dataclasses.replace(TURNED, rotary_dim=4, norm="rms"),
+    },
     "learned, normalized last": {
         "positions": "learned",
         "normalize_first": False,
@@ -197,6 +204,74 @@ def test_eight_bits_are_read_with_their_scales(plain, tmp_path):
     assert_same(expected, eight)
 
 
+def assert_same_weights(model, other):
+    found = {weight.path: weight for weight in other.weights}
+    for weight in model.weights:
+        np.testing.assert_allclose(found[weight.path], weight, atol=1e-6, err_msg=weight.path)
+
+
+def test_a_relative_bias_in_every_block_comes_back(tmp_path):
+    style = dataclasses.replace(GATED, relative_in_each=True)
+    model = build(positions="relative", style=style)
+    to_ctranslate2(model, tmp_path / "model")
+    back = from_ctranslate2(tmp_path / "model", **LONGEST)
+    # Two blocks of the encoder, where they differ; one bias of the decoder is one for all.
+    assert back.encoder.style == style
+    assert not back.decoder.style.relative_in_each
+    weights = {weight.path: weight for weight in back.weights}
+    for index in (0, 1):
+        bias = f"encoder_{index}_relative/bias"
+        expected = next(weight for weight in model.weights if weight.path == bias)
+        np.testing.assert_array_equal(weights[bias], expected)
+
+
+def test_dimensions_that_turn_together_may_stand_side_by_side(tmp_path):
+    # Of heads of 8 dimensions the first 4 turn: in pairs 0 1, 2 3, or here 0 2, 1 3.
+    model = build(positions="rotary", style=TransformerStyle(rotary_dim=4))
+    to_ctranslate2(model, tmp_path / "halves")
+
+    def interleave(variables):
+        for name in variables:
+            if name.endswith("rotary_interleave"):
+                variables[name] = np.asarray(np.int8(1))
+            if "self_attention/linear_0" in name:
+                rows = variables[name].reshape(3, 2, 8, -1)  # Queries, keys, values.
+                rows[:2] = rows[:2][:, :, [0, 2, 1, 3, 4, 5, 6, 7]]
+                variables[name] = rows.reshape(variables[name].shape)
+
+    folder = rewritten(tmp_path / "halves", tmp_path / "pairs", interleave)
+    assert_same_weights(model, from_ctranslate2(folder, **LONGEST))
+
+
+def test_heads_that_share_keys_get_them_each_and_a_window_is_a_greatest_length(plain, tmp_path):
+    def share(variables):
+        for name in list(variables):
+            scope, _, end = name.rpartition("/linear_")
+            if end[:2] == ("0/" if "self_" in scope else "1/") and "attention" in scope:
+                rows = variables[name]
+                asking = [16, 24, 32, 40] if "self_" in scope else [8, 16, 24]
+                *asked, key, _, value, _ = np.split(rows, asking)
+                variables[name] = np.concatenate([*asked, key, value])
+                variables[f"{scope}/num_heads_kv"] = np.asarray(np.int32(1))
+                variables[f"{scope}/sliding_window"] = np.asarray(np.int32(7))
+
+    def repeat(variables):
+        for name in variables:
+            scope, _, end = name.rpartition("/linear_")
+            if end[:2] == ("0/" if "self_" in scope else "1/") and "attention" in scope:
+                rows = variables[name]
+                first = 16 if "self_" in scope else 0
+                for begin in (first, first + 16):
+                    rows[begin + 8 : begin + 16] = rows[begin : begin + 8]
+
+    shared, repeated = (
+        from_ctranslate2(rewritten(plain, tmp_path / change.__name__, change), **LONGEST)
+        for change in (share, repeat)
+    )
+    assert_same_weights(repeated, shared)
+    assert shared.preprocessor.max_source_length == shared.preprocessor.max_target_length == 6
+
+
 def test_a_target_may_begin_with_zeros(plain, tmp_path):
     def zeros(variables):
         variables["decoder/start_from_zero_embedding"] = np.asarray(np.int8(1))
@@ -339,6 +414,7 @@ def cut(folder):
     path.write_bytes(path.read_bytes()[:-100])
 
 
+SELF = "encoder/layer_0/self_attention/"
 BROKEN = [
     (without("config.json"), [], "config.json: no such file"),
     (without("model.bin"), [], "model.bin: no such file"),
@@ -350,6 +426,21 @@ BROKEN = [
         with_variable("decoder/layer_0/self_attention/q_norm/gamma", np.ones(8, "float32")),
         [],
         "decoder/layer_0/self_attention/q_norm/gamma, which is not supported",
+    ),
+    (
+        with_variable(f"{SELF}rotary_dim", np.asarray(np.int32(4))),
+        [],
+        "encoder/layer_1 has rotary positions of its own",
+    ),
+    (
+        with_variable(f"{SELF}relative_position_keys", np.ones((7, 8), "float32")),
+        [],
+        "lacks encoder/layer_1/self_attention/relative_position_keys",
+    ),
+    (
+        with_variable(f"{SELF}num_heads_kv", np.asarray(np.int32(1))),
+        [],
+        "do not fit 2 heads of 8, 1 of them with keys",
     ),
     (with_variable("decoder/alibi", np.asarray(np.int8(1))), [], "decoder/alibi, which is not"),
     (
@@ -440,13 +531,13 @@ def test_a_source_of_its_prefix_alone_is_empty(tmp_path):
 
 
 def test_models_that_the_layout_lacks_are_refused(tmp_path):
-    rotary = build(positions="rotary")
-    with pytest.raises(InputError, match="no encoder-decoder with rotary positions"):
-        to_ctranslate2(rotary, tmp_path / "model")
+    without = build(positions="none")
+    with pytest.raises(InputError, match="no encoder-decoder without positions"):
+        to_ctranslate2(without, tmp_path / "model")
     other = Seq2Seq(
         RecurrentEncoder(TokenEmbedding(24, 16), 16),
         build(shared=False).decoder,
-        rotary.preprocessor,
+        without.preprocessor,
     )
     with pytest.raises(InputError, match="Received: RecurrentEncoder of TokenEmbedding"):
         to_ctranslate2(other, tmp_path / "model")

@@ -29,7 +29,15 @@ from tests.converters.test_ctranslate2 import (
 
 PYTHON = os.environ.get("KERAS_SEQ2SEQ_ORACLE_PYTHON", sys.executable)
 ORACLE = Path(__file__).with_name("ctranslate2_oracle.py")
-FAMILIES = ("marian", "bart", "mbart", "m2m100", "pegasus", "t5", "t5_gated")
+FAMILIES = (
+    *("marian", "bart", "mbart", "m2m100", "pegasus"),
+    *("t5", "t5_gated", "umt5", "t5gemma"),
+)
+SPECIFICATIONS = ("vectors", "one_key", "rotary", "rotary_halves")
+CASES = [
+    *((family, end) for family in FAMILIES for end in ("", "_int8", "_float16", "_bfloat16")),
+    *((name, "") for name in SPECIFICATIONS),
+]
 
 
 def run(*arguments):
@@ -61,8 +69,7 @@ def text(tokens):
     return " ".join(tokens).replace("<unk>", "[UNK]")
 
 
-@pytest.mark.parametrize("quantization", ["", "_int8", "_float16", "_bfloat16"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "quantization"), CASES)
 def test_log_probabilities_and_tokens(folder, family, quantization):
     path = folder / f"{family}{quantization}"
     answers = json.loads(path.with_suffix(".json").read_text("utf-8"))

@@ -99,6 +99,12 @@ def test_another_archive_is_one_message(tmp_path):
     (tmp_path / "text.npz").write_text("x")
     with pytest.raises(InputError, match=r"cannot be read as an \.npz archive"):
         from_g2p_en(tmp_path / "text.npz")
+    for name, save in (("array.npz", np.save), ("objects.npz", np.savez)):
+        with open(tmp_path / name, "wb") as file:
+            save(file, np.array(["a", None]))
+        with pytest.raises(InputError) as error:
+            from_g2p_en(tmp_path / name)
+        assert "pickle" not in str(error.value) and "\n" not in str(error.value)
     np.savez(tmp_path / "other.npz", enc_emb=np.zeros((29, 4), "float32"))
     with pytest.raises(InputError, match="dec_emb must have the shape"):
         from_g2p_en(tmp_path / "other.npz")

@@ -197,6 +197,26 @@ def test_integer_samples_are_scaled_and_other_shapes_refused(frames):
         waveform.encoder_inputs([np.zeros((5, 2))])
 
 
+def test_frames_of_another_shape_are_found_before_the_work(frames, tmp_path):
+    names = [str(tmp_path / f"{number}.npy") for number in range(3)]
+    size = frames.feature_dim
+    for name, features in zip(names, (size, size + 1, size), strict=True):
+        np.save(name, np.zeros((4, features), "float32"))
+    targets = ["a"] * 3
+    with pytest.raises(InputError, match=rf"1\.npy: its frames have the shape \({size + 1},\)"):
+        FramePreprocessor.from_pairs(names, targets, CharacterTokenizer)
+    for data in (training_data, validation_data):
+        with pytest.raises(InputError, match=r"1\.npy: its frames"):
+            data(frames, names, targets)
+    with pytest.raises(InputError, match=r"Source 2 of 3 cannot be used: .*1\.npy: its frames"):
+        frames.check_sources(names)
+    np.save(names[1], np.zeros((), "float32"))
+    assert "shape ()" in frames.source_problems(names)[1][1]
+    sounds = WaveformPreprocessor(frames.target_tokenizer, 8000, 900, 4)
+    with pytest.raises(InputError, match=r"0\.npy: expected a waveform"):
+        training_data(sounds, names[:1], targets[:1])
+
+
 def test_a_file_that_is_no_sound_is_named(frames, tmp_path):
     pytest.importorskip("soundfile")
     waveform = WaveformPreprocessor(frames.target_tokenizer, 8000, 900, 4)

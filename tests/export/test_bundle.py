@@ -239,6 +239,11 @@ def test_the_cpp_program_of_the_folder_compiles_and_agrees(bundle, text_model, t
     ids = text_model.preprocessor.tokenize_source(sources).to_list()
     expected = text_model.search(sources, GenerationSettings(2, 2))
     assert_program_gives(bundle, ids, expected, tmp_path)
+    arguments = ["--text", bundle / "target_vocabulary.txt", *map(str, ids[0])]
+    done = subprocess.run(
+        [tmp_path / "generate", bundle / "model.tflite", *arguments], capture_output=True
+    )
+    assert done.stdout.decode().splitlines() == text_model.texts(expected)[0]
 
 
 # Scripts with and without case, spaces beyond ASCII, letters that lower-case by context.

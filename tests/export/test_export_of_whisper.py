@@ -1,6 +1,8 @@
 """A Whisper leaves as one file of builtin operations, and as a SavedModel: the same texts."""
 
 import json
+import subprocess
+import wave
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from export.request_options import DTYPES
 from keras_seq2seq.converters import from_ctranslate2
 from keras_seq2seq.serving.client import AS_EXPORTED
 from tests.converters.whisper_files import weights, write_whisper
+from tests.cpp import compiled_program
 
 RANDOM = np.random.default_rng(5)
 SOUNDS = [RANDOM.normal(0, 0.1, length).astype(np.float32) for length in (16000, 9000, 400)]
@@ -53,6 +56,46 @@ def test_the_runner_writes_what_the_model_writes(model, device):
         assert texts[0].startswith("<|")
     description = json.loads((device / "signatures.json").read_text("utf-8"))
     assert description["target"]["split"] == "TranscriptTokenizer"
+
+
+def write_wav(path, samples, rate=16000, channels=1):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def test_the_cpp_program_takes_a_wav_file_and_writes_text(device, tmp_path):
+    program, runner = compiled_program(device, tmp_path), LiteRTRunner(device)
+
+    def run(*arguments):
+        return subprocess.run(
+            [program, device / "model.tflite", *arguments], capture_output=True
+        )
+
+    text = "--text", device / "target_vocabulary.txt"
+    samples = [(32767 * np.clip(sound, -1, 1)).round() for sound in SOUNDS]
+    stereo = np.stack([samples[1], samples[1]], 1)
+    files = [
+        *(write_wav(tmp_path / f"{row}.wav", one) for row, one in enumerate(samples)),
+        write_wav(tmp_path / "stereo.wav", stereo, channels=2),
+    ]
+    for file in files:
+        (expected,), outputs = runner.generate(file)
+        done = run(*text, file)
+        assert done.stdout.decode("utf-8", "replace") == f"{expected}\n", done.stderr
+        ids = outputs["token_ids"][0, 0, : outputs["length"][0, 0]]
+        assert [int(one) for one in run(file).stdout.split()[1:]] == ids.tolist()
+    (tmp_path / "no.wav").write_text("RIFF, but no sound")
+    for path, message in (
+        (write_wav(tmp_path / "slow.wav", samples[0], 8000), "16000 samples a second"),
+        (tmp_path / "no.wav", "is no WAV file"),
+        (tmp_path / "none.wav", "opening the file"),
+    ):
+        done = run(*text, path)
+        assert done.returncode == 1 and message in done.stderr.decode()
 
 
 def test_the_saved_model_writes_it_too_and_scores(model, tmp_path):

@@ -44,13 +44,13 @@ MIXED = {
         zoo.decoder(attention=LocationSensitiveAttention(7, 5, 3, 5), input_feeding="context"),
     ),
     "learned positions, all tied, norm last": learned_tied_norm_last,
-    "sentences, relative and rotary positions": lambda: (
+    "sentences, relative positions, relative vectors": lambda: (
         zoo.transformer_encoder(SentenceEmbedding(zoo.tokens(8), [5, 7]), positions="relative"),
-        zoo.transformer_decoder(positions="rotary"),
+        zoo.transformer_decoder(positions="relative_vectors"),
     ),
-    "rotary and relative positions": lambda: (
-        zoo.transformer_encoder(positions="rotary"),
-        zoo.transformer_decoder(positions="relative"),
+    "relative vectors, rotary positions": lambda: (
+        zoo.transformer_encoder(positions="relative_vectors"),
+        zoo.transformer_decoder(positions="rotary", style=zoo.TURNED),
     ),
 } | {
     name: MODELS[name]

@@ -1,6 +1,7 @@
 """A SavedModel gives what the Keras model gives, in a process that has neither."""
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -328,6 +329,21 @@ def test_vocabularies_are_assets(text_saved_model, text_model):
     vocabulary = (text_saved_model / "assets" / "target_vocabulary.txt").read_text("utf-8")
     expected = text_model.preprocessor.target_tokenizer.get_vocabulary()
     assert vocabulary.splitlines() == expected
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_vocabulary_that_was_cut_or_lost_is_found_when_it_is_opened(
+    text_saved_model, tmp_path, cut
+):
+    path = shutil.copytree(text_saved_model, tmp_path / "copy")
+    assert open_predictor(path) is not None
+    file = path / "assets" / "target_vocabulary.txt"
+    content = file.read_bytes()
+    file.unlink()
+    if cut:
+        file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"target_vocabulary.txt is not as it was exported"):
+        open_predictor(path)
 
 
 def test_unknown_characters_and_bytes_that_are_not_utf8_have_an_answer(signatures):

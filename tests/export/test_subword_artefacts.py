@@ -155,6 +155,8 @@ def test_the_artefact_runs_through_the_c_api(kind, folder):
 def test_the_runner_of_the_device_folder_gives_the_same_text(sentencepiece_model, tmp_path):
     model = sentencepiece_model
     export_tflite(model, tmp_path / "device", SEARCH)
+    # Pieces side by side are no text: the program in C++ says so.
+    assert "kJoins = false;" in (tmp_path / "device" / "generate.cpp").read_text("utf-8")
     runner = LiteRTRunner(tmp_path / "device")
     expected = model.search(SOURCES, SEARCH)
     for row, source in enumerate(SOURCES):

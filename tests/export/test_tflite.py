@@ -208,6 +208,38 @@ def test_the_runner_refuses_a_source_that_does_not_fit(exported, text):
         LiteRTRunner(exported[0]).generate(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\0b", "holds a NUL character, which is no text"),
+        ("a\ud83d", "holds '.ud83d', half of a surrogate pair"),
+        (b"abc", "must be one string. Received: bytes b'abc'"),
+        (None, "must be one string. Received: NoneType None"),
+    ],
+)
+def test_the_runner_refuses_what_the_model_refuses(exported, text_model, text, message):
+    runner = LiteRTRunner(exported[0])
+    with pytest.raises(ValueError, match=message):
+        runner.generate_all(["cab", text])
+    with pytest.raises(InputError):
+        text_model.generate(["cab", text])
+
+
+def test_a_line_that_is_no_text_costs_the_runner_no_other(exported, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "litert_runner.py"],
+        cwd=exported[0],
+        input=b"\xef\xbb\xbfcab\r\nca\xff\na\0b\nfee\n",
+        capture_output=True,
+        check=False,
+    )
+    lines = done.stdout.decode().splitlines()
+    assert done.returncode == 1
+    assert {line.split("\t")[0] for line in lines} == {"cab", "fee"}
+    found = [line for line in done.stderr.decode().splitlines() if "A source" in line]
+    assert len(found) == 2 and "surrogate" in found[0] and "NUL" in found[1]
+
+
 def test_float16_weights_are_half_as_large_and_agree(greedy, text_model, pairs, tmp_path):
     export_tflite(text_model, tmp_path / "float16", quantization="float16")
     runner, half = LiteRTRunner(greedy), LiteRTRunner(tmp_path / "float16")

@@ -1,12 +1,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_seq2seq.layers import (
     DotProductAttention,
     KeyValueCache,
     LearnedPositions,
     RelativePositions,
+    RelativeVectors,
     RotaryPositions,
     SinusoidalPositions,
     SplitHeads,
@@ -106,6 +108,65 @@ def test_products_of_rotary_vectors_know_the_distance_alone():
 
     assert product(3, 1) == pytest.approx(product(12, 10), abs=1e-4)
     assert product(3, 1) != pytest.approx(product(3, 2), abs=1e-3)
+
+
+def test_part_of_each_head_turns_by_the_formula():
+    layer = RotaryPositions(2, size=2, base=100.0, factor=4.0)
+    vectors = RNG.normal(size=(1, 3, 8)).astype("float32")
+    expected = vectors.copy()
+    for head in (0, 4):  # One angle, since two dimensions turn together.
+        for position in range(3):
+            cosine, sine = np.cos(position / 4), np.sin(position / 4)
+            left, right = vectors[0, position, head : head + 2]
+            turned = left * cosine - right * sine, right * cosine + left * sine
+            expected[0, position, head : head + 2] = turned
+    np.testing.assert_allclose(layer(vectors), expected, atol=1e-6)
+    # The second angle of four dimensions is that of the base.
+    one = np.asarray(RotaryPositions(1, base=100.0)(np.ones((1, 3, 4), "float32")))
+    assert one[0, 2, 1] == pytest.approx(np.cos(0.2) - np.sin(0.2), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [3, 6, 0])
+def test_what_cannot_turn_is_refused(size):
+    with pytest.raises(ValueError, match=f"Received: {size} of 4"):
+        RotaryPositions(2, size=size)(np.ones((1, 3, 8), "float32"))
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_relative_vectors_are_the_paper_s_equations(length):
+    # Equations 3 and 4 of Shaw et al. (2018), key by key.
+    of_keys, of_values = RelativeVectors(4, 2), RelativeVectors(4, 2)
+    distances = np.arange(1 - length, length)[None]
+    keys, values = (np.asarray(layer(distances)) for layer in (of_keys, of_values))
+    query, key, value = RNG.normal(size=(3, 2, length, 8)).astype("float32")
+    mask = np.arange(length)[None] < [[length], [max(1, length - 2)]]
+    output, weights = DotProductAttention(2)(query, key, value, mask, None, keys, values)
+    tables = np.asarray(of_keys.vectors), np.asarray(of_values.vectors)
+    clipped = np.clip(np.arange(length) - np.arange(length)[:, None], -2, 2) + 2
+    of_key, of_value = (table[clipped] for table in tables)
+    mean = 0
+    for head in (slice(0, 4), slice(4, 8)):
+        q, k, v = (array[..., head] for array in (query, key, value))
+        scores = np.einsum("btd,btsd->bts", q, k[:, None] + of_key) / 2
+        one = np.where(mask[:, None], np.exp(scores), 0)
+        one /= one.sum(-1, keepdims=True)
+        expected = np.einsum("bts,btsd->btd", one, v[:, None] + of_value)
+        np.testing.assert_allclose(np.asarray(output)[..., head], expected, atol=1e-5)
+        mean = mean + one / 2
+    np.testing.assert_allclose(weights, mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer_class", [RelativePositions, RelativeVectors])
+def test_tables_that_are_looked_up_have_a_dense_gradient(layer_class):
+    places = tf.range(4)[None]
+    # The distance 1 is there three times: one update of its row, not three.
+    given = (places, places) if layer_class is RelativePositions else (places - 1,)
+    layer = layer_class(2, max_distance=8)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(*given, training=True))
+    (gradient,) = tape.gradient(loss, layer.trainable_variables)
+    assert isinstance(gradient, tf.Tensor) and gradient.shape == layer.weights[0].shape
+    assert tf.reduce_sum(gradient) == tf.cast(tf.size(layer(*given)), "float32")
 
 
 def test_relative_buckets_are_exact_near_by_and_shared_far_away():

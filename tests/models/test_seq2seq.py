@@ -82,7 +82,7 @@ def stepped(model):
 
 GROWING = [
     *("transformer", "transformer, rotary positions", "transformer, relative positions"),
-    "pointer-generator, transformer",
+    *("transformer, relative vectors", "pointer-generator, transformer"),
 ]
 
 

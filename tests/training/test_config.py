@@ -209,7 +209,7 @@ def test_an_interval_says_what_it_holds():
     [
         ("architecture", "lstm, lstm_attention, recurrent, transformer"),
         ("cell", "lstm, gru, simple_rnn"),
-        ("positions", "sinusoidal, learned, rotary, relative, none"),
+        ("positions", "sinusoidal, learned, rotary, relative, relative_vectors, none"),
         ("source_tokenizer", "characters, symbols, words, sentencepiece, bpe, wordpiece"),
         ("target_tokenizer", "characters, symbols, words, sentencepiece, bpe, wordpiece"),
         ("precision", "float32, mixed_float16, mixed_bfloat16"),

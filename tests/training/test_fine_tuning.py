@@ -60,7 +60,8 @@ def test_settings_come_of_the_base_and_say_so(base):
     assert config.origin_of("learning_rate") == "fine-tuning"
     assert config.origin_of("hidden_dim") == "base"
     assert config.origin_of("batch_tokens") == "given"
-    assert tuned(base, lora_rank=2).optimization.learning_rate == pytest.approx(1e-2)
+    for anew in ({"lora_rank": 2}, {"extend_vocabulary": True}):
+        assert tuned(base, **anew).optimization.learning_rate == pytest.approx(1e-2)
     check_base(config, BASE)
 
 

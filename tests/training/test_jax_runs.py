@@ -197,3 +197,44 @@ def test_a_run_on_jax_goes_on(tmp_path):
     histories = (RunDirectory(p).history for p in (path, tmp_path / "whole"))
     for epoch, same in zip(*histories, strict=True):
         assert epoch == pytest.approx(same, rel=1e-5)
+
+
+@pytest.mark.large
+@pytest.mark.soak
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_a_run_on_jax_begins_with_a_trained_model(tmp_path):
+    for name, pairs in (("base", spelled_pairs(80)), ("new", spelled_pairs(60, seed=5))):
+        both = zip(pairs.sources, pairs.targets, strict=True)
+        rows = [f"{source}\t{target}\n" for source, target in both]
+        if name == "new":
+            rows = [row.replace("f", "é").replace("FF", "ÉÉ") for row in rows]
+        (tmp_path / f"{name}.tsv").write_text("".join(rows), "utf-8")
+
+    def train(name, backend, settings):
+        command = ["train", str(tmp_path / f"{name}.tsv"), "--run-dir", str(tmp_path / name)]
+        command += ["--num-buckets", "1", "--warmup-steps", "2", *settings.split()]
+        done = subprocess.run(
+            [sys.executable, "-m", "keras_seq2seq", *command],
+            env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    small = "--architecture transformer --positions relative_vectors --hidden-dim 16"
+    train("base", "tensorflow", f"{small} --num-layers 1 --num-heads 2 --epochs 1")
+    tuning = f"--from {tmp_path / 'base'} --extend-vocabulary --freeze encoder --lora-rank 2"
+    assert "1 new source token" in train("new", "jax", f"{tuning} --epochs 1")
+    assert "Resuming after epoch 1" in train("new", "jax", f"{tuning} --epochs 2")
+    base, new = (RunDirectory(tmp_path / name).load_model() for name in ("base", "new"))
+    own, frozen = ({w.path: w.numpy() for w in model.weights} for model in (base, new))
+    assert own.keys() == frozen.keys()
+    for path, weight in own.items():
+        is_encoder = path.startswith("encoder")
+        rows = slice(len(weight)) if "encoder_embedding" in path else slice(None)
+        assert np.array_equal(frozen[path][rows], weight) or not is_encoder, path
+    changed = "decoder_0_self_query/kernel"
+    assert not np.array_equal(own[changed], frozen[changed])
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "new")])
+    assert result.exit_code == 0, result.output

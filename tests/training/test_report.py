@@ -103,6 +103,17 @@ def test_a_model_without_attention_has_no_picture_of_it(run, monkeypatch):
     assert "attention over the source" not in page and page.count('<div class="example">') == 12
 
 
+@pytest.mark.parametrize("kept", [0, 2])
+def test_a_history_that_was_cut_is_one_line(run, kept):
+    whole = run.history
+    run.write_history(whole[:kept])
+    try:
+        with pytest.raises(InputError, match=rf"tells of {kept} epochs; .* of epoch 3. Copy"):
+            write_report(run)
+    finally:
+        run.write_history(whole)
+
+
 def test_a_run_that_is_not_finished_is_refused(run, tmp_path):
     unfinished = RunDirectory(tmp_path)
     with pytest.raises(InputError, match="is not finished: no metrics.json"):

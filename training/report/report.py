@@ -62,6 +62,11 @@ def write_report(run: RunDirectory) -> Path:
     metrics, config = run.metrics(*METRICS), run.settings
     settings = config.values
     history = run.read_history("loss", "val_loss")
+    if not 1 <= metrics["best_epoch"] <= len(history):
+        raise InputError(
+            f"{run.history_file} tells of {counted(len(history), 'epoch')}; the model is that "
+            f"of epoch {metrics['best_epoch']}. Copy the file from where the run was."
+        )
     run.check_writable()
     model = run.load_model()
     rows, evaluation = _outputs(run, model, settings)

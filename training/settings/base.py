@@ -44,10 +44,12 @@ TAKEN = (
 )
 
 # A fifth of the peak that the base was trained with; of a model that was trained elsewhere, a
-# rate that is small enough for most. Adapters begin at nothing and take five times that.
+# rate that is small enough for most. What begins anew, adapters and new tokens, takes five
+# times that.
 SHARE = 0.2
 RATE = 1e-4
-ADAPTERS = 5
+ANEW = 5
+_ANEW = ("lora_rank", "extend_vocabulary")
 
 
 def base_layers(
@@ -62,7 +64,7 @@ def base_layers(
     """
     given: dict[str, Any] = {}
     for _, layer in reversed(layers):
-        given |= {n: layer[n] for n in ("base", "lora_rank") if n in layer}
+        given |= {n: layer[n] for n in ("base", *_ANEW) if n in layer}
     if not (base := given.get("base")):
         return layers
     own = None if run_dir is None else run_dir / "config.json"
@@ -75,7 +77,7 @@ def base_layers(
     if run_dir is not None and os.path.abspath(base) == os.path.abspath(run_dir):
         raise InputError("--from and --run-dir are the same folder; choose another --run-dir.")
     config = recorded(Path(base) / "config.json")
-    rate = _learning_rate(Path(base), config, bool(given.get("lora_rank")))
+    rate = _learning_rate(Path(base), config, any(given.get(name) for name in _ANEW))
     return [*layers, (BASE, _taken(config)), (FINE_TUNING, {"learning_rate": rate})]
 
 
@@ -119,13 +121,14 @@ def _taken(base: TrainingConfig) -> dict[str, Any]:
     return {name: base.values[name] for name in names if name not in OF_NEW_TOKENS}
 
 
-def _learning_rate(path: Path, base: TrainingConfig, adapters: bool) -> float:
+def _learning_rate(path: Path, base: TrainingConfig, anew: bool) -> float:
     rate = SHARE * base.optimization.learning_rate
     if _is_imported(path):
         rate = RATE
     elif base.fine_tuning.base:
-        rate = base.optimization.learning_rate / (ADAPTERS if base.fine_tuning.lora_rank else 1)
-    return float(f"{rate * (ADAPTERS if adapters else 1):.6g}")
+        began_anew = any(getattr(base.fine_tuning, name) for name in _ANEW)
+        rate = base.optimization.learning_rate / (ANEW if began_anew else 1)
+    return float(f"{rate * (ANEW if anew else 1):.6g}")
 
 
 def _is_imported(path: Path) -> bool:

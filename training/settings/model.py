@@ -148,7 +148,7 @@ class TransformerSettings(ComposedSettings):
     positions: str = setting(
         "sinusoidal",
         "How positions are told.",
-        choices=("sinusoidal", "learned", "rotary", "relative", "none"),
+        choices=("sinusoidal", "learned", "rotary", "relative", "relative_vectors", "none"),
         tuned=("sinusoidal", "rotary", "relative"),
     )
     attention_dropout: float | None = setting(

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_seq2seq.data.disk import require_file
+from keras_seq2seq.data.disk import read_array, require_file
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.rows import report_of, text_pair
 from keras_seq2seq.data.skipped import Skipped
@@ -122,7 +122,7 @@ def _as_pairs(file: PairFile, arrays: dict[str, np.ndarray]) -> Pairs:
 def _arrays(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of an index, not read before they are asked for."""
     return {
-        name: np.load(folder / name, mmap_mode="r")
+        name: read_array(folder / name, "r")
         for name in (OFFSETS, SIZES, WEIGHTS)
         if (folder / name).exists()
     }

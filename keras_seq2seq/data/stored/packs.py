@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_seq2seq.data.disk import is_folder
+from keras_seq2seq.arguments import checked
+from keras_seq2seq.data.disk import is_folder, read_array
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.data.stored.texts import PairFile, StoredTexts, Texts, joined
 from keras_seq2seq.data.stored.writer import OFFSETS, SIZES, WEIGHTS
@@ -42,6 +43,7 @@ def is_pack(path: str | Path) -> bool:
     return is_folder(path) and (Path(path) / RECORD).exists()
 
 
+@checked
 def write_pack(path: str | Path, pairs: Pairs, shards: int, names: list[str]) -> dict[str, Any]:
     """Writes pairs as a pack, whole or not at all.
 
@@ -139,6 +141,7 @@ def _sample(file: Path) -> str:
     return digest.hexdigest()
 
 
+@checked
 def read_pack(path: str | Path, *, whole: bool = False) -> Pairs:
     """The pairs of a pack as `StoredTexts`.
 
@@ -182,7 +185,7 @@ def _read_shard(path: Path, shard: dict[str, Any], whole: bool) -> Pairs:
         raise InputError(f"{file}: not the shard that was written: other bytes. {again}")
     folder = file.with_suffix(".index")
     arrays = {
-        name: np.load(folder / name, mmap_mode="r")
+        name: read_array(folder / name, "r")
         for name in (OFFSETS, SIZES, WEIGHTS)
         if (folder / name).exists()
     }

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.readers import Pairs
 from keras_seq2seq.errors import InputError
 
@@ -126,6 +127,7 @@ class StoredTexts(Sequence[str]):
             Defaults to all.
     """
 
+    @checked
     def __init__(self, files: Sequence[PairFile], side: int, numbers: np.ndarray | None = None):
         self.files = list(files)
         self.side = side
