@@ -33,11 +33,13 @@ TRAIN = ("fit", "pipeline", "fit-jit")
 STEPS = 4
 
 
-def settings(beam: int) -> Any:
+def settings(beam: int, **changes: Any) -> Any:
     """Search of a given beam that forces the greatest length."""
     from keras_seq2seq.settings import GenerationSettings
 
-    return GenerationSettings(num_beams=beam, min_length=LENGTH - 1, max_length=LENGTH - 1)
+    return GenerationSettings(
+        num_beams=beam, min_length=LENGTH - 1, max_length=LENGTH - 1, **changes
+    )
 
 
 def artefact(workload: str, variant: str, beam: int, folder: Path, batch: int = 1) -> Path:

@@ -40,6 +40,7 @@ from .reports import compare, report, results
 from .request import request
 from .runs import run_argument
 from .serve import serve
+from .shortlist import shortlist
 from .targets import Writer
 from .train import train
 from .transcribe import transcribe
@@ -118,6 +119,7 @@ for command in (
     transcribe,
     generate_files,
     score,
+    shortlist,
     attention,
     tree,
     compare,

@@ -22,6 +22,7 @@ from keras_seq2seq.settings.declarations import settings_of
 from . import litert_runner, onnx_runner, plain_search, plain_tokenizers, vector_check
 from .description import fingerprint
 from .device_bundle import tokenizer_files
+from .shortlist import check_no_shortlist
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -43,6 +44,7 @@ _LACKING: dict[str, Any] = {
     "allowed": None,
     "alignments": False,
     "replace_unknown": False,
+    "shortlist": None,
 }
 
 
@@ -109,6 +111,7 @@ def export_onnx_loop(
             "Sampling cannot be exported to ONNX, whose random numbers are not TensorFlow's. "
             "Export a search, or sampling as saved_model."
         )
+    check_no_shortlist(settings, "onnx_loop")
     signatures = IdSignatures(model, settings)
     functions = {"generate": (signatures.generate, model.encoder_spec(None))}
     _write(model, path, settings, functions, {})

@@ -21,6 +21,7 @@ from keras_seq2seq.settings import GenerationSettings
 from .device_bundle import write_bundle
 from .flatbuffer import compact, unfit_operations
 from .graph import write_graph
+from .shortlist import check_no_shortlist
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -87,6 +88,8 @@ class WrittenGraph:
                 "Sampling cannot be exported to TFLite, which has no seeded random numbers. "
                 "Export a search, or export sampling as a SavedModel."
             )
+        if quantization != "float32":
+            check_no_shortlist(self.settings, f"tflite_{quantization}")
 
 
 def convert(

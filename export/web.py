@@ -24,6 +24,7 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.models.parts import DECODER_TOKEN_IDS
 from keras_seq2seq.settings import GenerationSettings
 
+from .shortlist import check_no_shortlist
 from .signatures import describe
 from .test_vectors import FILE_NAME, make_test_vectors, to_json
 from .tflite import convert_signatures
@@ -71,6 +72,7 @@ def export_web(
     settings = settings or GenerationSettings()
     if settings.sample:
         raise InputError("Sampling cannot be exported to a web page; export a search.")
+    check_no_shortlist(settings, "web")
     model.check_settings(settings)
     if litertjs is not None and not (Path(litertjs) / "core" / "wasm").is_dir():
         raise InputError(f"{litertjs} has no core/wasm. Run `npm install @litertjs/core`.")

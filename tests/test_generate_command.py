@@ -203,3 +203,21 @@ def test_score_names_unknown_tokens_of_both_sides(run_dir, tmp_path):
     stderr = invoke("score", run_dir, path).stderr
     assert "unknown to the model: 'z' (1)" in stderr
     assert "unknown to the target vocabulary: 'QQ' (1)" in stderr
+
+
+def test_a_shortlist_is_learned_and_used(run_dir, text_model, words, pairs, tmp_path):
+    train = tmp_path / "train.tsv"
+    lines = zip(pairs.sources, pairs.targets, strict=True)
+    train.write_text("".join(f"{source}\t{target}\n" for source, target in lines))
+    path = tmp_path / "some.shortlist"
+    learned = invoke("shortlist", run_dir, train, "-o", path, "--best", 1, "--common", 1)
+    assert learned.exit_code == 0, learned.output
+    assert "100.00 % of the tokens of these pairs" in learned.output
+    result = invoke("generate", run_dir, "--file", words, "--shortlist", path)
+    assert result.exit_code == 0, result.output
+    answers = [line.split("\t")[-1] for line in result.stdout.splitlines()]
+    assert answers == text_model.generate(SOURCES, shortlist=str(path))
+    assert answers != text_model.generate(SOURCES)
+    refused = invoke("generate", run_dir, "cab", "--shortlist", words)
+    assert refused.exit_code == 2 and "no shortlist, or damaged" in refused.output
+    assert invoke("shortlist", run_dir, train, "-o", train).exit_code == 2

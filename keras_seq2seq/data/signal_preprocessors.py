@@ -208,7 +208,8 @@ class FramePreprocessor(SignalPreprocessor):
         cls,
         sources: Sequence[SignalSource],
         targets: Sequence[str],
-        target_tokenizer: type[TableTokenizer],
+        # A class, or what makes a tokenizer of lines as a class does.
+        target_tokenizer: Any,
         *,
         max_source_length: int | None = None,
         max_target_length: int | None = None,
@@ -326,7 +327,8 @@ class WaveformPreprocessor(SignalPreprocessor):
         cls,
         sources: Sequence[SignalSource],
         targets: Sequence[str],
-        target_tokenizer: type[TableTokenizer],
+        # A class, or what makes a tokenizer of lines as a class does.
+        target_tokenizer: Any,
         *,
         sample_rate: int,
         max_source_length: int | None = None,

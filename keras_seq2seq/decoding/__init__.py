@@ -43,6 +43,7 @@ from keras_seq2seq.decoding.rules import (
     token_biases,
 )
 from keras_seq2seq.decoding.score import score_tokens
+from keras_seq2seq.decoding.shortlist import Listed, listed_tokens
 from keras_seq2seq.decoding.times import MarkTimes
 from keras_seq2seq.decoding.tree import Node, SearchTree
 from keras_seq2seq.decoding.values import Values, structure_of, value_specs
@@ -62,6 +63,7 @@ __all__ = [
     "JointCTC",
     "LengthPenalty",
     "LengthRule",
+    "Listed",
     "MarkTimes",
     "MaxLength",
     "MinLength",
@@ -88,6 +90,7 @@ __all__ = [
     "build_rules",
     "build_strategy",
     "decode_by_pieces",
+    "listed_tokens",
     "num_threads",
     "score_tokens",
     "stage_lengths",

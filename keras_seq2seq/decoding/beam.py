@@ -10,7 +10,7 @@ from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthPenalty, LengthRule
 from keras_seq2seq.decoding.loop import Carry
-from keras_seq2seq.decoding.rules import IMPOSSIBLE
+from keras_seq2seq.decoding.rules import IMPOSSIBLE, size_of
 from keras_seq2seq.decoding.top_k import best_continuations
 from keras_seq2seq.decoding.tracks import Observed, Tracks, extend, merge
 from keras_seq2seq.errors import InputError
@@ -130,12 +130,13 @@ class BeamSearch:
         Returns:
             Tokens, parents, how many of the chosen ended `(batch,)` int32, and the carry.
         """
-        num_beams, vocabulary_size = self.num_beams, log_probs.shape[-1]
+        num_beams, vocabulary_size = self.num_beams, size_of(log_probs)
         totals = carry["live_log_probs"]
         merits, index = best_continuations(
             totals,
             log_probs if penalties is None else log_probs - penalties[:, None],
-            num_beams * min(2, vocabulary_size),
+            # A list of tokens has the special ones at least.
+            num_beams * min(2, log_probs.shape[-1] or 2),
         )
         parents = index // vocabulary_size
         tokens = index - parents * vocabulary_size

@@ -10,6 +10,7 @@ from keras_seq2seq.decoding.coverage import CoveragePenalty
 from keras_seq2seq.decoding.hypotheses import Hypotheses
 from keras_seq2seq.decoding.length import LengthRule
 from keras_seq2seq.decoding.loop import Carry
+from keras_seq2seq.decoding.rules import size_of
 from keras_seq2seq.decoding.tracks import Tracks, gather
 from keras_seq2seq.errors import InputError
 
@@ -97,7 +98,7 @@ class DiverseBeamSearch:
         return _join([self.group.live(group) for group in carry.values()])
 
     def advance(self, time, limits, log_probs, observed, carry):
-        size, vocabulary_size = self.group.num_beams, log_probs.shape[-1]
+        size, vocabulary_size = self.group.num_beams, size_of(log_probs)
         counts = tf.zeros_like(log_probs[:, 0])
         tokens, parents, new_carry = [], [], {}
         for index, (name, group) in enumerate(carry.items()):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.decoding.rules import IMPOSSIBLE
+from keras_seq2seq.decoding.rules import IMPOSSIBLE, size_of
 from keras_seq2seq.errors import InputError, check_counts
 
 
@@ -25,6 +25,11 @@ def _check(name: str, value: Any, above: float, most: float = math.inf) -> None:
     if not tf.is_tensor(value) and not above < value <= most:
         limits = f"above {above:g}" + ("" if most == math.inf else f" and at most {most:g}")
         raise InputError(f"`{name}` must be {limits}. Received: {name}={value}.")
+
+
+def _least(one: Any, other: Any) -> Any:
+    known = not tf.is_tensor(one) and not tf.is_tensor(other)
+    return min(one, other) if known else tf.minimum(one, other)
 
 
 class Temperature:
@@ -60,9 +65,9 @@ class TopK:
         self.most = most
 
     def __call__(self, log_probs):
-        size = log_probs.shape[-1]
-        k = tf.minimum(self.k, size) if tf.is_tensor(self.k) else min(self.k, size)
-        found = tf.math.top_k(log_probs, k if self.most is None else min(self.most, size))
+        size = size_of(log_probs)
+        k, most = _least(self.k, size), self.k if self.most is None else self.most
+        found = tf.math.top_k(log_probs, _least(most, size))
         last = tf.gather(found.values, [k - 1], axis=-1)
         return tf.where(log_probs < last, IMPOSSIBLE, log_probs)
 

@@ -14,7 +14,7 @@ from keras_seq2seq.decoding.entries import (
     repeat_rows,
 )
 from keras_seq2seq.decoding.hypotheses import Hypotheses, Snapshot
-from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules
+from keras_seq2seq.decoding.rules import BiasRule, Rule, apply_rules, size_of
 from keras_seq2seq.decoding.score import log_softmax
 from keras_seq2seq.decoding.tracks import Observed, Tracks, empty
 from keras_seq2seq.errors import InputError
@@ -149,6 +149,9 @@ class Search:
             of them `max_length`: a loop for each, which goes on where the one before ended, so
             that a step reads and copies little more than what is written. Defaults to one
             loop.
+        tokens: `(size,)`, int32, optional: the ids of the tokens whose logits `step` gives,
+            where these are not the whole vocabulary; it takes ids. To rules and strategy a
+            token is its place here; 0 must be at place 0.
         finds_nan: bool. Whether a source of which a probability is not a number has NaN as
             log probability of its hypotheses. Defaults to `True`; without it, such a source
             has NaN or no hypothesis.
@@ -168,6 +171,7 @@ class Search:
     positions: Mapping[str, int] = field(default_factory=dict)
     fixed_shapes: bool = False
     stages: Sequence[int] = ()
+    tokens: tf.Tensor | None = None
     finds_nan: bool = True
 
     def decode(self) -> Hypotheses:
@@ -225,7 +229,11 @@ class Search:
                 tf.where(bad[:, None], math.nan, one) for one in (ended.log_probs, ended.scores)
             )
             ended = ended._replace(log_probs=log_probs, scores=scores)
-        return Snapshot(self.strategy.live(carry), ended)
+        found = (self.strategy.live(carry), ended)
+        return Snapshot(*(one._replace(token_ids=self._ids(one.token_ids)) for one in found))
+
+    def _ids(self, token: tf.Tensor) -> tf.Tensor:
+        return token if self.tokens is None else tf.gather(self.tokens, token)
 
     def loop(self) -> Loop:
         """The parts of the loop."""
@@ -255,7 +263,7 @@ class Search:
             log_probs = tf.cast(logits, tf.float32)
             if self.from_logits:
                 log_probs = log_softmax(log_probs, in_parts=self.fixed_shapes)
-            log_probs = tf.reshape(log_probs, [batch_size, num_beams, log_probs.shape[-1]])
+            log_probs = tf.reshape(log_probs, [batch_size, num_beams, size_of(log_probs)])
             if not_a_number:
                 # One column tells: a softmax with a single NaN is NaN throughout.
                 is_nan = tf.reduce_any(tf.math.is_nan(log_probs[:, :, 0]), 1)
@@ -276,7 +284,8 @@ class Search:
             state = {name: changed.get(name, tensor) for name, tensor in state.items()}
             if parents is not None:
                 state = self._descended(state, parents)
-            new = time + 1, tf.reshape(tokens, [rows]), state, new_carry, not_a_number
+            token = self._ids(tf.reshape(tokens, [rows]))
+            new = time + 1, token, state, new_carry, not_a_number
             return tf.nest.map_structure(
                 lambda tensor, spec: tf.ensure_shape(tensor, spec.shape), new, specs
             )

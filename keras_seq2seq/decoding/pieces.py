@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,11 +17,12 @@ Inputs = dict[str, tf.Tensor]
 
 @checked
 def decode_by_pieces(
-    function: Callable[[Inputs], Hypotheses],
+    function: Callable[..., Hypotheses],
     inputs: Inputs,
     *,
     num_pieces: int,
     longest: int | None = None,
+    prepare: Callable[[Inputs], Any] | None = None,
 ) -> Hypotheses:
     """Compiles `function` by XLA and calls it on pieces of the batch at the same time.
 
@@ -36,6 +38,8 @@ def decode_by_pieces(
             length of the source.
         num_pieces: int, at least 1. A batch too small for pieces of `LEAST_ROWS` is one.
         longest: int, optional. Sources are not padded beyond this length.
+        prepare: From a piece to tensors that `function` is given after it, optional: what has
+            shapes that depend on values, which XLA does not compile.
 
     Returns:
         `Hypotheses` of the batch; the alignments are as wide as the padded sources.
@@ -44,9 +48,9 @@ def decode_by_pieces(
     batch_size = tf.shape(next(iter(inputs.values())))[0]
 
     @tf.function(autograph=False, jit_compile=True)
-    def compiled(piece: Inputs) -> tuple[tf.Tensor, ...]:
+    def compiled(*piece: Any) -> tuple[tf.Tensor, ...]:
         # Without the alignments where there are none.
-        return tuple(tensor for tensor in function(piece) if tensor is not None)
+        return tuple(tensor for tensor in function(*piece) if tensor is not None)
 
     def by(count: int) -> tuple[tf.Tensor, ...]:
         rows = round_up(-(-batch_size // count))
@@ -59,8 +63,10 @@ def decode_by_pieces(
             {name: tensor[rows * i : rows * (i + 1)] for name, tensor in padded.items()}
             for i in range(count)
         ]
+        prepared = [() if prepare is None else (prepare(piece),) for piece in pieces]
         # No piece waits for another: the threads run them side by side.
-        parts = zip(*map(compiled, pieces), strict=True)
+        found = [compiled(piece, *more) for piece, more in zip(pieces, prepared, strict=True)]
+        parts = zip(*found, strict=True)
         return tuple(tf.concat(tensors, axis=0)[:batch_size] for tensors in parts)
 
     if num_pieces == 1:

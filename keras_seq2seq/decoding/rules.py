@@ -43,14 +43,19 @@ class BiasRule(ABC):
     """A rule that adds the same to all hypotheses of a row, whatever their tokens are."""
 
     @abstractmethod
-    def bias(self, time: tf.Tensor, vocabulary_size: int) -> tf.Tensor:
+    def bias(self, time: tf.Tensor, vocabulary_size: Any) -> tf.Tensor:
         """What is added at `time`: float32, `(vocabulary_size,)` or `(batch, 1,
-        vocabulary_size)`."""
+        vocabulary_size)`; the size is an int or a scalar."""
 
     def __call__(
         self, time: tf.Tensor, token_ids: tf.Tensor, log_probs: tf.Tensor
     ) -> tf.Tensor:
-        return log_probs + self.bias(time, log_probs.shape[-1])
+        return log_probs + self.bias(time, size_of(log_probs))
+
+
+def size_of(log_probs: tf.Tensor) -> Any:
+    """How many tokens there are: int, or int32 scalar where a batch decides on it."""
+    return log_probs.shape[-1] or tf.shape(log_probs)[-1]
 
 
 def apply_rules(
@@ -60,7 +65,7 @@ def apply_rules(
     biases: list[tf.Tensor] = []
     for rule in rules:
         if isinstance(rule, BiasRule):
-            biases.append(rule.bias(time, log_probs.shape[-1]))
+            biases.append(rule.bias(time, size_of(log_probs)))
             continue
         log_probs = rule(time, token_ids, log_probs + sum(biases) if biases else log_probs)
         biases = []
@@ -260,12 +265,12 @@ class ForcedPrefix:
         # A column of padding in front: there is one to read for a batch without prefixes.
         padded = tf.pad(self.token_ids, [[0, 0], [1, 0]])
         token = tf.gather(padded, tf.minimum(time, last) + 1, axis=1)
-        is_forced = tf.one_hot(token, log_probs.shape[-1], on_value=True, off_value=False)
+        is_forced = tf.one_hot(token, size_of(log_probs), on_value=True, off_value=False)
         forced = tf.where(is_forced[:, None], log_probs, IMPOSSIBLE)
         return tf.where((time < self.lengths)[:, None, None], forced, free)
 
 
-def _is(token_id: int, vocabulary_size: int) -> tf.Tensor:
+def _is(token_id: int, vocabulary_size: Any) -> tf.Tensor:
     """1 for this token, 0 for the others."""
     return tf.one_hot(token_id, vocabulary_size)
 

@@ -33,7 +33,7 @@ def log_softmax(logits: tf.Tensor, in_parts: bool = False) -> tf.Tensor:
         in_parts: bool. Written of operations that LiteRT does fast one by one, in place of its
             own, which is slower. Defaults to `False`.
     """
-    if not in_parts:
+    if not in_parts or logits.shape[-1] is None:
         return tf.nn.log_softmax(logits)
     # LiteRT's own would be chosen for `(x - max) - log`.
     largest = tf.reduce_max(logits, -1, keepdims=True)

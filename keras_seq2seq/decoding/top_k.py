@@ -2,6 +2,10 @@
 
 import tensorflow as tf
 
+from keras_seq2seq.decoding.rules import size_of
+
+# Size of a chunk where a batch decides how many tokens there are.
+LISTED_CHUNK = 32
 # Below this many continuations a row, one plain search is quicker.
 FEW = 4096
 
@@ -18,18 +22,23 @@ def best_continuations(
     Args:
         totals: `(batch, num_beams)`, float32.
         log_probs: `(batch, num_beams, vocabulary_size)`, float32.
-        count: int, at most `num_beams * vocabulary_size`.
+        count: int, at most `num_beams * vocabulary_size`; where that is not static, at most
+            `2 * num_beams`.
 
     Returns:
         Values `(batch, count)`, the highest first, and their indices `(batch, count)`, int32,
         into beams times vocabulary.
     """
     _, num_beams, vocabulary_size = log_probs.shape
-    size = chunk_size(num_beams * vocabulary_size, vocabulary_size, count)
+    unpadded = size_of(log_probs)
+    if vocabulary_size is None:
+        log_probs, size = _in_chunks(log_probs), LISTED_CHUNK
+    else:
+        size = chunk_size(num_beams * vocabulary_size, vocabulary_size, count)
     if size == vocabulary_size:
         every = totals[:, :, None] + log_probs
         return tf.math.top_k(tf.reshape(every, [-1, num_beams * vocabulary_size]), count)
-    per_beam = vocabulary_size // size
+    per_beam = size_of(log_probs) // size
     num_chunks = num_beams * per_beam
     chunks = tf.reshape(log_probs, [-1, num_beams, per_beam, size])
     highest = tf.reshape(tf.reduce_max(chunks, -1) + totals[:, :, None], [-1, num_chunks])
@@ -43,7 +52,19 @@ def best_continuations(
     candidates += tf.gather(totals, beams, batch_dims=1)[:, :, None]
     values, place = tf.math.top_k(tf.reshape(candidates, [-1, count * size]), count)
     chunk = tf.gather(chosen, place // size, batch_dims=1)
-    return values, chunk * size + place % size
+    index = chunk * size + place % size
+    if vocabulary_size is None:
+        beam = chunk // per_beam
+        index += beam * (unpadded - per_beam * size)
+    return values, index
+
+
+def _in_chunks(log_probs: tf.Tensor) -> tf.Tensor:
+    """Padded with what is chosen last, to two chunks or more."""
+    size = size_of(log_probs)
+    whole = tf.maximum(-(-size // LISTED_CHUNK), 2) * LISTED_CHUNK
+    padding = [[0, 0], [0, 0], [0, whole - size]]
+    return tf.pad(log_probs, padding, constant_values=log_probs.dtype.min)
 
 
 def chunk_size(num_continuations: int, vocabulary_size: int, count: int) -> int:

@@ -41,12 +41,14 @@ DTYPES = {
 # Sizes are not rounded up beyond it.
 LARGEST = 1_000_000
 
-# Lists of tokens and targets as arrays: what `suppression`, `token_biases` and
-# `AllowedTargets` say.
+# Lists of tokens and targets as arrays: what `suppression`, `token_biases`, `AllowedTargets`
+# and `listed_tokens` say.
 TABLES = {
     "suppressed": tf.TensorSpec([None], tf.float32),
     "token_biases": tf.TensorSpec([None], tf.float32),
     "allowed": tf.TensorSpec([None, None], tf.int32),
+    "shortlist": tf.TensorSpec([None, None], tf.int32),
+    "always_listed": tf.TensorSpec([None], tf.int32),
 }
 
 
@@ -100,6 +102,7 @@ def structure_of(
         no_repeat_ngram_size=settings.no_repeat_ngram_size,
         bias_ids=((0, 0.0),) if settings.bias or settings.bias_ids else (),
         allowed=("",) if settings.allowed else None,
+        shortlist=settings.shortlist,
         alignments=settings.records_alignments,
     )
 
@@ -126,6 +129,8 @@ def value_names(structure: GenerationSettings) -> list[str]:
         "repetition_penalty": structure.repetition_penalty != 1,
         "token_biases": bool(structure.bias_ids),
         "allowed": bool(structure.allowed),
+        "shortlist": structure.shortlist is not None,
+        "always_listed": structure.shortlist is not None,
     }
     return [name for name, is_read in reads.items() if is_read]
 

@@ -127,6 +127,11 @@ class TokenEmbedding(SourceEmbedding):
         token's vector."""
         return self._layer(hidden, reverse=True)
 
+    @property
+    def vectors(self) -> Tensor:
+        """`(vocabulary_size, embedding_dim)`."""
+        return keras.ops.convert_to_tensor(self._layer.embeddings)
+
     def get_config(self) -> dict[str, Any]:
         return {
             "vocabulary_size": self.vocabulary_size,

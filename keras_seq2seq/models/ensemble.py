@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.decoding import ALIGNMENT, LINEAGE
+from keras_seq2seq.decoding import ALIGNMENT, LINEAGE, Listed
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
 from keras_seq2seq.models.generation import TextGeneration
@@ -106,6 +106,19 @@ class Ensemble(TextGeneration):
     def compiles(self) -> bool:
         """Whether XLA can compile a search of every model."""
         return all(model.compiles for model in self.models)
+
+    @property
+    def can_list(self) -> bool:
+        """Whether a step of every model can give the logits of chosen tokens alone."""
+        return all(model.can_list for model in self.models)
+
+    def listed(self, tokens: Listed) -> State:
+        """Those of all models."""
+        return {
+            f"{index}_{name}": entry
+            for index, model in enumerate(self.models)
+            for name, entry in model.listed(tokens).items()
+        }
 
     @property
     def position_entries(self) -> dict[str, int]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.preprocessor import raise_problems
 from keras_seq2seq.decoding import (
     Hypotheses,
@@ -261,7 +260,6 @@ class TextGeneration(TextScoring):
         _warn_of_none(found.log_probs)
         return found
 
-    @checked
     def answers(
         self,
         sources: Iterable[Any],
@@ -299,7 +297,7 @@ class TextGeneration(TextScoring):
                 if there are fewer prefixes than sources, when they end.
         """
         settings = chosen_settings(settings, changes)
-        if self.preprocessor.is_one(sources):
+        if self.preprocessor.is_one(sources) or not isinstance(sources, Iterable):
             raise InputError(
                 f"`answers` takes many sources. Received one: {sources!r:.60}. Put it into a "
                 "list."

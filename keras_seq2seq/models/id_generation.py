@@ -12,6 +12,7 @@ from keras_seq2seq.decoding import (
     ForcedPrefix,
     Hypotheses,
     JointCTC,
+    Listed,
     MarkTimes,
     MaxLength,
     Prompt,
@@ -28,8 +29,10 @@ from keras_seq2seq.decoding import (
 )
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers.attentional_recurrence import MEMORY_MASK
-from keras_seq2seq.models.model_settings import ModelSettings, check_length
+from keras_seq2seq.models.model_settings import check_length
 from keras_seq2seq.models.parts import State
+from keras_seq2seq.models.shortlisting import Shortlisting
+from keras_seq2seq.models.token_logits import LISTED_WEIGHTS
 from keras_seq2seq.settings import GenerationSettings
 from keras_seq2seq.special_tokens import PAD_ID
 
@@ -38,7 +41,7 @@ from keras_seq2seq.special_tokens import PAD_ID
 _as_written = tf.autograph.experimental.do_not_convert
 
 
-class IdGeneration(ModelSettings):
+class IdGeneration(Shortlisting):
     """What a model with the attributes below gains: from encoder inputs to hypotheses."""
 
     weights: list[Any]
@@ -206,13 +209,23 @@ class IdGeneration(ModelSettings):
                 "saved_model."
             )
 
-        def generate(piece: dict[str, Any]) -> Hypotheses:
+        def generate(piece: dict[str, Any], listed: Listed | None = None) -> Hypotheses:
             with self._weights_read_once():
-                return self._search(piece, settings, None, values, fixed_shapes=True).decode()
+                search = self._search(piece, settings, None, values, True, listed)
+                return search.decode()
+
+        def prepare(piece: dict[str, Any]) -> Listed:
+            return self._listed(piece, settings, values, few_sizes=True)
 
         longest = None if self._preprocessor is None else self.preprocessor.source_positions
         pieces = 1 if settings.sample else threads
-        return decode_by_pieces(generate, inputs, num_pieces=pieces, longest=longest)
+        return decode_by_pieces(
+            generate,
+            inputs,
+            num_pieces=pieces,
+            longest=longest,
+            prepare=None if settings.shortlist is None else prepare,
+        )
 
     def _search(
         self,
@@ -221,15 +234,23 @@ class IdGeneration(ModelSettings):
         prefix_ids: tf.RaggedTensor | None = None,
         values: Values | None = None,
         fixed_shapes: bool = False,
+        listed: Listed | None = None,
     ) -> Search:
-        begin = self._begin(inputs, settings, values)
+        begin = self._begin(inputs, settings, values, prefix_ids, fixed_shapes, listed)
         return self._search_from(begin, settings, prefix_ids, values, fixed_shapes)
 
     def _begin(
-        self, inputs: dict[str, Any], settings: GenerationSettings, values: Values | None = None
+        self,
+        inputs: dict[str, Any],
+        settings: GenerationSettings,
+        values: Values | None = None,
+        prefix_ids: tf.RaggedTensor | None = None,
+        fixed_shapes: bool = False,
+        listed: Listed | None = None,
     ) -> dict[str, Any]:
-        """What a search starts from: `state`, the first one, and `least` and `most`, the
-        target tokens `(batch,)`, where they differ from row to row."""
+        """What a search starts from: `state`, the first one; `least` and `most`, the target
+        tokens `(batch,)`, where they differ from row to row; and `listed`, where it chooses
+        among the tokens of a list."""
         self.check_settings(settings)
         values = {**self.values(settings), **(values or {})}
         if settings.ctc_weight:
@@ -240,6 +261,12 @@ class IdGeneration(ModelSettings):
         if settings.records_alignments:
             state[ALIGNMENT] = tf.zeros_like(self.memory_mask(state), tf.float32)
         begin: dict[str, Any] = {"state": state}
+        if settings.shortlist is not None:
+            listed = listed or self._listed(
+                inputs, settings, values, prefix_ids=prefix_ids, fixed_shapes=fixed_shapes
+            )
+            state |= self.listed(listed)
+            begin["listed"] = listed
         if settings.has_length_ratio or _has_rows(values["max_length"]):
             begin["least"], begin["most"] = self.length_range(inputs, settings, values)
         return begin
@@ -258,7 +285,9 @@ class IdGeneration(ModelSettings):
     ) -> Search:
         """The search that goes on from what `_begin` gives."""
         values = {**self.values(settings), **(values or {})}
-        state = begin["state"]
+        state, listed = begin["state"], begin.get("listed")
+        if listed is not None:
+            values = self._in_places(values, listed)
         step: Any = self.step
         changing = self.changing_entries
         if settings.ctc_weight:
@@ -287,7 +316,7 @@ class IdGeneration(ModelSettings):
             max_length=most,
             values=values,
         )
-        rules = self._with_beginning(rules, prefix_ids)
+        rules = self._with_beginning(rules, prefix_ids, listed)
         mask = self.memory_mask(state)
         return Search(
             step,
@@ -299,18 +328,28 @@ class IdGeneration(ModelSettings):
             limits=limits,
             from_logits=not settings.ctc_weight,
             changing=changing,
-            shared=self.shared_entries,
+            # The weights of a list are one tensor for all rows.
+            shared=[*self.shared_entries, *(n for n in state if n.endswith(LISTED_WEIGHTS))],
             positions=self.position_entries,
             fixed_shapes=fixed_shapes,
+            tokens=None if listed is None else listed.ids,
         )
 
     def _with_beginning(
-        self, rules: list[Rule], prefix_ids: tf.RaggedTensor | None
+        self,
+        rules: list[Rule],
+        prefix_ids: tf.RaggedTensor | None,
+        listed: Listed | None = None,
     ) -> list[Rule]:
         """The rules, with what is known of the first tokens of every target."""
         target: Any = None if self._preprocessor is None else self._target
-        choices = getattr(target, "begin_choices", [])
-        if first := getattr(target, "never_first_ids", []):
+        choices: Sequence[Any] = getattr(target, "begin_choices", [])
+        first: Any = getattr(target, "never_first_ids", [])
+        if listed is not None:
+            choices, first, prefix_ids = self._beginning_in_places(
+                choices, first, prefix_ids, listed
+            )
+        if len(first):
             rules = [SuppressAt(len(choices), first), *rules]
         if getattr(target, "writes_times", False):
             # The greatest length comes last: it ends a target wherever it is.

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 
 from keras_seq2seq.arguments import checked
+from keras_seq2seq.decoding import Listed
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, Dense, MemoryAttention
+from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import (
     ALIGNMENT,
     ATTENTION,
@@ -27,6 +28,7 @@ from keras_seq2seq.models.parts import (
     check_sizes,
 )
 from keras_seq2seq.models.recurrent_encoder import CELLS, check_cell
+from keras_seq2seq.models.token_logits import TokenLogits
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -72,6 +74,7 @@ class RecurrentDecoder(Decoder):
             is unknown, or sizes do not fit `residual` or `tie_output`.
     """
 
+    can_list = True
     embedding: TokenEmbedding
 
     @checked
@@ -153,7 +156,7 @@ class RecurrentDecoder(Decoder):
             f"{name}_{ATTENTION}": ATTENTION,
             f"{name}_{ALIGNMENT}": ALIGNMENT,
         }
-        self._logits = Dense(embedding.vocabulary_size, dtype="float32", name=f"{name}_logits")
+        self._logits = TokenLogits(embedding, name, tie_output)
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         tensors = [tensor for layer in self.bridge(encoder_output) for tensor in layer]
@@ -202,14 +205,17 @@ class RecurrentDecoder(Decoder):
 
     def step(self, token: Tensor, state: State) -> DecoderOutput:
         output, changed, weights = self._recur(self.embedding.embed(token), state)
-        return DecoderOutput(self.logits(output), weights, changed, output)
+        return DecoderOutput(self._logits(output, state), weights, changed, output)
 
     def logits(self, output: Tensor) -> Tensor:
         """What the recurrence puts out -> logits, float32."""
-        return self.embedding.logits(output) if self.tie_output else self._logits(output)
+        return self._logits(output)
+
+    def listed(self, tokens: Listed) -> State:
+        return self._logits.listed(tokens)
 
     def _recur(self, inputs: Tensor, state: State) -> tuple[Tensor, State, Tensor | None]:
-        own = {self._names[name]: tensor for name, tensor in state.items()}
+        own = {self._names[n]: tensor for n, tensor in state.items() if n in self._names}
         output, changed, *weights = self._recurrence(inputs, own)
         names = {own: name for name, own in self._names.items()}
         changed = {names[own]: tensor for own, tensor in changed.items()}

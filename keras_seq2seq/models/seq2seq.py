@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.preprocessor import Preprocessor
-from keras_seq2seq.decoding import LINEAGE
+from keras_seq2seq.decoding import LINEAGE, Listed
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.files import disk_errors
 from keras_seq2seq.garbage import not_collecting
@@ -31,6 +31,7 @@ from keras_seq2seq.models.parts import (
     check_role,
 )
 from keras_seq2seq.models.saved_file import check_saved_file
+from keras_seq2seq.models.token_logits import LISTED_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,15 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
         return self.decoder.position_entries(self.decoder_model.input)
 
     @property
+    def can_list(self) -> bool:
+        """Whether a step can give the logits of chosen tokens alone."""
+        return self.decoder.can_list
+
+    def listed(self, tokens: Listed) -> State:
+        """Entries to add to a state, so that `step` gives the logits of these tokens alone."""
+        return self.decoder.listed(tokens)
+
+    @property
     def alignment_model(self) -> keras.Model | None:
         """Functional model: the training inputs -> attention weights `(batch,
         target_length, source_length)`; `None` without attention."""
@@ -248,7 +258,9 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
         lineage = state.pop(LINEAGE, None)
         # In an ensemble it is there for the other models too. The functional model has none.
         if lineage is not None and self.position_entries:
-            output = self.decoder.step(token, {**state, LINEAGE: lineage})
+            state[LINEAGE] = lineage
+        if LINEAGE in state or LISTED_WEIGHTS in state:
+            output = self.decoder.step(token, state)
             outputs = {LOGITS: output.logits, ALIGNMENT: output.alignment, **output.state}
         else:
             outputs = dict(self.decoder_model({TOKEN: token, **state}, training=False))

@@ -36,10 +36,12 @@ class Stepping:
         def begin(inputs, values, prefixes=None):
             nonlocal specs
             with model._weights_read_once():
-                given = {"values": values, "begin": model._begin(inputs, structure, values)}
+                ids = None
+                given = {"values": values}
                 if with_prefixes:
                     ids = model.preprocessor.target_tokenizer.tokenize(prefixes)
                     given["prefixes"] = (ids.to_tensor(PAD_ID), ids.row_lengths())
+                given["begin"] = model._begin(inputs, structure, values, ids)
                 loop = search(given).loop()
                 specs = loop.specs
                 return given, loop.variables, loop.goes_on(*loop.variables)

@@ -6,10 +6,11 @@ from typing import Any
 import keras
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.decoding import LINEAGE
-from keras_seq2seq.layers import Dense, KeyValueCache, OutputBias, lineage_mask
+from keras_seq2seq.decoding import LINEAGE, Listed
+from keras_seq2seq.layers import KeyValueCache, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
+from keras_seq2seq.models.token_logits import TokenLogits
 from keras_seq2seq.models.transformer_blocks import (
     AttentionProjections,
     FeedForward,
@@ -184,6 +185,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
 
     block = _DecoderBlock
     causal = True
+    can_list = True
     embedding: TokenEmbedding
     max_length: int
 
@@ -219,8 +221,7 @@ class TransformerDecoder(TransformerSettings, Decoder):
         )
         self.tie_output = tie_output
         self.output_bias = output_bias
-        self._bias = OutputBias(dtype="float32", name=f"{name}_output_bias")
-        self._logits = Dense(embedding.vocabulary_size, dtype="float32", name=f"{name}_logits")
+        self._logits = TokenLogits(embedding, name, tie_output, output_bias)
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         memory = encoder_output.memory
@@ -278,14 +279,14 @@ class TransformerDecoder(TransformerSettings, Decoder):
             )
             vector, weights = self._attend(block, vector, state)
         vector = self._end(vector)
-        return DecoderOutput(self.logits(vector), weights, changed, vector)
+        return DecoderOutput(self._logits(vector, state), weights, changed, vector)
 
     def logits(self, output: Tensor) -> Tensor:
         """What the last block puts out -> logits, float32."""
-        if not self.tie_output:
-            return self._logits(output)
-        logits = self.embedding.logits(output)
-        return self._bias(logits) if self.output_bias else logits
+        return self._logits(output)
+
+    def listed(self, tokens: Listed) -> State:
+        return self._logits.listed(tokens)
 
     def _attend(
         self, block: _DecoderBlock, sequence: Tensor, state: State

@@ -202,6 +202,11 @@ class GenerationSettings(Settings):
     allowed: tuple[str, ...] | None = setting(
         None, "File of targets, one a line: nothing else comes out.", lines=True
     )
+    shortlist: str | None = setting(
+        None,
+        "File of the command shortlist: only tokens that it names for the source come out, "
+        "and the others cost nothing.",
+    )
     alignments: bool = setting(False, "Record the attention of every target token.")
     replace_unknown: bool = setting(
         False,

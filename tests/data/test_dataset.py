@@ -268,7 +268,7 @@ def test_batches_of_tokens_hold_every_pair(preprocessor):
 
 
 def test_no_token_in_a_batch_is_refused():
-    with pytest.raises(ValueError, match="`batch_tokens` must be at least 1. Received: 0"):
+    with pytest.raises(InputError, match="must be at least 1. Received: batch_tokens=0"):
         make_buckets(np.array([1]), np.array([1]), 1, 1, 0)
 
 

@@ -107,6 +107,7 @@ def test_a_score_that_is_no_number_is_said(broken_model, text_model):
         (lambda model: model.generate([["cab"]]), "must be a string. Received: list"),
         (lambda model: model.search("cab"), "takes a list of sources. Received one: 'cab'"),
         (lambda model: model.answers("cab"), "takes many sources. Received one: 'cab'"),
+        (lambda model: model.answers(None), "takes many sources. Received one: None"),
         (lambda model: model.generate("cab", batch_size=0), "`batch_size` must be at least 1"),
         (lambda model: model.generate(["cab"], prefixes=[3]), "Prefix 1 of 1 must be a string"),
         (lambda model: model.generate(["cab"], prefixes=5), "`prefixes` must be a list"),

@@ -146,13 +146,14 @@ def test_every_number_of_the_settings_is_a_value_or_structure():
         "num_beam_groups",
         "sample",
         "no_repeat_ngram_size",
+        "shortlist",
         "alignments",
         "replace_unknown",
     }
     lists = {"forbid_unknown", "suppress", "suppress_ids", "bias", "bias_ids", "allowed"}
     fields = {field.name for field in dataclasses.fields(GenerationSettings)}
     assert fields == structure | lists | set(DTYPES)
-    every = dataclasses.replace(EVERY_RULE, allowed=("AA",), min_length=1)
+    every = dataclasses.replace(EVERY_RULE, allowed=("AA",), min_length=1, shortlist="a")
     fed = {*value_specs(structure_of(every)), *value_specs(structure_of(SAMPLE))}
     assert fed == {*DTYPES, *TABLES} - {"ctc_weight"}
 
