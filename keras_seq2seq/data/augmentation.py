@@ -6,13 +6,8 @@ import numpy as np
 
 from keras_seq2seq.errors import InputError
 
-# Frequencies, evenly apart, whose gains a random filter is drawn for; linear between them.
-FILTER_POINTS = 6
 # The weakest noise, as a share of the strongest; the exponents of its spectrum, `1 / f ** e`.
 WEAKEST_NOISE, NOISE_EXPONENTS = 0.01, (0.0, 1.0)
-# An echo has fallen by 60 decibels after the time of reverberation.
-DECAY = np.log(10**3)
-SHORTEST_REVERBERATION, LOUDEST_REVERBERATION = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -23,12 +18,6 @@ class Augmentation:
         speed: float in [0, 1). The speed is even over `1 - speed` to `1 + speed`. Sound is
             resampled, so pitch and formants move with it (Ko et al. 2015, "Audio Augmentation
             for Speech Recognition"); frames are interpolated.
-        filter_decibels: float, sound alone. Standard deviation of the gains of a filter,
-            drawn for 6 frequencies from 0 to half the sample rate, linear between them: other
-            microphones and rooms. It delays nothing.
-        reverberation: float, sound alone. Longest time, in seconds, after which an echo has
-            fallen by 60 decibels: noise that decays, at up to half of the sound's level. No
-            sound gets longer.
         noise: float, sound alone. The strongest noise as a share of the root mean square of
             the sound; from a hundredth of it on, each order of size as likely. Its spectrum
             is between white and pink.
@@ -38,8 +27,6 @@ class Augmentation:
     """
 
     speed: float = 0.0
-    filter_decibels: float = 0.0
-    reverberation: float = 0.0
     noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -69,22 +56,14 @@ class Augmentation:
         return frames[before] * (1 - share) + frames[after] * share
 
     def sound(
-        self,
-        waveform: np.ndarray,
-        generator: np.random.Generator,
-        max_length: int,
-        sample_rate: int,
+        self, waveform: np.ndarray, generator: np.random.Generator, max_length: int
     ) -> np.ndarray:
         """Another version of `(samples,)`, float32, of at most `max_length` samples."""
         length = self._length(len(waveform), generator, max_length)
-        if self.filter_decibels or length != len(waveform):
+        if length != len(waveform):
             spectrum = np.fft.rfft(waveform)
-            if self.filter_decibels:
-                spectrum *= self._gains(len(spectrum), generator)
             # The spectrum of another length is that of the same sound at another rate.
             waveform = np.fft.irfft(spectrum, length) * (length / len(waveform))
-        if self.reverberation:
-            waveform = self._in_a_room(waveform, generator, sample_rate)
         if self.noise:
             waveform = waveform + self._drawn_noise(waveform, generator)
         return waveform.astype(np.float32)
@@ -94,26 +73,6 @@ class Augmentation:
             return length
         speed = generator.uniform(1 - self.speed, 1 + self.speed)
         return min(max(1, round(length / speed)), max(most, length))
-
-    def _gains(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        drawn = generator.normal(0, self.filter_decibels, FILTER_POINTS)
-        places = np.linspace(0, FILTER_POINTS - 1, count)
-        return 10 ** (np.interp(places, np.arange(FILTER_POINTS), drawn) / 20)
-
-    def _in_a_room(
-        self, waveform: np.ndarray, generator: np.random.Generator, sample_rate: int
-    ) -> np.ndarray:
-        shortest = min(SHORTEST_REVERBERATION, self.reverberation)
-        seconds = generator.uniform(shortest, self.reverberation)
-        level = generator.uniform(0, LOUDEST_REVERBERATION)
-        count = max(1, round(seconds * sample_rate))
-        response = _white(count, generator) * np.exp(-DECAY * np.arange(count) / count)
-        response *= level / max(np.sqrt(np.sum(response**2)), 1e-9)
-        response[0] += 1
-        response = response.astype(np.float32)
-        size = _quick(len(waveform) + count)
-        product = np.fft.rfft(waveform, size) * np.fft.rfft(response, size)
-        return np.fft.irfft(product, size)[: len(waveform)]
 
     def _drawn_noise(self, waveform: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         share = self.noise * WEAKEST_NOISE ** generator.uniform()

@@ -208,7 +208,8 @@ class FramePreprocessor(SignalPreprocessor):
         cls,
         sources: Sequence[SignalSource],
         targets: Sequence[str],
-        target_tokenizer: type[TableTokenizer],
+        # A class, or what makes a tokenizer of lines as a class does.
+        target_tokenizer: Any,
         *,
         max_source_length: int | None = None,
         max_target_length: int | None = None,
@@ -263,8 +264,8 @@ class FramePreprocessor(SignalPreprocessor):
     def check_augmentation(self, augmentation: Augmentation) -> None:
         if augmentation != Augmentation(speed=augmentation.speed):
             raise InputError(
-                "Filters, reverberation and noise are for sound, of frames the speed alone is "
-                f"changed. Received: {augmentation}."
+                "Noise is for sound, of frames the speed alone is changed. Received: "
+                f"{augmentation}."
             )
 
     def augmented(
@@ -326,7 +327,8 @@ class WaveformPreprocessor(SignalPreprocessor):
         cls,
         sources: Sequence[SignalSource],
         targets: Sequence[str],
-        target_tokenizer: type[TableTokenizer],
+        # A class, or what makes a tokenizer of lines as a class does.
+        target_tokenizer: Any,
         *,
         sample_rate: int,
         max_source_length: int | None = None,
@@ -358,7 +360,7 @@ class WaveformPreprocessor(SignalPreprocessor):
     def augmented(
         self, array: np.ndarray, augmentation: Augmentation, generator: np.random.Generator
     ) -> np.ndarray:
-        return augmentation.sound(array, generator, self.max_source_length, self.sample_rate)
+        return augmentation.sound(array, generator, self.max_source_length)
 
     def check_shape(self, shape: tuple[int, ...], source: SignalSource) -> None:
         if len(shape) != 1:

@@ -260,6 +260,14 @@ def test_a_configuration_survives_json():
     assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_a_run_with_settings_that_are_no_more_is_read():
+    record = TrainingConfig(source="waveform").to_dict()
+    record["data"] |= {"random_filter": 5.0, "reverberation": 0.2}
+    assert TrainingConfig.from_dict(record) == TrainingConfig(source="waveform")
+    with pytest.raises(InputError, match="reverberation"):
+        TrainingConfig(source="waveform", reverberation=0.3)
+
+
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.parent.name)
 def test_a_run_without_sections_is_read(path):
     record = json.loads(path.read_text("utf-8"))["settings"]

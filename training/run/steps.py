@@ -36,17 +36,9 @@ def batches(
         initial_step=initial_step,
         weights=train.weights,
         repeats=train.repeats,
-        augmentation=augmentation_of(config),
+        augmentation=Augmentation(config.data.speed_perturbation, config.data.added_noise),
     )
     return processes.shared(data, twice=bool(settings.r_drop))
-
-
-def augmentation_of(config: TrainingConfig) -> Augmentation:
-    """How the sources of a run are changed in training."""
-    data = config.data
-    return Augmentation(
-        data.speed_perturbation, data.random_filter, data.reverberation, data.added_noise
-    )
 
 
 def compiled(

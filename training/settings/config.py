@@ -37,6 +37,9 @@ SECTIONS: dict[str, type[Settings]] = {
     "run": RunSettings,
     "fine_tuning": FineTuningSettings,
 }
+# Settings that earlier versions had: how they changed the sounds of training, which says
+# nothing of a model that is trained.
+GONE = ("random_filter", "reverberation")
 
 
 def training_settings() -> dict[str, dict[str, Setting]]:
@@ -140,8 +143,12 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "TrainingConfig":
         """The configuration of `to_dict`, or of a record that an earlier version wrote: without
-        sections, where every model had the settings of every other, or with values that have
-        no use beside others. Such settings are left out."""
+        sections, where every model had the settings of every other, with values that have no
+        use beside others, or with settings that are `GONE`. Such settings are left out."""
+        record = {
+            name: _without_gone(value) if isinstance(value, Mapping) else value
+            for name, value in _without_gone(record).items()
+        }
         in_sections = any(isinstance(value, Mapping) for value in record.values())
         values = flattened(record) if in_sections else dict(record)
         architecture = values.get("architecture", architecture_setting().default)
@@ -173,6 +180,10 @@ class TrainingConfig:
         same = copy.copy(self)
         same._set("origins", dict(origins))
         return same
+
+
+def _without_gone(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in GONE}
 
 
 def section_of(name: str) -> str:

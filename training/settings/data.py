@@ -8,7 +8,7 @@ TOKENIZERS = ("characters", "symbols", "words", "sentencepiece", "bpe", "wordpie
 TEXT = {"source": ("text",)}
 SOUND = {"source": ("waveform",)}
 # What changes the sources of training at random. Says nothing of weights or tokens.
-AUGMENTATION = ("speed_perturbation", "random_filter", "reverberation", "added_noise")
+AUGMENTATION = ("speed_perturbation", "added_noise")
 LONGEST = 10_000_000
 
 
@@ -62,18 +62,6 @@ class DataSettings(Settings):
         "Change the speed of sound or frames in training by up to this share; pitch moves too.",
         bounds="[0, 1)",
         needs={"source": ("features", "waveform")},
-    )
-    random_filter: float = setting(
-        0.0,
-        "Decibels, standard deviation, by which training changes frequencies of a sound.",
-        bounds="[0, 60]",
-        needs=SOUND,
-    )
-    reverberation: float = setting(
-        0.0,
-        "Seconds at most that sounds echo in training.",
-        bounds="[0, 10]",
-        needs=SOUND,
     )
     added_noise: float = setting(
         0.0,
