@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.pieces import round_up
 from keras_seq2seq.decoding.rules import IMPOSSIBLE
 
@@ -39,6 +40,7 @@ class Listed(NamedTuple):
         return tf.gather(table, tf.convert_to_tensor(token_ids))
 
 
+@checked
 def listed_tokens(
     source_ids: tf.Tensor,
     table: tf.Tensor,
