@@ -119,6 +119,8 @@ def _rows_of(path: Path, columns: Columns, skipped: Skipped) -> Iterator[Row]:
         of_sides = (sides[0], sides[1])
         return tmx_rows(path, of_sides) if kind == "tmx" else po_rows(path, of_sides, skipped)
     names = [sides[0] or SOURCE, sides[1] or TARGET, *([weight] if weight else [])]
+    if names[0] == names[1]:
+        skipped.note(str(path), "one column for source and target", names[0], error=True)
     lines = iterate_lines(path)
     if kind == "jsonl":
         return _json_rows(where, lines, names, skipped)

@@ -46,6 +46,17 @@ def test_keys_are_joined_as_columns_are(tmp_path):
     assert read_dataset(rows, "lemma,features", "form") == (expected, [])
 
 
+@pytest.mark.parametrize("name", ["copy.tsv", "copy.jsonl"])
+def test_one_column_for_both_sides_is_said(tmp_path, name):
+    text = '{"a": "x"}\n' if name.endswith("l") else "a\tb\nx\ty\n"
+    path = write(tmp_path / name, text)
+    pairs, report = read_records(path, "a", "a")
+    assert pairs == Pairs(["x"], ["x"])
+    assert report == [f"Noted, one column for source and target: 1. {path} (a)"]
+    with pytest.raises(InputError, match="one column for source and target"):
+        read_records(path, "a", "a", strict=True)
+
+
 def test_nothing_in_a_dataset_is_left_out_not_an_error():
     rows = [{"a": None, "b": "x"}, {"a": "y", "b": "z"}]
     pairs, report = read_dataset(rows, "a", "b")
