@@ -19,7 +19,7 @@ CONFIG = TrainingConfig(hidden_dim=8, learning_rate=0.003)
 TRAIN = Pairs(["cab", "ace"], ["K AE B", "EY S"])
 VALIDATION = Pairs(["be"], ["B IY"])
 FIELD = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\t\ufeff"), min_size=1
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\t\ufeff"), min_size=1
 ).filter(str.strip)
 
 
