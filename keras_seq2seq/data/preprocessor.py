@@ -299,6 +299,15 @@ def check_tokenizer(side: str, tokenizer: Any) -> None:
         )
 
 
+def check_tokenizer_class(side: str, made_by: Any) -> None:
+    """Raises `InputError` for what makes no tokenizer of lines."""
+    if not hasattr(made_by, "from_lines"):
+        raise InputError(
+            f"`{side}_tokenizer` must be a class of tokenizers, such as CharacterTokenizer. "
+            f"Received: {made_by!r:.60}."
+        )
+
+
 def append_id(ids: tf.RaggedTensor, token_id: int) -> tf.RaggedTensor:
     """Ragged ids with one more id at the end of each row."""
     # `tf.concat` of ragged rows is a hundred operations.

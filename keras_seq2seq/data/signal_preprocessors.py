@@ -11,7 +11,12 @@ import tensorflow as tf
 
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.augmentation import Augmentation
-from keras_seq2seq.data.preprocessor import Preprocessor, SourceIndex, longest_of
+from keras_seq2seq.data.preprocessor import (
+    Preprocessor,
+    SourceIndex,
+    check_tokenizer_class,
+    longest_of,
+)
 from keras_seq2seq.data.readers import check_equal_length
 from keras_seq2seq.data.signals import (
     SignalSource,
@@ -234,6 +239,7 @@ class FramePreprocessor(SignalPreprocessor):
                     f"the first source, {signal_name(sources[0])}, have {shape}."
                 )
         check_texts("Target", targets)
+        check_tokenizer_class("target", target_tokenizer)
         target = target_tokenizer.from_lines(
             targets, min_count=min_count, name="target_vocabulary"
         )
@@ -341,6 +347,7 @@ class WaveformPreprocessor(SignalPreprocessor):
         """
         check_equal_length(sources, targets)
         check_texts("Target", targets)
+        check_tokenizer_class("target", target_tokenizer)
         target = target_tokenizer.from_lines(
             targets, min_count=min_count, name="target_vocabulary"
         )

@@ -224,3 +224,8 @@ def test_a_file_that_is_no_sound_is_named(frames, tmp_path):
     path.write_bytes(b"RIFF....")
     with pytest.raises(InputError, match="broken.wav: cannot be read as sound"):
         waveform.source_lengths([path])
+
+
+def test_what_makes_no_tokenizer_is_refused():
+    with pytest.raises(InputError, match="`target_tokenizer` must be a class of tokenizers"):
+        FramePreprocessor.from_pairs([np.ones((3, 2), np.float32)], ["a"], 3)
