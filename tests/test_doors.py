@@ -282,6 +282,10 @@ def test_an_evaluation_is_of_the_model_that_is_there(run, text_model, monkeypatc
     for reads in (lambda: results_markdown([run]), lambda: compare_runs(run, run)):
         with pytest.raises(InputError, match="is of an earlier model than model.keras"):
             reads()
+    # Results that are kept without their model have nothing that contradicts them.
+    kept = run.model_file.rename(run.path / "elsewhere.keras")
+    assert is_of_model(run) and "run" in results_markdown([run])
+    kept.rename(run.model_file)
     # One of an older version does not say of which model it is.
     record = json.loads(run.evaluation_file.read_text())
     del record["model_sha256"]

@@ -74,9 +74,11 @@ def model_sha256(run: RunDirectory) -> str:
 
 def is_of_model(run: RunDirectory) -> bool:
     """Whether the run has an evaluation, and it is of the model that is there. Those of
-    older versions, which do not say, are taken for it."""
+    older versions, which do not say, are taken for it, and those whose model is not kept."""
     if not run.evaluation_file.exists():
         return False
+    if not run.model_file.exists():
+        return True
     recorded = run.evaluation().get("model_sha256")
     return recorded is None or recorded == model_sha256(run)
 
