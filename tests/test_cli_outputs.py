@@ -35,6 +35,7 @@ def test_every_file_that_a_command_writes_is_of_the_type_that_is_checked():
         ("generate", "output"),
         ("compare", "report_file"),
         ("results", "output"),
+        ("shortlist", "output"),
         ("parity", "json_file"),
         ("attention", "picture"),
         ("tree", "picture"),
