@@ -219,5 +219,5 @@ def test_a_shortlist_is_learned_and_used(run_dir, text_model, words, pairs, tmp_
     assert answers == text_model.generate(SOURCES, shortlist=str(path))
     assert answers != text_model.generate(SOURCES)
     refused = invoke("generate", run_dir, "cab", "--shortlist", words)
-    assert refused.exit_code == 2 and "no shortlist, or damaged" in refused.output
+    assert refused.exit_code == 2 and "cannot be read as a shortlist" in refused.output
     assert invoke("shortlist", run_dir, train, "-o", train).exit_code == 2

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.data.disk import array_errors
 from keras_seq2seq.data.lexical_translation import Lexicon, TokenPairs, lexical_translation
 from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.files import disk_errors, write_atomically
@@ -164,29 +164,24 @@ def read_shortlist(path: Path, preprocessor: Any) -> Shortlist:
 @functools.lru_cache(8)
 def _read(path: str, time: int, size: int, rows: int, vocabulary_size: int) -> Shortlist:
     """`time` and `size` tell a file that was replaced."""
-    try:
+    with array_errors(path, "a shortlist"):
         with zipfile.ZipFile(path) as archive:
-            # It is written without compression.
-            if sum(member.file_size for member in archive.infolist()) > size:
-                raise InputError(f"{path} is no shortlist: it unpacks to more than it is.")
-        with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["format"]) != FORMAT:
-                raise InputError(
-                    f"{path} has another format. Expected: {FORMAT}. Received: "
-                    f"{str(arrays['format']):.60}."
-                )
-            names = ("table", "common", "sizes")
-            table, common, sizes = (np.asarray(arrays[name], np.int32) for name in names)
-            found = Shortlist(table, common, sizes, str(arrays["fingerprint"]))
-    except (
-        *(ValueError, OSError, EOFError, KeyError, MemoryError, NotImplementedError),
-        *(zipfile.BadZipFile, zlib.error),
-    ) as error:
-        if isinstance(error, InputError):
-            raise
+            unpacked = sum(member.file_size for member in archive.infolist())
+    # It is written without compression.
+    if unpacked > size:
+        raise InputError(f"{path} is no shortlist: it unpacks to more than it is.")
+    with array_errors(path, "a shortlist"), np.load(path, allow_pickle=False) as arrays:
+        held = dict(arrays)
+    written = str(held.get("format"))
+    if written != FORMAT:
         raise InputError(
-            f"{path} is no shortlist, or damaged. Give a file of `keras-seq2seq shortlist`."
-        ) from error
+            f"{path} has another format. Expected: {FORMAT}. Received: {written:.60}."
+        )
+    with array_errors(path, "a shortlist"):
+        names = ("table", "common", "sizes")
+        table, common, sizes = (np.asarray(held[name], np.int32) for name in names)
+        learned_with = str(held["fingerprint"])
+    found = Shortlist(table, common, sizes, learned_with)
     shapes = found.table.ndim, found.common.ndim, found.sizes.shape
     if shapes != (2, 1, (BATCH_SIZES,)) or found.sizes.min() < 1:
         raise InputError(f"{path} is damaged: its arrays have other shapes. Learn it again.")

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from keras_seq2seq.decoding import Listed
 from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.layers import MemoryAttention
 
@@ -204,9 +203,6 @@ class Decoder(Part):
     # Whether it writes ids of source tokens, so that both sides must have one vocabulary.
     copies_source: bool = False
 
-    # Whether it has `listed`.
-    can_list: bool = False
-
     # Tokens that can be generated at most; `None` for a state that does not grow.
     max_length: int | None = None
 
@@ -229,10 +225,6 @@ class Decoder(Part):
         hypotheses of a source, which stand side by side at each position.
         """
         return {}
-
-    def listed(self, tokens: Listed) -> State:
-        """Entries to add to a state, so that `step` gives the logits of these tokens alone."""
-        raise NotImplementedError
 
     @abstractmethod
     def initial_state(self, encoder_output: EncoderOutput) -> State:

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.decoding import Listed
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import AttentionalRecurrence, ByteDropout, MemoryAttention
 from keras_seq2seq.layers.attentional_recurrence import (
@@ -19,7 +18,6 @@ from keras_seq2seq.layers.attentional_recurrence import (
 from keras_seq2seq.models.bridges import Bridge, DenseBridge
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import (
-    Decoder,
     DecoderOutput,
     EncoderOutput,
     State,
@@ -28,11 +26,11 @@ from keras_seq2seq.models.parts import (
     check_sizes,
 )
 from keras_seq2seq.models.recurrent_encoder import CELLS, check_cell
-from keras_seq2seq.models.token_logits import TokenLogits
+from keras_seq2seq.models.token_logits import TokenDecoder, TokenLogits
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class RecurrentDecoder(Decoder):
+class RecurrentDecoder(TokenDecoder):
     """Stacked recurrent layers that write the target, with or without attention.
 
     `s_t = RNN(y_{t-1}, s_{t-1})`, `p(y_t) = softmax(W o_t + b)` with `o_t = s_t`, or with
@@ -74,7 +72,6 @@ class RecurrentDecoder(Decoder):
             is unknown, or sizes do not fit `residual` or `tie_output`.
     """
 
-    can_list = True
     embedding: TokenEmbedding
 
     @checked
@@ -206,13 +203,6 @@ class RecurrentDecoder(Decoder):
     def step(self, token: Tensor, state: State) -> DecoderOutput:
         output, changed, weights = self._recur(self.embedding.embed(token), state)
         return DecoderOutput(self._logits(output, state), weights, changed, output)
-
-    def logits(self, output: Tensor) -> Tensor:
-        """What the recurrence puts out -> logits, float32."""
-        return self._logits(output)
-
-    def listed(self, tokens: Listed) -> State:
-        return self._logits.listed(tokens)
 
     def _recur(self, inputs: Tensor, state: State) -> tuple[Tensor, State, Tensor | None]:
         own = {self._names[n]: tensor for n, tensor in state.items() if n in self._names}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -31,7 +31,7 @@ from keras_seq2seq.models.parts import (
     check_role,
 )
 from keras_seq2seq.models.saved_file import check_saved_file
-from keras_seq2seq.models.token_logits import LISTED_WEIGHTS
+from keras_seq2seq.models.token_logits import LISTED_WEIGHTS, TokenDecoder
 
 
 @dataclass(frozen=True)
@@ -198,11 +198,11 @@ class Seq2Seq(Fitting, TextGeneration, keras.Model):
     @property
     def can_list(self) -> bool:
         """Whether a step can give the logits of chosen tokens alone."""
-        return self.decoder.can_list
+        return isinstance(self.decoder, TokenDecoder)
 
     def listed(self, tokens: Listed) -> State:
         """Entries to add to a state, so that `step` gives the logits of these tokens alone."""
-        return self.decoder.listed(tokens)
+        return cast(TokenDecoder, self.decoder).listed(tokens)
 
     @property
     def alignment_model(self) -> keras.Model | None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_seq2seq.decoding import Listed
 from keras_seq2seq.layers import Dense, OutputBias
 from keras_seq2seq.models.embeddings import TokenEmbedding
-from keras_seq2seq.models.parts import State, Tensor
+from keras_seq2seq.models.parts import Decoder, State, Tensor
 
 # Entries that a search adds to a state to have the logits of listed tokens alone: the weights
 # of each, `(size, dim)`, one tensor for all rows, and a bias `(rows, size)`.
@@ -59,3 +59,17 @@ class TokenLogits:
             if self._bias is not None:
                 bias = tokens.entries(keras.ops.convert_to_tensor(self._bias.bias))
         return {LISTED_WEIGHTS: tf.cast(weights, tf.float32), LISTED_BIAS: tokens.own + bias}
+
+
+class TokenDecoder(Decoder):
+    """A decoder whose output is `TokenLogits`: a step can give those of chosen tokens alone."""
+
+    _logits: TokenLogits
+
+    def logits(self, output: Tensor) -> Tensor:
+        """What the last layer puts out -> logits, float32."""
+        return self._logits(output)
+
+    def listed(self, tokens: Listed) -> State:
+        """Entries to add to a state, so that `step` gives the logits of these tokens alone."""
+        return self._logits.listed(tokens)

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 
 from keras_seq2seq.arguments import checked
-from keras_seq2seq.decoding import LINEAGE, Listed
+from keras_seq2seq.decoding import LINEAGE
 from keras_seq2seq.layers import KeyValueCache, lineage_mask
 from keras_seq2seq.models.embeddings import TokenEmbedding
-from keras_seq2seq.models.parts import Decoder, DecoderOutput, EncoderOutput, State, Tensor
-from keras_seq2seq.models.token_logits import TokenLogits
+from keras_seq2seq.models.parts import DecoderOutput, EncoderOutput, State, Tensor
+from keras_seq2seq.models.token_logits import TokenDecoder, TokenLogits
 from keras_seq2seq.models.transformer_blocks import (
     AttentionProjections,
     FeedForward,
@@ -145,7 +145,7 @@ class _DecoderBlock:
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
-class TransformerDecoder(TransformerSettings, Decoder):
+class TransformerDecoder(TransformerSettings, TokenDecoder):
     """Causal self-attention, attention over the memory, feed-forward.
 
     A step adds its keys and values to those of the positions before; keys and values of the
@@ -185,7 +185,6 @@ class TransformerDecoder(TransformerSettings, Decoder):
 
     block = _DecoderBlock
     causal = True
-    can_list = True
     embedding: TokenEmbedding
     max_length: int
 
@@ -280,13 +279,6 @@ class TransformerDecoder(TransformerSettings, Decoder):
             vector, weights = self._attend(block, vector, state)
         vector = self._end(vector)
         return DecoderOutput(self._logits(vector, state), weights, changed, vector)
-
-    def logits(self, output: Tensor) -> Tensor:
-        """What the last block puts out -> logits, float32."""
-        return self._logits(output)
-
-    def listed(self, tokens: Listed) -> State:
-        return self._logits.listed(tokens)
 
     def _attend(
         self, block: _DecoderBlock, sequence: Tensor, state: State

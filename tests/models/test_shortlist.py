@@ -292,7 +292,7 @@ def test_bad_files_are_one_line(models, preprocessor, some, whole, tmp_path):
     for name, cut in (("half", content[: len(content) // 2]), ("text", b"a\tb\n"), ("", b"")):
         path = tmp_path / f"cut{name}"
         path.write_bytes(cut)
-        refused(path, "no shortlist, or damaged")
+        refused(path, "cannot be read as a shortlist")
     with open(tmp_path / "format", "wb") as file:
         np.savez(file, format="of another kind")
     refused(tmp_path / "format", "another format")

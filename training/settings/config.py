@@ -1,6 +1,7 @@
 """What a training run is made of, as one frozen value. Imports no TensorFlow."""
 
 import copy
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,6 +184,13 @@ class TrainingConfig:
 
 
 def _without_gone(record: Mapping[str, Any]) -> dict[str, Any]:
+    for name in GONE:
+        if record.get(name):
+            warnings.warn(
+                f"The run was made with {name} {record[name]}, a setting that is gone: a "
+                "training that goes on does so without it.",
+                stacklevel=3,
+            )
     return {name: value for name, value in record.items() if name not in GONE}
 
 
