@@ -24,7 +24,6 @@ from .eight_bits import give_8_bits
 from .flatbuffer import bound_constants, compact, unfit_operations
 from .graph import write_graph
 from .lacking import check_format
-from .loop_constants import keep_constants
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -149,7 +148,6 @@ def _convert(folder: str, names: Iterable[str], quantization: str) -> bytes:
 def _tables(content: bytes) -> schema.ModelT:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     bound_constants(model)
-    keep_constants(model)
     return model
 
 

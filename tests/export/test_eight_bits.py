@@ -170,7 +170,7 @@ def test_no_weight_is_off_by_more_than_half_a_step(values, by_row):
     assert (np.abs(numbers * steps - values) <= 0.5 * steps * (1 + 1e-4)).all()
 
 
-def test_loops_in_a_row_have_their_constants_inside(tmp_path):
+def test_loops_in_a_row_have_their_embedding_inside(tmp_path):
     table = made_up_weights()["table"]
 
     @tf.function(input_signature=[tf.TensorSpec((2,), tf.int32, name="ids")])
@@ -178,29 +178,28 @@ def test_loops_in_a_row_have_their_constants_inside(tmp_path):
         rows = tf.convert_to_tensor(table)
         step, total = tf.constant(0), tf.zeros((2, 48))
 
-        def body(step, total, rows):
-            return step + 1, total + tf.gather(rows, ids + step), rows
+        def body(step, total):
+            return step + 1, total + tf.gather(rows, ids + step)
 
         for most in (3, 8):
-            step, total, rows = tf.while_loop(
-                lambda step, *others, most=most: step < most, body, (step, total, rows)
+            step, total = tf.while_loop(
+                lambda step, total, most=most: step < most, body, (step, total)
             )
-        return {"total": total, "rows": rows[3]}
+        return {"total": total}
 
     functions, folder = {"serving_default": run.get_concrete_function()}, str(tmp_path)
     write_graph(folder, functions)
-    raw = tflite._converted(folder, functions, "float32")
-    assert handed_to_loops(raw) == [[70, 48]] * 2
+    # The converter widens all of it before the loops.
+    assert handed_to_loops(tflite._converted(folder, functions, "int8")) == [[70, 48]] * 2
+    content = tflite._convert(folder, functions, "int8")
+    assert handed_to_loops(content) == []
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
     ids = np.array([1, 60], np.int32)
-    expected = run(ids)
-    for kind, tolerance in (("float32", 1e-6), ("int8", 0.1)):
-        content = tflite._convert(folder, functions, kind)
-        assert handed_to_loops(content) == []
-        interpreter = Interpreter(model_content=content)
-        interpreter.allocate_tensors()
-        received = interpreter.get_signature_runner()(ids=ids)
-        for name, value in received.items():
-            np.testing.assert_allclose(value, expected[name], atol=tolerance)
+    received = interpreter.get_signature_runner()(ids=ids)["total"]
+    # Eight rows, each off by half a step at most.
+    step = np.abs(table.numpy()).max() / 127
+    np.testing.assert_allclose(received, run(ids)["total"], atol=4 * step + 1e-5)
 
 
 def handed_to_loops(content):
