@@ -7,7 +7,14 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
+from keras_seq2seq.data import (
+    Pairs,
+    Preprocessor,
+    Splits,
+    TokenSwaps,
+    learn_token_swaps,
+    overlap,
+)
 from keras_seq2seq.data.preprocessor import count_unknown
 from keras_seq2seq.data.token_lengths import token_lengths
 from keras_seq2seq.errors import InputError
@@ -201,3 +208,24 @@ def report_overlap(splits: Splits, console: Console) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def token_swaps(
+    config: TrainingConfig, preprocessor: Preprocessor, train: Pairs, console: Console
+) -> TokenSwaps | None:
+    """The tokens of `--swap-aligned`, of which it says a line; `None` without it.
+
+    Raises:
+        InputError: If no two can be swapped.
+    """
+    share = config.data.swap_aligned
+    if not share:
+        return None
+    swaps = learn_token_swaps(preprocessor, train.sources, train.targets, share=share)
+    console.print(
+        f"Swapped in {share:.0%} of the training pairs: {swaps.describe(preprocessor)}.",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+    return swaps
