@@ -149,7 +149,7 @@ def learn_token_swaps(
         raise InputError(
             f"No aligned tokens can be swapped: {found} of the sources always came with a "
             "target token of their own, and no two of them in pairs that are otherwise the "
-            "same. Leave --swap-aligned out, or split the texts into words or symbols."
+            "same. Give --swap-aligned 0, or split the texts into words or symbols."
         )
     order = np.argsort(classes[is_kept], kind="stable")
     _, numbers = np.unique(classes[is_kept][order], return_inverse=True)

@@ -136,7 +136,7 @@ def test_two_translations_are_no_translation():
 def test_where_nothing_can_be_swapped():
     text = preprocessor_of(["a b", "b c c"], ["A B", "B C"])
     # All three go with a token each, in pairs of other lengths.
-    with pytest.raises(InputError, match="3 tokens of the sources .* Leave --swap-aligned out"):
+    with pytest.raises(InputError, match="3 tokens of the sources .* Give --swap-aligned 0"):
         learn_token_swaps(text, ["a b", "b c c"], ["A B", "B C"], share=0.5)
     with pytest.raises(InputError, match=r"`share` must be in \(0, 1\]\. Received: 1.5"):
         learn_token_swaps(TEXT, SOURCES, TARGETS, share=1.5)
