@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_seq2seq.arguments import checked
 from keras_seq2seq.data.lexical_translation import TokenPairs, occurring_together, token_pairs
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.wording import counted, names
@@ -106,6 +107,7 @@ class TokenSwaps:
         return "; ".join([names(list(one), NAMED) for one in classes[:NAMED]] + more)
 
 
+@checked
 def learn_token_swaps(
     preprocessor: Any, sources: Sequence[str], targets: Sequence[str], *, share: float
 ) -> TokenSwaps:
