@@ -95,12 +95,12 @@ class WhisperReading(Reading):
         length = source.output_length(self.window)
         target = TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), width)
         return Seq2Seq(
-            TransformerEncoder(source, **self._settings("encoder", length, dropout)),
+            TransformerEncoder(source, **self.settings("encoder", length, dropout)),
             TransformerDecoder(
                 target,
                 tie_output=True,
                 output_bias=True,
-                **self._settings("decoder", preprocessor.max_target_length + 1, dropout),
+                **self.settings("decoder", preprocessor.max_target_length + 1, dropout),
             ),
             preprocessor,
         )
