@@ -129,7 +129,9 @@ class Reading:
             self.file.scalar(f"{name}/sliding_window", 0)
             for name in self._attentions()
             # All but what a target alone is seen through.
-            if side == "decoder" or not name.startswith("decoder") or name.endswith("/attention")
+            if side == "decoder"
+            or not name.startswith("decoder")
+            or name.endswith("/attention")
         ]
         most = [int(window) for window in windows if window > 0]
         table = self.positions[side].table

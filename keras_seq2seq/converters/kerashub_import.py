@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import ModelFile
 from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting
@@ -139,9 +137,8 @@ def _load(folder: Path) -> Any:
             )
     task = getattr(import_keras_nlp().models, _KINDS[found].task)
     try:
-        return task.from_preset(str(folder))
-    except InputError:
-        raise
+        # With a dtype: KerasHub 0.32 cannot find that of a Moonshine that it wrote itself.
+        return task.from_preset(str(folder), dtype="float32")
     # What Keras and KerasHub raise for a damaged file is of many kinds.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]

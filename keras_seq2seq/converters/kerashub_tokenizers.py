@@ -49,7 +49,9 @@ def tokens_of(tokenizer: Any, size: int) -> list[str]:
     return tokens
 
 
-def tokenizer_as_ours(tokenizer: Any, vocabulary: Sequence[str], **options: Any) -> TableTokenizer:
+def tokenizer_as_ours(
+    tokenizer: Any, vocabulary: Sequence[str], **options: Any
+) -> TableTokenizer:
     """A tokenizer with the same pieces and the ids of a vocabulary.
 
     Args:

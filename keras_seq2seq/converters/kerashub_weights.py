@@ -259,7 +259,12 @@ def moonshine(backbone: Any) -> tuple[ModelFile, dict[str, Any]]:
             own, own_norm = block.self_attention_layer, block.self_attention_layer_norm
             mlp, mlp_norm = block.feedforward, block.feedforward_layer_norm
         else:
-            own, own_norm, mlp, mlp_norm = block.self_attention, block.norm1, block.ff, block.norm3
+            own, own_norm, mlp, mlp_norm = (
+                block.self_attention,
+                block.norm1,
+                block.ff,
+                block.norm3,
+            )
             cross = _heads(block.cross_attention)
             arrays.attention(f"{name}/attention", cross, is_cross=True)
             arrays.norm(f"{name}/attention/layer_norm", block.norm2)

@@ -44,9 +44,7 @@ class TokenLogits:
         has_own = not tied and cap is None
         if not tied:
             size = embedding.vocabulary_size
-            self._dense = Dense(
-                size, use_bias=has_own, dtype="float32", name=f"{name}_logits"
-            )
+            self._dense = Dense(size, use_bias=has_own, dtype="float32", name=f"{name}_logits")
         if not has_own and (bias or not tied):
             self._bias = OutputBias(dtype="float32", name=f"{name}_output_bias")
 

@@ -52,11 +52,12 @@ def moonshine_tokenizer():
     return HUB.MoonshineTokenizer(proto=sentencepiece_model(vocab_size=26))
 
 
-def scattered(model, deviation, seed):
+def scattered(model, deviation, seed, of_embeddings=0.1):
     """The model, far from the symmetry of its beginning."""
     keras.utils.set_random_seed(seed)
     for weight in model.backbone.trainable_weights:
-        weight.assign(weight + keras.random.normal(weight.shape, stddev=deviation))
+        stddev = of_embeddings if "embedding" in weight.path else deviation
+        weight.assign(weight + keras.random.normal(weight.shape, stddev=stddev))
     model.compile(sampler="greedy")
     return model
 
@@ -71,7 +72,7 @@ def bart(preprocessor=True):
         tokenizer.vocabulary_size(), **SIZES, dropout=0.0, max_sequence_length=24
     )
     own = HUB.BartSeq2SeqLMPreprocessor(tokenizer, **LENGTHS) if preprocessor else None
-    return scattered(HUB.BartSeq2SeqLM(backbone, own), 0.3, 1)
+    return scattered(HUB.BartSeq2SeqLM(backbone, own), 0.5, 1)
 
 
 def t5(gated=False, activation="relu", tied=True):
@@ -87,15 +88,11 @@ def t5(gated=False, activation="relu", tied=True):
         tie_embedding_weights=tied,
     )
     own = HUB.T5Seq2SeqLMPreprocessor(tokenizer, **LENGTHS)
-    return scattered(HUB.T5Seq2SeqLM(backbone, own), 0.5, 2)
-
-
-def t5_gated():
-    return t5(True, lambda x: keras.activations.gelu(x, approximate=True))
+    return scattered(HUB.T5Seq2SeqLM(backbone, own), 0.5, 2, of_embeddings=0.5)
 
 
 def mt5():
-    return t5(True, "gelu", tied=False)
+    return t5(True, lambda x: keras.activations.gelu(x, approximate=True), tied=False)
 
 
 def t5gemma(attention_cap=0.5, logit_cap=3.0, tied=True):
@@ -143,4 +140,8 @@ def moonshine(normalize=False, gated_encoder=False):
     own = HUB.MoonshineAudioToTextPreprocessor(
         converter, tokenizer, decoder_sequence_length=LENGTH
     )
-    return scattered(HUB.MoonshineAudioToText(backbone, own), 0.4, 4)
+    return scattered(HUB.MoonshineAudioToText(backbone, own), 0.5, 4)
+
+
+def moonshine_normalized():
+    return moonshine(normalize=True, gated_encoder=True)
