@@ -61,8 +61,8 @@ from .options import PATH, console, load_tensorflow, print_written
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
     OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper), what
-    `save_to_preset` of KerasHub wrote (BART, T5, T5Gemma, Moonshine), checkpoint20.npz of
-    g2p_en, or what `export --format safetensors` wrote.
+    `save_to_preset` of KerasHub wrote (BART, T5, T5Gemma, Moonshine, Whisper),
+    checkpoint20.npz of g2p_en, or what `export --format safetensors` wrote.
 
     Every other command works on the run: generate, evaluate, score, export.
 
@@ -124,7 +124,7 @@ def _read(path: Path, options: dict[str, Any]) -> Any:
     read: Any = from_ctranslate2
     known = set(options)
     if kerashub_class(path):
-        read, known = from_kerashub, {"source_end", "max_source_length", "max_target_length"}
+        read, known = from_kerashub, _OF_KERASHUB
     elif path.suffix == ".npz":
         read, known = from_g2p_en, {"max_source_length"}
     for name in options:
@@ -195,6 +195,15 @@ def _config(model: Any) -> Any:
     )
 
 
+# Options of a model of KerasHub, which has its own tokenizer and prefixes.
+_OF_KERASHUB = {
+    "source_end",
+    "language",
+    "task",
+    "timestamps",
+    "max_source_length",
+    "max_target_length",
+}
 # Class of an attention -> the setting; others say it themselves.
 _ATTENTION = {
     "BahdanauAttention": "additive",

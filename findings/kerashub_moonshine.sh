@@ -13,8 +13,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-  "keras-hub==0.32.0" "keras==3.15.1" "tensorflow==2.21.0" "tensorflow-text==2.21.1" "tokenizers==0.23.3" \
-  "sentencepiece==0.2.3"
+  "keras-hub==0.32.0" "keras==3.15.1" "tensorflow==2.21.0" "tensorflow-text==2.21.1" "tokenizers==0.23.3" "sentencepiece==0.2.3"
 cd "$folder"
 TF_CPP_MIN_LOG_LEVEL=3 "$folder/venv/bin/python" - <<'PYTHON'
 import io

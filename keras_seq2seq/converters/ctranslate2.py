@@ -20,7 +20,7 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
 from keras_seq2seq.converters.tokenizer_files import tokenizer_of
 from keras_seq2seq.converters.whisper import SPECIFICATION as WHISPER
-from keras_seq2seq.converters.whisper import build_whisper
+from keras_seq2seq.converters.whisper import build_whisper, read_words
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
@@ -110,6 +110,7 @@ def from_ctranslate2(
                 folder,
                 file,
                 config,
+                *read_words(folder),
                 language,
                 task or "transcribe",
                 bool(timestamps),

@@ -9,24 +9,19 @@ from typing import Any
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import ModelFile
 from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting
-from keras_seq2seq.converters.ctranslate2_vocabulary import Specials, Vocabulary
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
-from keras_seq2seq.converters.kerashub_tokenizers import tokenizer_as_ours, tokens_of
-from keras_seq2seq.converters.kerashub_weights import array, bart, moonshine, t5, t5gemma
-from keras_seq2seq.data import TextPreprocessor, WaveformPreprocessor
+from keras_seq2seq.converters.kerashub_sound import build_moonshine, build_whisper_of
+from keras_seq2seq.converters.kerashub_tokenizers import (
+    ids_of,
+    tokenizer_as_ours,
+    tokens_of,
+    vocabulary_of,
+)
+from keras_seq2seq.converters.kerashub_weights import bart, t5, t5gemma
+from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.first_import import import_keras_nlp
-from keras_seq2seq.layers import WaveformConvolutions
-from keras_seq2seq.models import (
-    Seq2Seq,
-    TokenEmbedding,
-    TransformerDecoder,
-    TransformerEncoder,
-    WaveformEmbedding,
-)
-
-# Seconds of sound that KerasHub's converter has no warning for.
-_LONGEST_SOUND = 64
+from keras_seq2seq.models import Seq2Seq
 
 
 @dataclass(frozen=True)
@@ -35,12 +30,12 @@ class _Kind:
 
     Attributes:
         task: Class that generates, of `keras_hub.models`.
-        read: Backbone -> variables and configuration.
+        read: Backbone of text -> variables and configuration.
         reads_end: Whether its `generate` gives sources their end token.
     """
 
     task: str
-    read: Callable[[Any], tuple[ModelFile, dict[str, Any]]]
+    read: Callable[[Any], tuple[ModelFile, dict[str, Any]]] | None = None
     reads_end: bool = True
 
 
@@ -48,8 +43,11 @@ _KINDS = {
     "BartBackbone": _Kind("BartSeq2SeqLM", bart),
     "T5Backbone": _Kind("T5Seq2SeqLM", t5),
     "T5GemmaBackbone": _Kind("T5GemmaSeq2SeqLM", t5gemma, reads_end=False),
-    "MoonshineBackbone": _Kind("MoonshineAudioToText", moonshine),
+    "MoonshineBackbone": _Kind("MoonshineAudioToText"),
 }
+# KerasHub has no task for it, which would keep backbone and tokenizer together.
+_WHISPER = "WhisperBackbone"
+_KNOWN = ", ".join([*_KINDS, _WHISPER])
 
 
 @checked
@@ -57,20 +55,25 @@ def from_kerashub(
     source: Any,
     *,
     source_end: bool | None = None,
+    language: str | None = None,
+    task: str | None = None,
+    timestamps: bool | None = None,
     max_source_length: int | None = None,
     max_target_length: int | None = None,
     dropout: float = 0.0,
 ) -> Seq2Seq:
     """Rebuilds an encoder-decoder of KerasHub with this package's parts, with the same
-    outputs: BART, T5 (plain, gated, mT5), T5Gemma and Moonshine.
+    outputs: BART, T5 (plain, gated, mT5), T5Gemma, Moonshine and Whisper.
 
     Args:
         source: The task with its preprocessor, such as `keras_hub.models.BartSeq2SeqLM`; or
-            the folder that its `save_to_preset` wrote.
+            the folder that its `save_to_preset` wrote; of a Whisper the folder that those of
+            backbone and tokenizer wrote.
         source_end: bool. Whether the model reads the end token after a source. Defaults to
             what KerasHub's `generate` does: `False` for T5Gemma. Not of sound.
+        language, task, timestamps: Of a Whisper, as of `from_ctranslate2`.
         max_source_length: int. Source tokens at most, without the end token; of sound samples.
-            Defaults to what the preprocessor has; 64 seconds of sound.
+            Defaults to what the preprocessor has; 64 seconds of sound. A Whisper has 30.
         max_target_length: int. Target tokens at most, without the end token. Likewise.
         dropout: float. Dropout if it is trained further. Defaults to 0.
 
@@ -78,14 +81,33 @@ def from_kerashub(
         InputError: If a file is missing or broken, it is another model, has no preprocessor,
             or a tokenizer or setting that this package lacks; with its name.
     """
-    task, name = source, type(source).__name__
+    of_whisper = {"language": language, "task": task, "timestamps": timestamps}
+    name = type(source).__name__
     if isinstance(source, (str, Path)):
-        task, name = _load(Path(source)), str(source)
-    backbone = getattr(task, "backbone", None)
+        name, folder = str(source), Path(source)
+        if kerashub_class(folder) == _WHISPER:
+            own = {"source_end": source_end, "max_source_length": max_source_length}
+            _refuse(own, name, _WHISPER)
+            backbone, tokenizer = _load(folder, _WHISPER, "WhisperTokenizer")
+            with fitting(folder):
+                return build_whisper_of(
+                    backbone,
+                    tokenizer,
+                    name,
+                    language,
+                    task,
+                    timestamps,
+                    max_target_length,
+                    dropout,
+                )
+        found = _KINDS.get(kerashub_class(folder))
+        (source,) = _load(folder, "" if found is None else found.task)
+    _refuse(of_whisper, name, "model that is no Whisper")
+    backbone = getattr(source, "backbone", None)
     kind = _KINDS.get(type(backbone).__name__)
     if kind is None:
         raise InputError(f"{name} is no {', '.join(one.task for one in _KINDS.values())}.")
-    preprocessor = task.preprocessor
+    preprocessor = source.preprocessor
     if preprocessor is None:
         raise InputError(
             f"{name} has no preprocessor, which knows the tokenizer and the lengths: save the "
@@ -95,13 +117,20 @@ def from_kerashub(
         preprocessor.build(None)
     lengths = max_source_length, max_target_length
     with fitting(Path(name)):
+        if kind.read is None:
+            _refuse({"source_end": source_end}, name, "model of sound")
+            return build_moonshine(backbone, preprocessor, lengths, dropout, name)
         file, config = kind.read(backbone)
-        if type(backbone).__name__ != "MoonshineBackbone":
-            reads_end = kind.reads_end if source_end is None else source_end
-            return _of_text(file, config, preprocessor, reads_end, lengths, dropout, name)
-        if source_end is not None:
-            raise InputError(f"--source-end does not apply to {name}, a model of sound.")
-        return _of_sound(file, config, task, lengths, dropout, name)
+        reads_end = kind.reads_end if source_end is None else source_end
+        return _of_text(file, config, preprocessor, reads_end, lengths, dropout, name)
+
+
+def _refuse(options: dict[str, Any], name: str, kind: str) -> None:
+    """`InputError` for an option that is given and does not apply."""
+    for option, value in options.items():
+        if value is not None:
+            text = option.replace("_", "-")
+            raise InputError(f"--{text} does not apply to {name}, a {kind}.")
 
 
 def kerashub_class(path: Path) -> str:
@@ -114,31 +143,35 @@ def kerashub_class(path: Path) -> str:
         return ""  # What it is otherwise says who reads it.
 
 
-def _load(folder: Path) -> Any:
-    """The task of a folder.
+def _load(folder: Path, *classes: str) -> list[Any]:
+    """Objects of a folder, of these classes of `keras_hub.models`; "" for another model.
 
     Raises:
         InputError: If KerasHub cannot load it, or it is of another kind.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Give what `save_to_preset` wrote.")
-    found = kerashub_class(folder)
-    if found not in _KINDS:
+    if not all(classes):
+        found = kerashub_class(folder)
         raise InputError(
             f"{folder} holds {f'a {found}' if found else 'no model'} of KerasHub; this program "
-            f"reads {', '.join(_KINDS)}."
+            f"reads {_KNOWN}."
         )
     weights = "model.weights.h5", "model.weights.json"
     for names in (weights, ("tokenizer.json",)):
         if not any((folder / name).is_file() for name in names):
             raise InputError(
-                f"{folder} lacks {names[0]}. Give all that `save_to_preset` of a "
-                f"{_KINDS[found].task} wrote."
+                f"{folder} lacks {names[0]}. Give all that `save_to_preset` of "
+                f"{' and '.join(classes)} wrote."
             )
-    task = getattr(import_keras_nlp().models, _KINDS[found].task)
+    models = import_keras_nlp().models
     try:
-        # With a dtype: KerasHub 0.32 cannot find that of a Moonshine that it wrote itself.
-        return task.from_preset(str(folder), dtype="float32")
+        # A whole path: a name such as `t5_small_multi` would be a preset to download. With a
+        # dtype: KerasHub 0.32 cannot find that of a Moonshine that it wrote itself.
+        path = str(folder.resolve())
+        first, *others = (getattr(models, name) for name in classes)
+        loaded = first.from_preset(path, dtype="float32")
+        return [loaded, *(other.from_preset(path) for other in others)]
     # What Keras and KerasHub raise for a damaged file is of many kinds.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -157,11 +190,11 @@ def _of_text(
     reading = Reading(file, config, Path(name))
     tokenizer = preprocessor.tokenizer
     tokens = tokens_of(tokenizer, len(reading.file["decoder/embeddings/weight"]))
-    before = _ids(preprocessor.encoder_packer.start_value)
+    before = ids_of(preprocessor.encoder_packer.start_value)
     if not getattr(preprocessor, "add_start_token", True):
         before = []
-    start, *prompt = _ids(preprocessor.decoder_packer.start_value)
-    vocabulary = _vocabulary(tokenizer, tokens, start)
+    start, *prompt = ids_of(preprocessor.decoder_packer.start_value)
+    vocabulary = vocabulary_of(tokenizer, tokens, start)
     source, target = (
         tokenizer_as_ours(
             tokenizer,
@@ -184,83 +217,3 @@ def _of_text(
     model = reading.build(own, reads_end, dropout)
     assign_weights(reading, model, vocabulary, vocabulary)
     return model
-
-
-class _MoonshineReading(Reading):
-    """A Moonshine as settings and weights; its convolutions stand beside."""
-
-    others = ("decoder/embeddings/weight",)
-
-    def _width(self, side: str) -> int:
-        return self._need(self.others[0]).shape[1]
-
-
-def _of_sound(
-    file: ModelFile,
-    config: dict[str, Any],
-    task: Any,
-    lengths: tuple[int | None, int | None],
-    dropout: float,
-    name: str,
-) -> Seq2Seq:
-    reading = _MoonshineReading(file, config, Path(name))
-    preprocessor, backbone = task.preprocessor, task.backbone
-    tokenizer, converter = preprocessor.tokenizer, preprocessor.audio_converter
-    tokens = tokens_of(tokenizer, backbone.vocabulary_size)
-    start, *prompt = _ids(preprocessor.decoder_packer.start_value)
-    vocabulary = _vocabulary(tokenizer, tokens, start)
-    target = tokenizer_as_ours(
-        tokenizer,
-        vocabulary.tokens,
-        name="target_vocabulary",
-        begin=vocabulary.named(" ".join(tokens[one] for one in prompt)),
-    )
-    rate = int(converter.sampling_rate)
-    most = lengths[1] or preprocessor.decoder_sequence_length - 1
-    own = WaveformPreprocessor(
-        target,
-        rate,
-        lengths[0] or _LONGEST_SOUND * rate,
-        reading.longest("decoder", most + 1) - 1,
-    )
-    convolutions = [backbone.conv1, backbone.conv2, backbone.conv3]
-    front_end = WaveformConvolutions(
-        [layer.filters for layer in convolutions],
-        [layer.kernel_size[0] for layer in convolutions],
-        [layer.strides[0] for layer in convolutions],
-        rate,
-        bool(converter.do_normalize),
-        name="encoder_convolutions",
-    )
-    frames = WaveformEmbedding(front_end, 0)
-    model = Seq2Seq(
-        TransformerEncoder(
-            frames,
-            **reading.settings("encoder", frames.output_length(own.max_source_length), dropout),
-        ),
-        TransformerDecoder(
-            TokenEmbedding(len(vocabulary.tokens), backbone.hidden_dim),
-            tie_output=True,
-            output_bias=True,
-            **reading.settings("decoder", own.max_target_length + 1, dropout),
-        ),
-        own,
-    )
-    assign_weights(reading, model, None, vocabulary)
-    for layer, there in zip(front_end.convolutions, convolutions, strict=True):
-        layer.set_weights([array(weight) for weight in there.weights])
-    front_end.scale.assign(array(backbone.group_norm.gamma))
-    front_end.shift.assign(array(backbone.group_norm.beta))
-    return model
-
-
-def _vocabulary(tokenizer: Any, tokens: list[str], start: int) -> Vocabulary:
-    unknown = next((one for one in ("<unk>", "[UNK]") if one in tokens), "")
-    specials = Specials(unknown, tokens[tokenizer.end_token_id], tokens[start])
-    return Vocabulary(tokens, specials, "target")
-
-
-def _ids(value: Any) -> list[int]:
-    if value is None:
-        return []
-    return [int(one) for one in value] if isinstance(value, (list, tuple)) else [int(value)]

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_nlp.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
+from keras_seq2seq.converters.ctranslate2_vocabulary import Specials, Vocabulary
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers import (
     ByteLevelBPETokenizer,
@@ -30,7 +31,8 @@ def tokens_of(tokenizer: Any, size: int) -> list[str]:
     if isinstance(tokenizer, SentencePieceTokenizer):
         places = {tokenizer.id_to_token(i): i for i in range(tokenizer.vocabulary_size())}
     else:
-        places = dict(tokenizer.vocabulary)
+        # Those of a Whisper stand beside its vocabulary.
+        places = tokenizer.vocabulary | getattr(tokenizer, "_special_token_dict", {})
     last = max(places.values(), default=-1)
     if last >= size:
         raise InputError(
@@ -65,10 +67,13 @@ def tokenizer_as_ours(
     _check_kind(tokenizer)
     if isinstance(tokenizer, SentencePieceTokenizer):
         return SentencePieceFileTokenizer(vocabulary, tokenizer.proto, **options)
-    merges = [merge for merge in tokenizer.merges if not merge.startswith("#version:")]
-    return ByteLevelBPETokenizer(
-        vocabulary, merges, bool(tokenizer.add_prefix_space), **options
-    )
+    has_space = bool(tokenizer.add_prefix_space)
+    return ByteLevelBPETokenizer(vocabulary, merges_of(tokenizer), has_space, **options)
+
+
+def merges_of(tokenizer: Any) -> list[str]:
+    """The pairs that become one piece of a `BytePairTokenizer`."""
+    return [merge for merge in tokenizer.merges if not merge.startswith("#version:")]
 
 
 def _check_kind(tokenizer: Any) -> None:
@@ -77,3 +82,17 @@ def _check_kind(tokenizer: Any) -> None:
             f"The tokenizer is a {type(tokenizer).__name__} of KerasHub, which is not "
             "supported: byte pairs and SentencePiece are."
         )
+
+
+def vocabulary_of(tokenizer: Any, tokens: list[str], start: int) -> Vocabulary:
+    """A model's tokens in this package's order; `start` is the id that begins targets."""
+    unknown = next((one for one in ("<unk>", "[UNK]") if one in tokens), "")
+    specials = Specials(unknown, tokens[tokenizer.end_token_id], tokens[start])
+    return Vocabulary(tokens, specials, "target")
+
+
+def ids_of(value: Any) -> list[int]:
+    """What KerasHub's `StartEndPacker` puts in front: nothing, an id or several."""
+    if value is None:
+        return []
+    return [int(one) for one in value] if isinstance(value, (list, tuple)) else [int(value)]

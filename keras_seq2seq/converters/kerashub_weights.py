@@ -47,8 +47,14 @@ class _Arrays:
                 [k.reshape(size, -1).T for k, size in zip(kernels, inputs, strict=True)]
             ),
         )
-        if all(layer.bias is not None for layer in layers):
-            biases = [array(layer.bias).reshape(-1) for layer in layers]
+        if any(layer.bias is not None for layer in layers):
+            # One of them may have none: Whisper's keys.
+            biases = [
+                np.zeros(kernel[0].size if axes == 1 else kernel.shape[-1], np.float32)
+                if layer.bias is None
+                else array(layer.bias).reshape(-1)
+                for layer, kernel in zip(layers, kernels, strict=True)
+            ]
             self.add(f"{name}/bias", np.concatenate(biases))
 
     def attention(
@@ -127,13 +133,39 @@ def bart(backbone: Any) -> tuple[ModelFile, dict[str, Any]]:
     """`BartBackbone` -> the variables, and what `config.json` would say of them."""
     arrays = _Arrays()
     arrays.embeddings(backbone.token_embedding, backbone.token_embedding, tied=True)
-    blocks = _sides(backbone, ("encoder_transformer_layers", "decoder_transformer_layers"))
     for side in ("encoder", "decoder"):
-        arrays.settings(side, backbone.num_heads, blocks[0][1].activation, pre_norm=False)
         table = getattr(backbone, f"{side}_position_embedding").position_embeddings
         arrays.add(f"{side}/position_encodings/encodings", array(table))
         norm = getattr(backbone, f"{side}_embeddings_layer_norm")
         arrays.norm(f"{side}/layernorm_embedding", norm)
+    _transformers(arrays, backbone, pre_norm=False)
+    return arrays.file(), {"layer_norm_epsilon": 1e-5}
+
+
+def whisper(backbone: Any) -> tuple[ModelFile, dict[str, Any]]:
+    """`WhisperBackbone`, likewise."""
+    arrays = _Arrays()
+    arrays.embeddings(None, backbone.token_embedding, tied=True)
+    tables = {
+        "encoder": backbone.encoder_position_embedding,
+        "decoder": backbone.decoder_embeddings.position_embedding,
+    }
+    for side, layer in tables.items():
+        arrays.add(f"{side}/position_encodings/encodings", array(layer.position_embeddings))
+        arrays.norm(f"{side}/layer_norm", getattr(backbone, f"{side}_layer_norm"))
+    for index in (1, 2):
+        layer = getattr(backbone, f"encoder_conv_layer_{index}")
+        arrays.add(f"encoder/conv{index}/weight", array(layer.kernel).transpose(2, 1, 0))
+        arrays.add(f"encoder/conv{index}/bias", array(layer.bias))
+    _transformers(arrays, backbone, pre_norm=True)
+    return arrays.file(), {"layer_norm_epsilon": 1e-5}
+
+
+def _transformers(arrays: _Arrays, backbone: Any, pre_norm: bool) -> None:
+    """The blocks that are KerasHub's `TransformerEncoder` and `TransformerDecoder`."""
+    blocks = _sides(backbone, ("encoder_transformer_layers", "decoder_transformer_layers"))
+    for side in ("encoder", "decoder"):
+        arrays.settings(side, backbone.num_heads, blocks[0][1].activation, pre_norm)
     for name, block in blocks:
         arrays.attention(f"{name}/self_attention", _heads(block._self_attention_layer))
         arrays.norm(f"{name}/self_attention/layer_norm", block._self_attention_layer_norm)
@@ -144,7 +176,6 @@ def bart(backbone: Any) -> tuple[ModelFile, dict[str, Any]]:
         arrays.linear(f"{name}/ffn/linear_0", block._feedforward_intermediate_dense)
         arrays.linear(f"{name}/ffn/linear_1", block._feedforward_output_dense)
         arrays.norm(f"{name}/ffn/layer_norm", block._feedforward_layer_norm)
-    return arrays.file(), {"layer_norm_epsilon": 1e-5}
 
 
 def t5(backbone: Any) -> tuple[ModelFile, dict[str, Any]]:

@@ -6,6 +6,8 @@ import keras
 import keras_hub
 import sentencepiece
 
+from keras_seq2seq.tokenizers.byte_level_bpe import byte_characters
+
 HUB = keras_hub.models
 TEXTS = ["the quick brown fox", "the earth is round", "a sun afternoon", "after noon"]
 LENGTH = 14
@@ -72,7 +74,7 @@ def bart(preprocessor=True):
         tokenizer.vocabulary_size(), **SIZES, dropout=0.0, max_sequence_length=24
     )
     own = HUB.BartSeq2SeqLMPreprocessor(tokenizer, **LENGTHS) if preprocessor else None
-    return scattered(HUB.BartSeq2SeqLM(backbone, own), 0.5, 1)
+    return scattered(HUB.BartSeq2SeqLM(backbone, own), 0.9, 1, of_embeddings=0.2)
 
 
 def t5(gated=False, activation="relu", tied=True):
@@ -145,3 +147,38 @@ def moonshine(normalize=False, gated_encoder=False):
 
 def moonshine_normalized():
     return moonshine(normalize=True, gated_encoder=True)
+
+
+MARKS = [
+    "<|endoftext|>",
+    "<|startoftranscript|>",
+    "<|en|>",
+    "<|de|>",
+    "<|translate|>",
+    "<|transcribe|>",
+    "<|notimestamps|>",
+]
+
+
+def whisper(folder):
+    """A backbone and a tokenizer of one second of sound, in a folder."""
+    pieces = {piece: place for place, piece in enumerate([*byte_characters(), "Ġt", "he"])}
+    marks = {mark: len(pieces) + place for place, mark in enumerate(MARKS)}
+    tokenizer = HUB.WhisperTokenizer(
+        vocabulary=pieces,
+        merges=["Ġ t", "h e"],
+        special_tokens=marks,
+        language_tokens={mark: marks[mark] for mark in ("<|en|>", "<|de|>")},
+    )
+    backbone = HUB.WhisperBackbone(
+        vocabulary_size=len(pieces) + len(marks) + 51,
+        **SIZES,
+        max_encoder_sequence_length=100,
+        max_decoder_sequence_length=20,
+    )
+    keras.utils.set_random_seed(5)
+    for weight in backbone.weights:
+        weight.assign(weight + keras.random.normal(weight.shape, stddev=0.3))
+    backbone.save_to_preset(str(folder))
+    tokenizer.save_to_preset(str(folder))
+    return backbone, {**pieces, **marks}

@@ -4,6 +4,7 @@ import json
 import shutil
 from functools import cache
 
+import keras
 import keras_hub
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ SOUNDS = [_random.normal(0, 0.2, n).astype("float32") for n in (4000, 2000, 6000
 
 @cache
 def theirs(kind):
+    keras.utils.set_random_seed(1)
     return getattr(kerashub_models, kind)()
 
 
@@ -35,9 +37,9 @@ def ours(kind):
     return from_kerashub(theirs(kind), max_source_length=8000 if is_sound else None)
 
 
-def log_probs(task, inputs, labels, weights):
-    """Of each target its log probability, by KerasHub's own logits."""
-    logits = task({name: np.asarray(value) for name, value in inputs.items()})
+def log_probs(model, inputs, labels, weights):
+    """Of each target its log probability, by a model's logits."""
+    logits = model({name: np.asarray(value) for name, value in inputs.items()})
     found = np.asarray(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
     picked = np.take_along_axis(found, np.asarray(labels)[..., None], -1)[..., 0]
     return (picked * np.asarray(weights)).sum(1)
@@ -53,7 +55,8 @@ def test_log_probabilities_are_those_of_kerashub(kind):
         read = own.generate_preprocess(texts)
         inputs |= {name: read[name] for name in read if name.startswith("encoder")}
     expected = log_probs(theirs(kind), inputs, labels, weights)
-    np.testing.assert_allclose(ours(kind).score(SOURCES, TARGETS), expected, atol=1e-4)
+    given = ours(kind).preprocessor(SOURCES, TARGETS)
+    np.testing.assert_allclose(log_probs(ours(kind), *given), expected, atol=1e-4)
 
 
 def written_by_kerashub(kind, inputs):
@@ -88,10 +91,10 @@ def assert_same_greedy(kind, sources, expected):
         names = ["[UNK]" if token == "<unk>" else token for token in tokens]
         assert received[: len(names)] == names
         compared.append(tuple(names))
-    assert len(set(compared)) > 1 and sum(map(len, compared)) > 20
+    assert len(set(compared)) > 1 and sum(map(len, compared)) > 12
 
 
-@pytest.mark.parametrize("kind", TEXT)
+@pytest.mark.parametrize("kind", ["bart", "mt5", "t5gemma"])
 def test_greedy_tokens_are_those_of_kerashub(kind):
     inputs = theirs(kind).preprocessor.generate_preprocess(SOURCES)
     assert_same_greedy(kind, SOURCES, written_by_kerashub(kind, inputs))
@@ -103,6 +106,8 @@ def test_a_sound_alone_is_that_of_kerashub(kind):
     for sound, target in zip(SOUNDS, TARGETS, strict=True):
         inputs = own({"audio": sound[None], "text": [target]})
         expected += log_probs(theirs(kind), *inputs).tolist()
+        if kind != "moonshine":
+            continue
         read = own.generate_preprocess({"audio": sound[None]})
         # Its `generate` gives two tokens that begin a target, `fit` one.
         ids = np.zeros_like(read["decoder_token_ids"])
@@ -110,8 +115,39 @@ def test_a_sound_alone_is_that_of_kerashub(kind):
         prompt = {"decoder_token_ids": ids, "decoder_padding_mask": ids > 0}
         written += written_by_kerashub(kind, {**read, **prompt})
     # In one padded batch.
-    np.testing.assert_allclose(ours(kind).score(SOUNDS, TARGETS), expected, atol=1e-4)
-    assert_same_greedy(kind, SOUNDS, written)
+    given = ours(kind).preprocessor(SOUNDS, TARGETS)
+    np.testing.assert_allclose(log_probs(ours(kind), *given), expected, atol=1e-4)
+    if written:
+        assert_same_greedy(kind, SOUNDS, written)
+
+
+def test_a_whisper_hears_what_its_backbone_hears(tmp_path):
+    backbone, ids = kerashub_models.whisper(tmp_path / "preset")
+    model = from_kerashub(tmp_path / "preset", language="de", max_target_length=15)
+    sound = SOUNDS[0]
+    convert = keras_hub.layers.WhisperAudioConverter(max_audio_length=1)
+    prompt = ["<|startoftranscript|>", "<|de|>", "<|transcribe|>", "<|notimestamps|>"]
+    tokens = [*(ids[mark] for mark in prompt), ids["Ġt"], ids["he"], ids["<|endoftext|>"]]
+    row = np.array([tokens], "int32")
+    hidden = backbone(
+        {
+            "encoder_features": np.asarray(convert(sound[None])),
+            "decoder_token_ids": row[:, :-1],
+            "decoder_padding_mask": np.ones_like(row[:, :-1]),
+        }
+    )["decoder_sequence_output"]
+    logits = backbone.token_embedding(hidden, reverse=True)
+    found = np.asarray(tf.nn.log_softmax(logits))[0]
+    expected = found[np.arange(6), row[0, 1:]].sum()
+    np.testing.assert_allclose(model.score([sound], ["the"]), expected, atol=2e-3)
+    tokenizer = model.preprocessor.target_tokenizer
+    assert tokenizer.token_to_id("<|1.00|>") == tokenizer.token_to_id("<|0.00|>") + 50
+    # The language is found where none is given.
+    assert len(from_kerashub(tmp_path / "preset").preprocessor.target_tokenizer.languages) == 2
+    with pytest.raises(InputError, match="no language 'fr'. It has: de, en"):
+        from_kerashub(tmp_path / "preset", language="fr")
+    with pytest.raises(InputError, match="--source-end does not apply to .*WhisperBackbone"):
+        from_kerashub(tmp_path / "preset", source_end=True)
 
 
 @pytest.fixture(scope="module", params=["bart", "moonshine"])
@@ -154,7 +190,7 @@ def test_a_folder_becomes_a_run_that_generates_trains_and_is_exported(run):
     expected = ours(kind).generate(sources)
     assert model.generate(sources) == expected
     lines = invoke("generate", folder / "run", "--file", folder / "sources.txt").stdout
-    assert lines.splitlines() == expected
+    assert [line.split("\t")[-1] for line in lines.splitlines()] == expected
     inputs, labels, mask = model.preprocessor(sources, TARGETS)
     name = "encoder_0_inner" if kind == "bart" else "encoder_convolutions"
     before = [np.array(weight) for weight in model.get_layer(name).get_weights()]
@@ -220,6 +256,8 @@ def test_an_option_that_does_not_apply_is_refused(preset, tmp_path):
     assert "--target-prefix does not apply to preset" in result.stderr
     with pytest.raises(InputError, match="--source-end does not apply"):
         from_kerashub(theirs("moonshine"), source_end=True)
+    with pytest.raises(InputError, match="--language does not apply"):
+        from_kerashub(theirs("moonshine"), language="en")
 
 
 def test_what_is_no_task_with_its_tokenizer_is_named():
@@ -249,7 +287,7 @@ def test_lengths_are_those_of_the_preprocessor_or_what_is_asked_for():
 
 
 def test_pieces_that_hold_line_breaks_are_shown():
-    tokens = ["<s>", "<pad>", "</s>", "aa", "\n", "\n\n", "␤"]
+    tokens = ["<s>", "<pad>", "</s>", "a", "aa", "\n", "\n\n", "␤"]
     vocabulary = {token: place for place, token in enumerate(tokens)}
     tokenizer = keras_hub.models.BartTokenizer(vocabulary=vocabulary, merges=["a a"])
-    assert tokens_of(tokenizer, 8)[3:] == ["aa", "␤", "␤␤", "<unused_6>", "<unused_7>"]
+    assert tokens_of(tokenizer, 8)[4:] == ["aa", "␤", "␤␤", "<unused_7>"]
