@@ -46,6 +46,11 @@ from .options import PATH, console, load_tensorflow, print_written
     "--task", type=click.Choice(["transcribe", "translate"]), help="Of a model of sound."
 )
 @click.option("--timestamps", is_flag=True, default=None, help="Texts say when, as <|0.00|>.")
+@click.option(
+    "--window-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Of a Whisper: the window that it reads, to train on with.  [default: 30]",
+)
 @click.option("--max-source-length", type=click.IntRange(1), help="Source tokens at most.")
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
