@@ -137,19 +137,21 @@ def test_a_whisper_is_trained_on_with_strings_of_digits(tmp_path, monkeypatch):
             np.testing.assert_allclose(sound.array[::2], original.array / 2**15, atol=1e-3)
 
     arrays = weights()
-    name = "decoder/position_encodings/encodings"
-    arrays[name] = np.resize(arrays[name], (64, arrays[name].shape[1]))
+    for side, positions in (("encoder", 100), ("decoder", 64)):
+        name = f"{side}/position_encodings/encodings"
+        arrays[name] = np.resize(arrays[name], (positions, arrays[name].shape[1]))
     base, run = str(tmp_path / "base"), str(tmp_path / "run")
     folder = str(write_whisper(tmp_path / "whisper", arrays))
     for arguments in (
-        ["import", folder, "--language", "en", "--window-seconds", "0.5", "--run-dir", base],
+        ["import", folder, "--language", "en", "--window-seconds", "1.6", "--run-dir", base],
         ["train", "--recipe", "fsdd_whisper", "--data", str(archive), "--from", base]
         + ["--run-dir", run],
     ):
         done = CliRunner().invoke(main, arguments)
         assert done.exit_code == 0, done.output
     assert "8 training and" in done.output and "digit error rate" in done.output
-    assert RunDirectory(Path(run)).load_model().preprocessor.window == 8000
+    assert "left out" not in done.output
+    assert RunDirectory(Path(run)).load_model().preprocessor.window == 25600
 
 
 @pytest.mark.large

@@ -76,6 +76,7 @@ CONFIG = TrainingConfig(
     # 8 seconds: the longest that seven recordings can be, nearly.
     max_source_length=8 * SAMPLE_RATE,
     added_noise=0.3,
+    dynamic_range=30.0,
     target_tokenizer="symbols",
     architecture="recurrent",
     embedding_dim=64,
