@@ -36,7 +36,14 @@ OTHERS = {
     *("Hypotheses", "Node", "Search", "SearchTree", "Snapshot", "Values", "Strategy"),
     *("Ensemble", "Seq2Seq", "Segment", "transcribe", "Preset", "ErrorRates", "TextScores"),
     *("DecoderOutput", "EncoderOutput", "TransformerStyle", "Seq2SeqLMGeneration"),
-    *("ByteDropout", "Dense", "FusedLSTM", "LayerNormalization", "DenseGradientEmbedding"),
+    *(
+        "TokenSwaps",
+        "ByteDropout",
+        "Dense",
+        "FusedLSTM",
+        "LayerNormalization",
+        "DenseGradientEmbedding",
+    ),
     *("CheckedModel", "OnnxLoopRunner", "OnnxRunner", "LiteRTRunner", "export_formats"),
     "print_parity",
 }

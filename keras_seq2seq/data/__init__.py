@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from keras_seq2seq.data.preprocessor import Preprocessor
     from keras_seq2seq.data.signal_preprocessors import FramePreprocessor, WaveformPreprocessor
     from keras_seq2seq.data.text_preprocessor import TextPreprocessor
+    from keras_seq2seq.data.token_swaps import TokenSwaps, learn_token_swaps
 
 # Loaded when first used: they need TensorFlow, which readers and clients do not.
 _WITH_TENSORFLOW = {
@@ -39,8 +40,10 @@ _WITH_TENSORFLOW = {
     "FramePreprocessor": "signal_preprocessors",
     "Preprocessor": "preprocessor",
     "TextPreprocessor": "text_preprocessor",
+    "TokenSwaps": "token_swaps",
     "TrainingData": "dataset",
     "WaveformPreprocessor": "signal_preprocessors",
+    "learn_token_swaps": "token_swaps",
     "make_buckets": "dataset",
     "training_data": "dataset",
     "validation_data": "dataset",
@@ -56,8 +59,10 @@ __all__ = [
     "Splits",
     "StoredTexts",
     "TextPreprocessor",
+    "TokenSwaps",
     "TrainingData",
     "WaveformPreprocessor",
+    "learn_token_swaps",
     "make_buckets",
     "overlap",
     "read_corpora",

@@ -16,6 +16,7 @@ from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.order import Repeats, batches_of, steps_of
 from keras_seq2seq.data.preprocessor import Preprocessor
 from keras_seq2seq.data.readers import check_equal_length
+from keras_seq2seq.data.token_swaps import TokenSwaps
 from keras_seq2seq.errors import InputError, check_counts
 
 # `tf.data` rewrites the Python that it calls, which takes a second and changes nothing here.
@@ -139,6 +140,7 @@ def training_data(
     weights: np.ndarray | None = None,
     repeats: np.ndarray | None = None,
     augmentation: Augmentation | None = None,
+    swaps: TokenSwaps | None = None,
 ) -> TrainingData:
     """Builds the shuffled, bucketed pipeline of a training run.
 
@@ -164,6 +166,8 @@ def training_data(
             `Repeats`. Defaults to once.
         augmentation: What each epoch changes in sources of sound and frames, by `seed`, epoch
             and row. Defaults to nothing.
+        swaps: Tokens that are swapped with their translations, anew every epoch, of
+            `learn_token_swaps`. Defaults to none.
 
     Returns:
         `TrainingData`. Without `repeats` every pair occurs once an epoch.
@@ -224,6 +228,10 @@ def training_data(
         )
         if weight_of is not None:
             token_weights *= tf.gather(weight_of, rows)[:, None]
+        if swaps is not None:
+            # Of a batch's rows the first is in no other batch of the epoch, or as often drawn.
+            drawn = tf.random.experimental.stateless_fold_in([seed, epoch], rows[0])
+            inputs, labels = swaps(inputs, labels, drawn)
         return inputs, labels, token_weights
 
     rows = tf.data.Dataset.counter(initial_epoch).flat_map(epoch_batches)

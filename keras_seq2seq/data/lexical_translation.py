@@ -1,10 +1,14 @@
-"""How probable each target token is as the translation of a source token: IBM model 1."""
+"""Which tokens of sources and targets go together: counts, and IBM model 1."""
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+# Pairs that are tokenized together.
+BATCH = 2048
+# Longer pairs say little and cost much: the product of the lengths at most.
+MOST_PRODUCT = 40_000
 # Pairs of tokens that are kept at most; of more, the rarest go.
 MOST_ENTRIES = 16_000_000
 
@@ -24,6 +28,23 @@ class TokenPairs(NamedTuple):
     target: np.ndarray
     target_splits: np.ndarray
 
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The number of the pair of each source token, and of each target token."""
+        source, target = np.diff(self.source_splits), np.diff(self.target_splits)
+        return np.repeat(np.arange(len(source)), source), np.repeat(
+            np.arange(len(target)), target
+        )
+
+    def different(self) -> "TokenPairs":
+        """Each token of a text once, ascending."""
+        sides = []
+        for row, ids in zip(self.rows(), (self.source, self.target), strict=True):
+            size = int(ids.max(initial=0)) + 1
+            keys = np.unique(row * size + ids)
+            splits = np.searchsorted(keys, np.arange(len(self.source_splits)) * size)
+            sides += [keys % size, splits]
+        return TokenPairs(*sides)
+
 
 class Lexicon(NamedTuple):
     """`t(target | source)` of the pairs of tokens that occurred together.
@@ -37,6 +58,29 @@ class Lexicon(NamedTuple):
     source: np.ndarray
     target: np.ndarray
     probability: np.ndarray
+
+
+def token_pairs(
+    preprocessor: Any, sources: Sequence[str], targets: Sequence[str]
+) -> Iterator[TokenPairs]:
+    """The ids of pairs, their ends included; of those that are too long nothing.
+
+    Args:
+        preprocessor: `TextPreprocessor`.
+        sources: Texts.
+        targets: As many.
+    """
+    for begin in range(0, len(sources), BATCH):
+        of_batch = slice(begin, begin + BATCH)
+        source = preprocessor.tokenize_source(list(sources[of_batch]))
+        target = preprocessor.tokenize_target(list(targets[of_batch]))
+        sizes = [ids.row_lengths().numpy().astype(np.int64) for ids in (source, target)]
+        fits = sizes[0] * sizes[1] <= MOST_PRODUCT
+        sides = []
+        for ids, lengths in zip((source, target), sizes, strict=True):
+            sides.append(ids.values.numpy()[np.repeat(fits, lengths)])
+            sides.append(np.concatenate([[0], np.cumsum(lengths[fits])]))
+        yield TokenPairs(*sides)
 
 
 def lexical_translation(
@@ -61,7 +105,7 @@ def lexical_translation(
     Reference:
         [Brown et al., 1993](https://aclanthology.org/J93-2003), section 4.2 (model 1).
     """
-    keys = _occurring(batches(), vocabulary_size, most_entries)
+    keys, _ = occurring_together(batches(), vocabulary_size, most_entries)
     source = keys // vocabulary_size
     probability = np.ones(len(keys))
     for _ in range(iterations):
@@ -85,7 +129,7 @@ def _together(batch: TokenPairs, vocabulary_size: int) -> tuple[np.ndarray, np.n
     """Every target token with every source token of its pair: the numbers of both as one, and
     which target token of the batch it is."""
     sizes = np.diff(batch.source_splits)
-    pair = np.repeat(np.arange(len(sizes)), np.diff(batch.target_splits))
+    _, pair = batch.rows()
     position = np.repeat(np.arange(len(batch.target)), sizes[pair])
     begins = np.cumsum(sizes[pair]) - sizes[pair]
     offset = np.arange(len(position)) - begins[position]
@@ -93,10 +137,11 @@ def _together(batch: TokenPairs, vocabulary_size: int) -> tuple[np.ndarray, np.n
     return source.astype(np.int64) * vocabulary_size + batch.target[position], position
 
 
-def _occurring(
-    batches: Iterable[TokenPairs], vocabulary_size: int, most_entries: int
-) -> np.ndarray:
-    """The pairs of tokens that occur together, as `_together` numbers them, ascending."""
+def occurring_together(
+    batches: Iterable[TokenPairs], vocabulary_size: int, most_entries: int = MOST_ENTRIES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Source and target tokens of one pair, `source * vocabulary_size + target`, ascending,
+    int64; and how often each two occur together. Of more than `most_entries` the rarest go."""
     keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
     size = 0
@@ -107,7 +152,7 @@ def _occurring(
         if size >= max(len(keys), 1_000_000):
             keys, counts = _merged([(keys, counts), *waiting], most_entries)
             waiting, size = [], 0
-    return _merged([(keys, counts), *waiting], most_entries)[0]
+    return _merged([(keys, counts), *waiting], most_entries)
 
 
 def _merged(

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from keras_seq2seq.data.disk import array_errors
-from keras_seq2seq.data.lexical_translation import Lexicon, TokenPairs, lexical_translation
+from keras_seq2seq.data.lexical_translation import (
+    Lexicon,
+    TokenPairs,
+    lexical_translation,
+    token_pairs,
+)
 from keras_seq2seq.errors import InputError, check_counts
 from keras_seq2seq.files import disk_errors, write_atomically
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 
 FORMAT = "keras_seq2seq shortlist 1"
-# Pairs that are tokenized together.
-BATCH = 2048
-# Longer pairs say little and cost much: the product of the lengths at most.
-MOST_PRODUCT = 40_000
 # A list is made as long as a multiple of it.
 ROUNDING = 64
 # Sources whose lists are counted, and batches of each size.
@@ -116,9 +117,7 @@ def learn_shortlist(
     size = len(vocabularies[1])
 
     def batches() -> Iterator[TokenPairs]:
-        for begin in range(0, len(sources), BATCH):
-            end = begin + BATCH
-            yield _token_pairs(preprocessor, sources[begin:end], targets[begin:end])
+        return token_pairs(preprocessor, sources, targets)
 
     lexicon = lexical_translation(batches, size, iterations)
     counts = sum(np.bincount(batch.target, minlength=size) for batch in batches())
@@ -195,21 +194,6 @@ def _read(path: str, time: int, size: int, rows: int, vocabulary_size: int) -> S
     return found
 
 
-def _token_pairs(
-    preprocessor: Any, sources: Sequence[str], targets: Sequence[str]
-) -> TokenPairs:
-    """The ids of pairs, their ends included; of those that are too long nothing."""
-    source = preprocessor.tokenize_source(list(sources))
-    target = preprocessor.tokenize_target(list(targets))
-    sizes = [ids.row_lengths().numpy().astype(np.int64) for ids in (source, target)]
-    fits = sizes[0] * sizes[1] <= MOST_PRODUCT
-    sides = []
-    for ids, lengths in zip((source, target), sizes, strict=True):
-        sides.append(ids.values.numpy()[np.repeat(fits, lengths)])
-        sides.append(np.concatenate([[0], np.cumsum(lengths[fits])]))
-    return TokenPairs(*sides)
-
-
 def _table(lexicon: Lexicon, vocabularies: Sequence[Sequence[str]], best: int) -> np.ndarray:
     """The most probable targets of each source token, and that of the same name."""
     source_tokens, target_tokens = vocabularies
@@ -227,9 +211,8 @@ def _table(lexicon: Lexicon, vocabularies: Sequence[Sequence[str]], best: int) -
 
 def _lists(table: np.ndarray, common: np.ndarray, pairs: TokenPairs, size: int) -> np.ndarray:
     """`(pairs, target vocabulary)`, bool: the tokens that each source allows."""
-    count = len(pairs.source_splits) - 1
-    row = np.repeat(np.arange(count), np.diff(pairs.source_splits))
-    lists = np.zeros((count, size), bool)
+    row, _ = pairs.rows()
+    lists = np.zeros((len(pairs.source_splits) - 1, size), bool)
     lists[row[:, None], table[pairs.source]] = True
     lists[:, common] = True
     return lists
@@ -239,7 +222,7 @@ def _allowed(
     table: np.ndarray, common: np.ndarray, pairs: TokenPairs, size: int
 ) -> tuple[int, int]:
     """How many target tokens the lists of their sources hold, of how many."""
-    row = np.repeat(np.arange(len(pairs.target_splits) - 1), np.diff(pairs.target_splits))
+    _, row = pairs.rows()
     hits = _lists(table, common, pairs, size)[row, pairs.target]
     return int(hits.sum()), hits.size
 

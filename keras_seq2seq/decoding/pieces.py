@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.decoding.hypotheses import Hypotheses
+from keras_seq2seq.errors import InputError
 
 # Rows of a piece at least: fewer do not pay for a search of their own.
 LEAST_ROWS = 8
@@ -43,6 +44,9 @@ def decode_by_pieces(
 
     Returns:
         `Hypotheses` of the batch; the alignments are as wide as the padded sources.
+
+    Raises:
+        InputError: If a part writes into a `tf.TensorArray` that grows.
     """
     inputs = {name: _pad_source(tensor, longest) for name, tensor in inputs.items()}
     batch_size = tf.shape(next(iter(inputs.values())))[0]
@@ -66,6 +70,8 @@ def decode_by_pieces(
         prepared = [() if prepare is None else (prepare(piece),) for piece in pieces]
         # No piece waits for another: the threads run them side by side.
         found = [compiled(piece, *more) for piece, more in zip(pieces, prepared, strict=True)]
+        # The trace that the calls have made.
+        _check_arrays(compiled.get_concrete_function(pieces[0], *prepared[0]).graph)
         parts = zip(*found, strict=True)
         return tuple(tf.concat(tensors, axis=0)[:batch_size] for tensors in parts)
 
@@ -73,6 +79,21 @@ def decode_by_pieces(
         return Hypotheses(*by(1))
     is_large = batch_size >= num_pieces * LEAST_ROWS
     return Hypotheses(*tf.cond(is_large, lambda: by(num_pieces), lambda: by(1)))
+
+
+def _check_arrays(graph: tf.Graph) -> None:
+    """Refuses what XLA (TensorFlow 2.21) compiles and gets wrong without an error: of a
+    `TensorArray` that grows, what is written past its first size is lost."""
+    definition = graph.as_graph_def()
+    bodies = [definition.node, *(one.node_def for one in definition.library.function)]
+    for node in (node for body in bodies for node in body):
+        if node.op == "TensorListSetItem" and node.attr["resize_if_index_out_of_bounds"].b:
+            raise InputError(
+                "This model cannot be compiled by XLA: a part writes into a `tf.TensorArray` "
+                "that grows, and XLA loses what is written past its first size. Received: "
+                f"{node.name!r} with dynamic_size=True. Give the array its size and "
+                "dynamic_size=False, or leave `jit_compile` out (export as saved_model)."
+            )
 
 
 def num_threads() -> int:

@@ -70,6 +70,35 @@ def test_rows_keep_their_places_and_padding_is_cut(num_pieces):
     assert len(shapes) == 1
 
 
+@pytest.mark.parametrize("grows", [False, True])
+def test_an_array_that_grows_is_refused(grows):
+    """XLA would compile it and lose what is written."""
+
+    def function(piece):
+        totals = tf.reduce_sum(piece["ids"], axis=1)[:, None]
+
+        def write(i, array):
+            return i + 1, array.write(i, totals + i)
+
+        size = 0 if grows else 3
+        array = tf.TensorArray(tf.int32, size, dynamic_size=grows, element_shape=[None, 1])
+        _, array = tf.while_loop(lambda i, _: i < 3, write, [0, array])
+        ids = tf.transpose(array.stack(), [1, 2, 0])
+        real = tf.cast(totals, tf.float32)
+        return Hypotheses(ids, totals, real, real, real[:, :, None])
+
+    @tf.function(autograph=False)
+    def decode(ids):
+        return decode_by_pieces(function, {"ids": ids}, num_pieces=2)
+
+    ids = tf.constant([[1, 2], [3, 4]])
+    if grows:
+        with pytest.raises(InputError, match=r"a `tf.TensorArray` that grows.*Give the array"):
+            decode(ids)
+    else:
+        np.testing.assert_array_equal(decode(ids).token_ids[:, 0], [[3, 4, 5], [7, 8, 9]])
+
+
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_every_search_says_the_same(text_model, pairs, settings):
     sources = pairs.sources[:20]

@@ -38,6 +38,7 @@ RESULTS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*/config
 USES = {
     "sample_rate": {"source": "waveform"},
     **dict.fromkeys(AUGMENTATION, {"source": "waveform"}),
+    "swap_aligned": {},
     "convolution_strides": {"convolutions": 1},
     "plateau_patience": {"schedule": "plateau"},
     "plateau_factor": {"schedule": "plateau"},
@@ -355,6 +356,7 @@ def test_the_configuration_imports_no_tensorflow(pytestconfig):
         ({"source": "features", "joint_vocabulary": True}, "--joint-vocabulary"),
         ({"speed_perturbation": 0.1}, "--speed-perturbation"),
         ({"source": "features", "added_noise": 0.1}, "--added-noise"),
+        ({"source": "features", "swap_aligned": 0.1}, "--swap-aligned"),
     ],
 )
 def test_a_setting_of_another_kind_of_source_is_refused(settings, option):

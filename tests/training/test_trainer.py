@@ -19,7 +19,12 @@ from keras_seq2seq.models import load_model
 from tests.conftest import spelled_pairs
 from training.evaluation import evaluate_run
 from training.run.callbacks import RunState
-from training.run.checks import fitting, report_unknown, report_unknown_targets
+from training.run.checks import (
+    fitting,
+    report_unknown,
+    report_unknown_targets,
+    token_swaps,
+)
 from training.run.trainer import train
 from training.run_directory import RunDirectory
 from training.settings import TrainingConfig
@@ -248,6 +253,7 @@ FEATURES = {
         "monitor": "sequence_error_rate",
         "average": 3,
         "average_of": "last",
+        "swap_aligned": 0.5,
     },
 }
 
@@ -370,6 +376,20 @@ def test_a_target_vocabulary_that_misses_most_tokens_is_an_error(preprocessor):
     output = io.StringIO()
     report_unknown_targets(preprocessor, pairs, Console(file=output, width=200), began=True)
     assert "2 of 3 tokens" in output.getvalue() and "never be generated" in output.getvalue()
+
+
+def test_swaps_that_a_recipe_asks_for_in_vain_are_left_out(preprocessor):
+    output = io.StringIO()
+    config = TrainingConfig(swap_aligned=0.5)
+    ask = preprocessor, Pairs(["ab", "bcc"], ["AA BB", "BB CC CC"])
+    with pytest.raises(InputError, match="No aligned tokens can be swapped"):
+        token_swaps(config, *ask, Console(quiet=True))
+    lent = config.with_origins({"swap_aligned": "recipe"})
+    assert token_swaps(lent, *ask, Console(file=output, width=200)) is None
+    assert output.getvalue().startswith("No aligned tokens can be swapped: 3 tokens")
+    both = Pairs(["a", "b"], ["AA", "BB"])
+    assert token_swaps(lent, preprocessor, both, Console(file=output, width=200)) is not None
+    assert "Swapped in 50% of the training pairs: b -> BB and a -> AA." in output.getvalue()
 
 
 def test_a_test_source_that_is_too_long_counts_as_wrong(text_model, tmp_path):

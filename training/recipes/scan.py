@@ -50,6 +50,7 @@ CONFIG = TrainingConfig(
     # The length split tests on longer targets than it trains on.
     max_source_length=9,
     max_target_length=48,
+    swap_aligned=0.5,
     epochs=30,
     batch_size=64,
     learning_rate=2e-3,

@@ -7,7 +7,14 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Preprocessor, Splits, overlap
+from keras_seq2seq.data import (
+    Pairs,
+    Preprocessor,
+    Splits,
+    TokenSwaps,
+    learn_token_swaps,
+    overlap,
+)
 from keras_seq2seq.data.preprocessor import count_unknown
 from keras_seq2seq.data.token_lengths import token_lengths
 from keras_seq2seq.errors import InputError
@@ -16,6 +23,7 @@ from keras_seq2seq.models import backend_generates
 from keras_seq2seq.wording import counted
 
 from ..settings import TrainingConfig
+from ..settings.base import BASE
 from ..settings.monitors import SCORES
 
 # A vocabulary that misses more of the held-out sources than this was built on other text.
@@ -201,3 +209,27 @@ def report_overlap(splits: Splits, console: Console) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def token_swaps(
+    config: TrainingConfig, preprocessor: Preprocessor, train: Pairs, console: Console
+) -> TokenSwaps | None:
+    """The tokens of `--swap-aligned`, of which it says a line; `None` without it, and where
+    a recipe or the run of `--from` has it for pairs without such tokens.
+
+    Raises:
+        InputError: If no two can be swapped, and the user asked for it.
+    """
+    share = config.data.swap_aligned
+    if not share:
+        return None
+    swaps = None
+    try:
+        swaps = learn_token_swaps(preprocessor, train.sources, train.targets, share=share)
+        line = f"Swapped in {share:.0%} of the training pairs: {swaps.describe(preprocessor)}."
+    except InputError as error:
+        if config.origin_of("swap_aligned") not in ("recipe", BASE):
+            raise
+        line = str(error)
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return swaps

@@ -4,13 +4,19 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from keras_seq2seq.data import Pairs, Preprocessor, Splits
+from keras_seq2seq.data import Pairs, Preprocessor, Splits, TokenSwaps
 from keras_seq2seq.models import Seq2Seq
 
 from ..run_directory import RunDirectory
 from ..settings import TrainingConfig
 from .building import build_preprocessor
-from .checks import fitting, report_overlap, report_unknown, report_unknown_targets
+from .checks import (
+    fitting,
+    report_overlap,
+    report_unknown,
+    report_unknown_targets,
+    token_swaps,
+)
 from .optimization import precision
 from .own_parts import OwnParts
 from .starting import starting_model
@@ -24,6 +30,7 @@ class Prepared:
     train: Pairs
     validation: Pairs
     num_dropped: int
+    swaps: TokenSwaps | None
     # That of `--from`.
     model: Seq2Seq | None
 
@@ -49,9 +56,10 @@ def prepare(
     copies = getattr(config.model, "copy", False)
     report_unknown_targets(preprocessor, validation, console, copies, run.has_begun, is_tuned)
     report_overlap(splits, console)
+    swaps = token_swaps(config, preprocessor, train_pairs, console)
     run.write_vocabulary(preprocessor)
     run.write_pairs(run.validation_file, validation)
     if splits.test is not None:
         run.write_pairs(run.test_file, splits.test)
     num_dropped = len(splits.train) - len(train_pairs)
-    return Prepared(preprocessor, train_pairs, validation, num_dropped, model)
+    return Prepared(preprocessor, train_pairs, validation, num_dropped, swaps, model)

@@ -3,6 +3,7 @@
 from keras_seq2seq.data import Pairs, Preprocessor, training_data
 from keras_seq2seq.data.augmentation import Augmentation
 from keras_seq2seq.data.dataset import TrainingData
+from keras_seq2seq.data.token_swaps import TokenSwaps
 from keras_seq2seq.models import Seq2Seq, backend_generates
 from keras_seq2seq.token_accuracy import TokenAccuracy
 
@@ -20,6 +21,7 @@ def batches(
     initial_epoch: int = 0,
     initial_step: int = 0,
     processes: Processes = ALONE,
+    swaps: TokenSwaps | None = None,
 ) -> TrainingData:
     """The batches of a run, from an epoch (from 0) and a step of it on; the rows of this
     process."""
@@ -37,6 +39,7 @@ def batches(
         weights=train.weights,
         repeats=train.repeats,
         augmentation=Augmentation(config.data.speed_perturbation, config.data.added_noise),
+        swaps=swaps,
     )
     return processes.shared(data, twice=bool(settings.r_drop))
 

@@ -195,6 +195,7 @@ class _Training:
             prepared.train,
             **self.periods.start,
             processes=processes,
+            swaps=prepared.swaps,
         )
         self.periods.steps_an_epoch = self.data.steps
         # What is saved where a part of the model is trained.

@@ -7,8 +7,8 @@ from keras_seq2seq.settings.declarations import Settings, setting
 TOKENIZERS = ("characters", "symbols", "words", "sentencepiece", "bpe", "wordpiece")
 TEXT = {"source": ("text",)}
 SOUND = {"source": ("waveform",)}
-# What changes the sources of training at random. Says nothing of weights or tokens.
-AUGMENTATION = ("speed_perturbation", "added_noise")
+# What changes the pairs of training at random. Says nothing of weights or tokens.
+AUGMENTATION = ("speed_perturbation", "added_noise", "swap_aligned")
 LONGEST = 10_000_000
 
 
@@ -68,4 +68,11 @@ class DataSettings(Settings):
         "The strongest noise that training adds to sound, as a share of its loudness.",
         bounds="[0, 100]",
         needs=SOUND,
+    )
+    swap_aligned: float = setting(
+        0.0,
+        "Share of the pairs in which training swaps a token and its translation for others, "
+        "such as one name for another; for words and symbols.",
+        bounds="[0, 1]",
+        needs=TEXT,
     )
