@@ -74,7 +74,7 @@ def from_kerashub(
             what KerasHub's `generate` does: `False` for T5Gemma. Not of sound.
         language, task, timestamps, window_seconds: Of a Whisper, as of `from_ctranslate2`.
         max_source_length: int. Source tokens at most, without the end token; of sound samples.
-            Defaults to what the preprocessor has; 64 seconds of sound. A Whisper has its window.
+            Defaults to what the preprocessor has; 64 seconds of sound. Not of a Whisper.
         max_target_length: int. Target tokens at most, without the end token. Likewise.
         dropout: float. Dropout if it is trained further. Defaults to 0.
 
