@@ -20,7 +20,7 @@ _OPERATOR = schema.BuiltinOperator
 # Operations whose second input may have weights of 8 bits with a scale for each row, and the
 # version that they have then.
 _PRODUCTS = {_OPERATOR.FULLY_CONNECTED: 12, _OPERATOR.CONV_2D: 5}
-_GATHER_VERSION, _DEQUANTIZE_VERSION = 3, 2
+_GATHER_VERSION, _DEQUANTIZE_VERSION = 2, 2
 _RUNTIME_KEY, _RUNTIME_VERSION = b"min_runtime_version", b"2.17.0"
 # Operations whose weights the converter makes smaller too, and which are left to it.
 _OTHERS = frozenset(

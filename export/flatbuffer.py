@@ -94,6 +94,24 @@ def unfit_operations(content: bytes) -> list[Operation]:
     ]
 
 
+def bound_constants(model: schema.ModelT) -> None:
+    """Makes infinite constants the greatest or least finite number of 32 bits, as TensorFlow's
+    converter does unless it is told not to."""
+    of_floats = {
+        tensor.buffer
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if tensor.type == schema.TensorType.FLOAT32
+    }
+    most = np.finfo(np.float32).max
+    for index in of_floats:
+        buffer = model.buffers[index]
+        if buffer.data is not None:
+            values = np.frombuffer(buffer.data, np.float32)
+            if np.isinf(values).any():
+                buffer.data = np.clip(values, -most, most).view(np.uint8)
+
+
 class _SharingBuilder(flatbuffers.Builder):
     """Writes each string and each short vector once, however many tables refer to it."""
 

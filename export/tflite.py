@@ -21,10 +21,9 @@ from keras_seq2seq.settings import GenerationSettings
 
 from .device_bundle import write_bundle
 from .eight_bits import give_8_bits
-from .flatbuffer import compact, unfit_operations
+from .flatbuffer import bound_constants, compact, unfit_operations
 from .graph import write_graph
 from .lacking import check_format
-from .loop_constants import keep_constants
 from .signatures import IdSignatures, describe
 from .trained import warn_if_untrained
 
@@ -148,7 +147,7 @@ def _convert(folder: str, names: Iterable[str], quantization: str) -> bytes:
 
 def _tables(content: bytes) -> schema.ModelT:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    keep_constants(model)
+    bound_constants(model)
     return model
 
 
@@ -170,6 +169,8 @@ def _size_of_weights(folder: str) -> int:
 def _converted(folder: str, names: Iterable[str], quantization: str) -> bytes:
     converter = _Converter(folder, {tf.saved_model.SERVING}, list(names))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    # It looks at every weight by itself, for half of the time of it all.
+    converter.canonicalizing_inf_as_min_max_float = False
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
