@@ -37,8 +37,7 @@ of the third, 300 strings, greedy, the mean of the last three epochs:
 
 So the recipe has the noise, which gains two to four points in the mean and loses some for
 `george`, and hears 30 decibels; filters and echoes are gone, and speed and warp, of one seed,
-are options. The range was chosen of 15, 20, 25 and 30
-with a small classifier of single digits.
+are options. The range was chosen of 15, 20 and 30 with a small classifier of single digits.
 
 There is no published number for strings. Digits of the test speaker wrong, seed 1, 15 epochs
 in 11 minutes of a busy machine (AMD EPYC, one thread): 31.96 % greedy, 28.32 % with
