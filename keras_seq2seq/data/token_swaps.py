@@ -155,8 +155,8 @@ def learn_token_swaps(
         )
     order = np.argsort(classes[is_kept], kind="stable")
     _, numbers = np.unique(classes[is_kept][order], return_inverse=True)
-    sides = (side[is_kept][order].astype(np.int32) for side in (source, target))
-    return TokenSwaps(share, *sides, numbers.astype(np.int32))
+    first, second = (side[is_kept][order].astype(np.int32) for side in (source, target))
+    return TokenSwaps(share, first, second, numbers.astype(np.int32))
 
 
 def _translations(preprocessor: Any, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
