@@ -60,7 +60,7 @@ def load(data: Path) -> Splits:
     return Splits(
         _resampled(splits.train, STRINGS),
         _resampled(splits.validation),
-        _resampled(splits.test),
+        None if splits.test is None else _resampled(splits.test),
     )
 
 
