@@ -6,7 +6,7 @@ test speaker held out in turn.
 
 The recipe `fsdd` in small: 1,500 strings of one or two digits of two speakers to train on, 300
 of the third to judge, greedy, the mean of the last three of 9 epochs, one thread. Without
-`--set` the sources are not changed.
+`--set` the sources are not changed, nor their range limited.
 """
 
 import json
@@ -45,6 +45,7 @@ def main(recordings: Path, settings: tuple[str, ...], seed: int) -> None:
             "num_buckets": 3,
             "max_source_length": 3 * fsdd.SAMPLE_RATE,
             "added_noise": 0.0,
+            "dynamic_range": 0.0,
             **{name: json.loads(value) for name, value in given.items()},
         }
     )

@@ -114,7 +114,7 @@ def main() -> None:
     texts: dict[str, list[str]] = {name: [] for name in engines}
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     for transcribe in engines.values():  # The first calls prepare.
-        transcribe(np.zeros(WINDOW, np.float32))
+        transcribe(sounds[0])
     for number in range(given.rounds):
         spent: dict[str, list[float]] = {name: [] for name in engines}
         for clip, sound in enumerate(sounds):

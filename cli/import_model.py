@@ -53,6 +53,11 @@ from .options import PATH, console, load_tensorflow, print_written
 )
 @click.option("--timestamps", is_flag=True, default=None, help="Texts say when, as <|0.00|>.")
 @click.option(
+    "--window-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Of a Whisper: the window that it reads, to train on with.  [default: 30]",
+)
+@click.option(
     "--max-source-length",
     type=click.IntRange(1),
     help="Source tokens at most; of sound samples.",
@@ -201,6 +206,7 @@ _OF_KERASHUB = {
     "language",
     "task",
     "timestamps",
+    "window_seconds",
     "max_source_length",
     "max_target_length",
 }

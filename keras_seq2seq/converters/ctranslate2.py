@@ -44,6 +44,7 @@ def from_ctranslate2(
     language: str | None = None,
     task: str | None = None,
     timestamps: bool | None = None,
+    window_seconds: float | None = None,
     max_source_length: int | None = None,
     max_target_length: int | None = None,
     dropout: float = 0.0,
@@ -74,12 +75,16 @@ def from_ctranslate2(
         attention_cap: float. What caps attention scores (`TransformerStyle`), such as T5Gemma's
             `attn_logit_softcapping`, which the converter leaves out. Defaults to none.
         logit_cap: float. Likewise logits, T5Gemma's `final_logit_softcapping`.
-        language: What is spoken, such as `"en"`. Defaults to what the model hears. This, `task`
-            and `timestamps` are of a Whisper.
+        language: What is spoken, such as `"en"`. Defaults to what the model hears. This and
+            what follows up to `window_seconds` is of a Whisper.
         task: `"transcribe"` (default), or `"translate"` to English.
         timestamps: bool. Whether targets say when, such as `<|0.00|>`. Defaults to `False`.
+        window_seconds: float. The window of sound that the model reads, in steps of 0.02
+            seconds: a shorter one costs less in proportion, and the model, which knows its
+            whole window, wants to be trained on with it. Defaults to all that it has
+            positions for, 30.
         max_source_length: int. Source tokens at most, without the end token; less where the
-            model has fewer positions. Defaults to 256. A Whisper has 30 seconds.
+            model has fewer positions. Defaults to 256. A Whisper has its window.
         max_target_length: int. Likewise of the target; of a Whisper 224 after those that
             targets begin with.
         dropout: float. Dropout if it is trained further. Defaults to 0.
@@ -102,7 +107,12 @@ def from_ctranslate2(
         "logit_cap": logit_cap,
         "max_source_length": max_source_length,
     }
-    of_sound = {"language": language, "task": task, "timestamps": timestamps}
+    of_sound = {
+        "language": language,
+        "task": task,
+        "timestamps": timestamps,
+        "window_seconds": window_seconds,
+    }
     if file.name == WHISPER:
         _refuse(of_text, folder, "sound")
         with fitting(folder):
@@ -114,6 +124,7 @@ def from_ctranslate2(
                 language,
                 task or "transcribe",
                 bool(timestamps),
+                window_seconds,
                 max_target_length,
                 dropout,
             )

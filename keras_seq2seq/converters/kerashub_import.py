@@ -58,6 +58,7 @@ def from_kerashub(
     language: str | None = None,
     task: str | None = None,
     timestamps: bool | None = None,
+    window_seconds: float | None = None,
     max_source_length: int | None = None,
     max_target_length: int | None = None,
     dropout: float = 0.0,
@@ -71,9 +72,9 @@ def from_kerashub(
             backbone and tokenizer wrote.
         source_end: bool. Whether the model reads the end token after a source. Defaults to
             what KerasHub's `generate` does: `False` for T5Gemma. Not of sound.
-        language, task, timestamps: Of a Whisper, as of `from_ctranslate2`.
+        language, task, timestamps, window_seconds: Of a Whisper, as of `from_ctranslate2`.
         max_source_length: int. Source tokens at most, without the end token; of sound samples.
-            Defaults to what the preprocessor has; 64 seconds of sound. A Whisper has 30.
+            Defaults to what the preprocessor has; 64 seconds of sound. Not of a Whisper.
         max_target_length: int. Target tokens at most, without the end token. Likewise.
         dropout: float. Dropout if it is trained further. Defaults to 0.
 
@@ -81,7 +82,12 @@ def from_kerashub(
         InputError: If a file is missing or broken, it is another model, has no preprocessor,
             or a tokenizer or setting that this package lacks; with its name.
     """
-    of_whisper = {"language": language, "task": task, "timestamps": timestamps}
+    of_whisper = {
+        "language": language,
+        "task": task,
+        "timestamps": timestamps,
+        "window_seconds": window_seconds,
+    }
     name = type(source).__name__
     if isinstance(source, (str, Path)):
         name, folder = str(source), Path(source)
@@ -97,6 +103,7 @@ def from_kerashub(
                     language,
                     task,
                     timestamps,
+                    window_seconds,
                     max_target_length,
                     dropout,
                 )

@@ -102,6 +102,7 @@ def build_whisper_of(
     language: str | None,
     task: str | None,
     timestamps: bool | None,
+    window_seconds: float | None,
     max_target_length: int | None,
     dropout: float,
 ) -> Seq2Seq:
@@ -124,6 +125,7 @@ def build_whisper_of(
         language,
         task or "transcribe",
         bool(timestamps),
+        window_seconds,
         max_target_length,
         dropout,
     )

@@ -33,12 +33,14 @@ from keras_seq2seq.models import (
 )
 from keras_seq2seq.special_tokens import SPECIAL_TOKENS
 from keras_seq2seq.tokenizers import TranscriptTokenizer
+from keras_seq2seq.tokenizers.transcript_tokenizer import TIME
 
 SPECIFICATION = "WhisperSpec"
 TASKS = ("transcribe", "translate")
 
 # Samples a second, and from frame to frame; frames that become a position of the encoder.
 _RATE, _STRIDE, _FRAMES = 16000, 160, 2
+_POSITION_SECONDS = _FRAMES * _STRIDE / _RATE
 # Tokens of text at most, as its authors have it: half of the decoder's positions.
 _TEXT_TOKENS = 224
 # The size of the vocabulary that knows English alone.
@@ -54,10 +56,17 @@ class WhisperReading(Reading):
 
     others = (TARGET_EMBEDDING, *_CONVOLUTION_WEIGHTS)
 
-    def __init__(self, file: ModelFile, config: dict[str, Any], folder: Path):
+    def __init__(
+        self,
+        file: ModelFile,
+        config: dict[str, Any],
+        folder: Path,
+        window_seconds: float | None,
+    ):
         for name in self.others:
             if name not in file:
                 raise InputError(f"{folder}: the model lacks {name}.")
+        self._window_seconds = window_seconds
         super().__init__(file, config, folder)
 
     def _style(self, side: str, config: dict[str, Any]) -> TransformerStyle:
@@ -77,8 +86,19 @@ class WhisperReading(Reading):
 
     def _positions(self, side: str) -> Positions:
         # The encoder's waves too are taken as the file has them: as many as its window has.
-        name = f"{side}/position_encodings/encodings"
-        return Positions("learned", {}, self._need(name))
+        table = self._need(f"{side}/position_encodings/encodings")
+        if side == "encoder" and self._window_seconds is not None:
+            places = self._window_seconds / _POSITION_SECONDS
+            count = round(places)
+            if not 1 <= count <= len(table) or abs(places - count) > 1e-6:
+                raise InputError(
+                    f"The window must have {_POSITION_SECONDS:g} to "
+                    f"{len(table) * _POSITION_SECONDS:g} seconds, in steps of "
+                    f"{_POSITION_SECONDS:g}. Received: window_seconds="
+                    f"{self._window_seconds:g}."
+                )
+            table = table[:count]
+        return Positions("learned", {}, table)
 
     @property
     def window(self) -> int:
@@ -115,11 +135,12 @@ def build_whisper(
     language: str | None,
     task: str,
     timestamps: bool,
+    window_seconds: float | None,
     max_target_length: int | None,
     dropout: float,
 ) -> Seq2Seq:
     """As `from_ctranslate2`, of a vocabulary and its merges."""
-    reading = WhisperReading(file, config, folder)
+    reading = WhisperReading(file, config, folder, window_seconds)
     if not reading.is_tied:
         raise InputError(f"{folder} has an output of its own, which is not supported.")
     if len(tokens) != len(file[TARGET_EMBEDDING]):
@@ -133,7 +154,10 @@ def build_whisper(
         vocabulary.tokens,
         merges,
         name="target_vocabulary",
-        never=_named(config, "suppress_ids", vocabulary),
+        never=[
+            *_named(config, "suppress_ids", vocabulary),
+            *_times_behind(reading.window / _RATE, vocabulary.tokens),
+        ],
         never_first=_named(config, "suppress_ids_begin", vocabulary),
         writes_times=timestamps,
         **_prompt(config, vocabulary, language, task, timestamps),
@@ -192,6 +216,12 @@ def _named(config: dict[str, Any], key: str, vocabulary: Vocabulary) -> list[str
     if not isinstance(ids, list) or any(one not in token_of for one in ids):
         raise InputError(f"config.json: {key} must be a list of ids of the vocabulary.")
     return [token_of[one] for one in ids if token_of[one] not in SPECIAL_TOKENS[:3]]
+
+
+def _times_behind(window: float, tokens: list[str]) -> list[str]:
+    """The marks of time behind the window, in seconds."""
+    marks = [(token, TIME.fullmatch(token)) for token in tokens]
+    return [token for token, mark in marks if mark and float(mark[1]) > window + 1e-6]
 
 
 def read_words(folder: Path) -> tuple[list[str], list[str]]:

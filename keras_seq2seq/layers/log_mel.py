@@ -1,5 +1,6 @@
 """From a waveform to a log-mel spectrogram, of operations that TFLite has."""
 
+import math
 from typing import Any
 
 import keras
@@ -75,8 +76,10 @@ class LogMelSpectrogram(keras.layers.Layer):
     """Log energies in mel bands of overlapping windows.
 
     Window `t` holds the samples from `t * stride` on, times a Hann window; its power
-    spectrum, times `mel_filters`, gives `log(max(energy, floor))`. Samples after the end of
-    the sound count as zeros, so a sound of `n` samples has `ceil(n / stride)` frames
+    spectrum, times `mel_filters`, gives `log(max(energy, floor))`. With a dynamic range what
+    is more than that below the greatest energy of the sound is raised to there, so that
+    pauses and quiet noises are the same in every recording. Samples after the end of the
+    sound count as zeros, so a sound of `n` samples has `ceil(n / stride)` frames
     whatever the batch is padded to.
 
     In a `.tflite` file the Fourier transform is the builtin `RFFT2D`, and the filters are
@@ -90,6 +93,7 @@ class LogMelSpectrogram(keras.layers.Layer):
         low_hz: float. Lower end of the lowest band. Defaults to 60.
         high_hz: float, optional. Upper end of the highest. Defaults to half the sample rate.
         floor: float. Smallest energy. Defaults to 1e-6.
+        dynamic_range: float, above 0, optional. Decibels. Defaults to none: only the floor.
 
     Call arguments:
         waveform: `(batch, samples)`, float, in [-1, 1].
@@ -99,8 +103,8 @@ class LogMelSpectrogram(keras.layers.Layer):
         `(batch, ceil(samples / stride), num_mels)`, float32, and its mask.
 
     Raises:
-        InputError: If a size is below 1, or the bands are not between 0 and half the sample
-            rate or too narrow for the window.
+        InputError: If a size is below 1, the dynamic range not above 0, or the bands are not
+            between 0 and half the sample rate or too narrow for the window.
     """
 
     @checked
@@ -113,6 +117,7 @@ class LogMelSpectrogram(keras.layers.Layer):
         low_hz: float = 60.0,
         high_hz: float | None = None,
         floor: float = 1e-6,
+        dynamic_range: float | None = None,
         **kwargs: Any,
     ):
         # Energies of speech span more than 16 bits hold.
@@ -126,6 +131,11 @@ class LogMelSpectrogram(keras.layers.Layer):
         self.low_hz = low_hz
         self.high_hz = sample_rate / 2 if high_hz is None else high_hz
         self.floor = floor
+        if dynamic_range is not None and not 0 < dynamic_range < math.inf:
+            raise InputError(
+                f"`dynamic_range` must be above 0. Received: dynamic_range={dynamic_range}."
+            )
+        self.dynamic_range = dynamic_range
         self.window = round(sample_rate * window_seconds)
         self.stride = round(sample_rate * stride_seconds)
         if min(self.sample_rate, num_mels, self.window, self.stride) < 1:
@@ -162,7 +172,12 @@ class LogMelSpectrogram(keras.layers.Layer):
         real, imaginary = ops.rfft(windows * hann.astype(np.float32), self.fft_size)
         power = real * real + imaginary * imaginary
         energies = band_energies(power, self._filters)
-        return ops.log(ops.maximum(energies, self.floor)), mask[:, :: self.stride]
+        values = ops.log(ops.maximum(energies, self.floor))
+        if self.dynamic_range is not None:
+            # Frames of padding have the floor, so the greatest value is that of the sound.
+            greatest = ops.max(values, axis=(1, 2), keepdims=True)
+            values = ops.maximum(values, greatest - self.dynamic_range * math.log(10) / 10)
+        return values, mask[:, :: self.stride]
 
     def output_length(self, samples: int) -> int:
         """Frames of so many samples."""
@@ -186,4 +201,5 @@ class LogMelSpectrogram(keras.layers.Layer):
             "low_hz": self.low_hz,
             "high_hz": self.high_hz,
             "floor": self.floor,
+            "dynamic_range": self.dynamic_range,
         }

@@ -51,6 +51,7 @@ class Shared:
             a token.
         ctc_weight: float. Weight of a `CTCLoss`; 0 (default) for none.
         frequency_warp: float. `FrequencyWarp` of this share on sound. Defaults to 0, none.
+        dynamic_range: float. That of a `LogMelSpectrogram`, in decibels. Defaults to 0, all.
         share_embeddings: bool. Source and target have the same embeddings; their
             vocabularies must be the same. Defaults to `False`.
         copy: bool. A `PointerGenerator`, which copies source tokens; the vocabularies must
@@ -64,6 +65,7 @@ class Shared:
     sentence_ends: str = ""
     ctc_weight: float = 0.0
     frequency_warp: float = 0.0
+    dynamic_range: float = 0.0
     share_embeddings: bool = False
     copy: bool = False
 
@@ -84,6 +86,7 @@ class Shared:
             self.picture_cells,
             self.sentence_ends,
             self.frequency_warp,
+            self.dynamic_range,
         )
         encoder = encoder_of(source)
         decoder = decoder_of(

@@ -31,6 +31,7 @@ def source_embedding(
     picture_cells: bool = False,
     sentence_ends: str = "",
     frequency_warp: float = 0.0,
+    dynamic_range: float = 0.0,
 ) -> SourceEmbedding:
     """What reads the sources of a preprocessor.
 
@@ -51,12 +52,14 @@ def source_embedding(
         sentence_ends: string. Source tokens that end a sentence, with spaces between.
             Defaults to none.
         frequency_warp: float. `FrequencyWarp` of this share in training. Defaults to 0, none.
+        dynamic_range: float. Decibels below the greatest energy of a sound that are heard.
+            Defaults to 0, all.
 
     Raises:
-        InputError: If `spec_augment` is asked for text or pictures, `frequency_warp` for
-            anything but sound, `picture_cells` for
-            anything but pictures, or `sentence_ends` for anything but text; or if one of them
-            is no token of the source vocabulary.
+        InputError: If `spec_augment` is asked for text or pictures, `frequency_warp` or
+            `dynamic_range` for anything but sound, `picture_cells` for anything but pictures,
+            or `sentence_ends` for anything but text; or if one of them is no token of the
+            source vocabulary.
     """
     embedding: SourceEmbedding
     layers: list[Any] = [FrameNormalization(name="encoder_normalization")]
@@ -68,10 +71,12 @@ def source_embedding(
             "`spec_augment` is for features and sound. Received a source of "
             f"{'pictures' if len(shape) > 1 else 'text'}."
         )
-    if frequency_warp and preprocessor.kind != "waveform":
-        raise InputError(
-            f"`frequency_warp` is for sound. Received a source of {preprocessor.kind}."
-        )
+    of_sound = {"frequency_warp": frequency_warp, "dynamic_range": dynamic_range}
+    for name, value in of_sound.items():
+        if value and preprocessor.kind != "waveform":
+            raise InputError(
+                f"`{name}` is for sound. Received a source of {preprocessor.kind}."
+            )
     if picture_cells and len(shape) != 3:
         raise InputError(
             "`picture_cells` is for frames `(height, width, channels)`. Received a source of "
@@ -89,7 +94,11 @@ def source_embedding(
             end_ids = [_id_of(token, tokenizer) for token in sentence_ends.split()]
             embedding = SentenceEmbedding(tokens, end_ids)
     elif preprocessor.kind == "waveform":
-        front_end = LogMelSpectrogram(preprocessor.sample_rate, name="encoder_log_mel")
+        front_end = LogMelSpectrogram(
+            preprocessor.sample_rate,
+            dynamic_range=dynamic_range or None,
+            name="encoder_log_mel",
+        )
         if frequency_warp:
             ends = front_end.low_hz, front_end.high_hz
             name = "encoder_frequency_warp"

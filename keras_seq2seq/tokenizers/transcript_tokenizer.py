@@ -13,7 +13,8 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.tokenizers.byte_level_bpe import ByteLevelBPETokenizer
 
 _MARK = re.compile(r"<\|[^|]*\|>")
-_TIME = re.compile(r"<\|\d+\.\d\d\|>")
+# A mark of time, in seconds.
+TIME = re.compile(r"<\|(\d+\.\d\d)\|>")
 
 
 @keras.saving.register_keras_serializable("keras_seq2seq")
@@ -65,7 +66,7 @@ class TranscriptTokenizer(ByteLevelBPETokenizer):
         for token in (*self.languages, *self.never, *self.never_first):
             if token not in self._ids:
                 raise InputError(f"The vocabulary lacks the token {token!r}.")
-        is_time = np.array([bool(_TIME.fullmatch(token)) for token in self.vocabulary])
+        is_time = np.array([bool(TIME.fullmatch(token)) for token in self.vocabulary])
         self._is_mark = np.array([bool(_MARK.fullmatch(token)) for token in self.vocabulary])
         # Of the marks of time, the first first.
         self.time_ids = np.flatnonzero(is_time).tolist()

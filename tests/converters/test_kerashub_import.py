@@ -155,7 +155,8 @@ def test_a_whisper_hears_what_its_backbone_hears(tmp_path):
     tokenizer = model.preprocessor.target_tokenizer
     assert tokenizer.token_to_id("<|1.00|>") == tokenizer.token_to_id("<|0.00|>") + 50
     # The language is found where none is given.
-    assert len(from_kerashub(tmp_path / "preset").preprocessor.target_tokenizer.languages) == 2
+    short = from_kerashub(tmp_path / "preset", window_seconds=0.5).preprocessor
+    assert len(short.target_tokenizer.languages) == 2 and short.window == 8000
     with pytest.raises(InputError, match="no language 'fr'. It has: de, en"):
         from_kerashub(tmp_path / "preset", language="fr")
     with pytest.raises(InputError, match="--source-end does not apply to .*WhisperBackbone"):

@@ -129,6 +129,21 @@ def test_it_comes_back_from_a_file_and_trains(model, tmp_path):
     assert np.isfinite(loss).all() and not np.array_equal(before, after)
 
 
+def test_a_shorter_window_is_that_of_a_file_with_fewer_positions(folder, tmp_path):
+    name = "encoder/position_encodings/encodings"
+    fewer = write_whisper(tmp_path / "fewer", {**ARRAYS, name: ARRAYS[name][:30]})
+    short = from_ctranslate2(folder, language="de", timestamps=True, window_seconds=0.6)
+    sounds = [sound[:9600] for sound in SOUNDS]
+    rows = tf.constant([own_ids(short, PROMPT)] * len(sounds), tf.int32)
+    inputs = {**short.preprocessor.encoder_inputs(sounds), "decoder_token_ids": rows}
+    expected = from_ctranslate2(fewer, language="de")(inputs, training=False)
+    np.testing.assert_array_equal(short(inputs, training=False), expected)
+    assert short.preprocessor.max_source_length == short.preprocessor.window == 9600
+    # No mark of time is behind it.
+    never = short.preprocessor.target_tokenizer.never
+    assert "<|0.62|>" in never and "<|0.60|>" not in never
+
+
 def _write(name, content):
     return lambda folder: (folder / name).write_text(json.dumps(content), "utf-8")
 
@@ -195,6 +210,8 @@ def test_an_option_that_does_not_apply_is_refused(folder):
         ({"language": "xx"}, "no language 'xx'. It has: de, en"),
         ({"task": "sing"}, "must be one of transcribe, translate"),
         ({"source_prefix": "<|de|>"}, "--source-prefix does not apply"),
+        ({"window_seconds": 1.02}, "0.02 to 1 seconds, in steps of 0.02. Received: .*1.02"),
+        ({"window_seconds": 0.03}, "in steps of 0.02"),
     ):
         with pytest.raises(InputError, match=said):
             from_ctranslate2(folder, **options)

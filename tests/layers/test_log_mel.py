@@ -55,6 +55,23 @@ def test_silence_gives_the_floor():
     np.testing.assert_allclose(frames, np.log(1e-4), rtol=1e-6)
 
 
+def test_what_is_far_below_the_greatest_energy_is_raised():
+    rng = np.random.default_rng(3)
+    samples = rng.normal(0, 0.1, 900).astype("float32")
+    samples[300:600] *= 1e-3
+    expected = reference(samples)
+    expected = np.maximum(expected, expected.max() - 2.5 * np.log(10))
+    layer = LogMelSpectrogram(8000, dynamic_range=25)
+    padded = np.concatenate([samples, rng.normal(0, 1, 500).astype("float32")])
+    # Each of a batch has its own, whatever is behind it.
+    batch = np.stack([padded, 0.1 * padded])
+    frames, mask = layer(batch, np.tile(np.arange(1400) < 900, (2, 1)))
+    count = int(np.asarray(mask)[0].sum())
+    np.testing.assert_allclose(frames[0, :count], expected, atol=2e-3)
+    np.testing.assert_allclose(frames[1, :count], expected - 2 * np.log(10), atol=2e-3)
+    assert len(np.unique(np.asarray(frames)[0, 5:6])) == 1
+
+
 def test_a_tone_is_loudest_in_its_band():
     samples = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000).astype("float32")
     layer = LogMelSpectrogram(8000)
@@ -71,6 +88,7 @@ def test_a_tone_is_loudest_in_its_band():
         ({"stride_seconds": 0.0}, "Sizes must be at least 1"),
         ({"high_hz": 5000.0}, "from 0 to half the sample rate"),
         ({"low_hz": 4000.0}, "from 0 to half the sample rate"),
+        ({"dynamic_range": 0}, "`dynamic_range` must be above 0"),
         ({"num_mels": 200}, "200 bands are too narrow"),
     ],
 )
@@ -80,7 +98,7 @@ def test_settings_are_checked(settings, message):
 
 
 def test_it_is_saved_and_loaded():
-    layer = LogMelSpectrogram(16000, num_mels=23, low_hz=100.0)
+    layer = LogMelSpectrogram(16000, num_mels=23, low_hz=100.0, dynamic_range=30.0)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
 
@@ -97,9 +115,11 @@ def test_small_products_are_the_whole_product(rate, mels):
     np.testing.assert_array_equal(whole, layer._filters)
 
 
-@pytest.mark.parametrize("quantize", [False, True])
-def test_a_file_for_devices_computes_the_same_with_weights_of_8_bits_too(quantize):
-    layer = LogMelSpectrogram(8000)
+@pytest.mark.parametrize("quantize, dynamic_range", [(False, None), (True, None), (True, 50)])
+def test_a_file_for_devices_computes_the_same_with_weights_of_8_bits_too(
+    quantize, dynamic_range
+):
+    layer = LogMelSpectrogram(8000, dynamic_range=dynamic_range)
     samples = np.random.default_rng(1).normal(0, 0.1, (1, 3000)).astype("float32")
     samples[:, 1000:] *= 1e-3
 

@@ -155,8 +155,9 @@ def test_spectra_alone_can_be_augmented(kind):
 
 @pytest.mark.parametrize("kind", ["text", "features", "pictures"])
 def test_sound_alone_has_frequencies_to_warp(kind):
-    with pytest.raises(ValueError, match="`frequency_warp` is for sound. Received a source of"):
-        recurrent(preprocessor_of(kind), frequency_warp=0.1)
+    for name in ("frequency_warp", "dynamic_range"):
+        with pytest.raises(ValueError, match=f"`{name}` is for sound. Received a source of"):
+            recurrent(preprocessor_of(kind), **{name: 0.1})
 
 
 @pytest.mark.parametrize("kind", ["text", "features", "waveform"])

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from export import compare, export_saved_model
+from keras_seq2seq.cli import main
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.training.recipes import fsdd as strings
+from keras_seq2seq.training.recipes import fsdd_whisper
+from tests.converters.whisper_files import weights, write_whisper
 from training.evaluation import evaluate_run
 from training.recipes import an4, fsdd, load_recipe, moving_shapes
 from training.run.trainer import train
@@ -114,6 +119,39 @@ def test_fsdd_from_data_to_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(fsdd, "STRINGS", counts)
     splits = fsdd.load(write_archive(tmp_path / "r.tar.gz", fsdd_files(), "recordings"))
     from_data_to_run(fsdd, splits, tmp_path)
+
+
+@pytest.mark.large
+def test_a_whisper_is_trained_on_with_strings_of_digits(tmp_path, monkeypatch):
+    monkeypatch.setattr(strings, "STRINGS", {"train": 20, "validation": 5, "test": 5})
+    monkeypatch.setattr(fsdd_whisper, "STRINGS", 8)
+    archive = write_archive(tmp_path / "r.tar.gz", fsdd_files(), "recordings")
+    splits, originals = fsdd_whisper.load(archive), strings.load(archive)
+    assert splits.train.targets == originals.train.targets[:8]
+    for part in ("validation", "test"):
+        pairs, own = getattr(splits, part), getattr(originals, part)
+        assert pairs.targets == own.targets and pairs.sources == own.sources
+        for sound, original in zip(pairs.sources, own.sources, strict=True):
+            # Twice as many samples of the same sound.
+            assert len(sound.array) == 2 * len(original.array)
+            np.testing.assert_allclose(sound.array[::2], original.array / 2**15, atol=1e-3)
+
+    arrays = weights()
+    for side, positions in (("encoder", 100), ("decoder", 64)):
+        name = f"{side}/position_encodings/encodings"
+        arrays[name] = np.resize(arrays[name], (positions, arrays[name].shape[1]))
+    base, run = str(tmp_path / "base"), str(tmp_path / "run")
+    folder = str(write_whisper(tmp_path / "whisper", arrays))
+    for arguments in (
+        ["import", folder, "--language", "en", "--window-seconds", "1.6", "--run-dir", base],
+        ["train", "--recipe", "fsdd_whisper", "--data", str(archive), "--from", base]
+        + ["--run-dir", run],
+    ):
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    assert "8 training and" in done.output and "digit error rate" in done.output
+    assert "left out" not in done.output
+    assert RunDirectory(Path(run)).load_model().preprocessor.window == 25600
 
 
 @pytest.mark.large

@@ -79,6 +79,11 @@ class ComposedSettings(ModelSettings):
         "tract does.",
         bounds=SHARE,
     )
+    dynamic_range: float = setting(
+        0.0,
+        "Decibels below the greatest energy of a sound that are heard, such as 25; 0 for all.",
+        bounds="[0, inf)",
+    )
     picture_cells: bool = setting(
         False, "Each place of a picture is a position of its own, for attention to choose."
     )
