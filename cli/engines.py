@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -231,10 +231,24 @@ def digest_of(folder: Path) -> str:
     total = hashlib.sha256()
     with disk_errors(folder, "read"):
         for path in sorted(paths):
-            with open(path, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            content = file_digest(path)
             total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Of what a file holds."""
+    with disk_errors(path, "read"), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def search_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a search for a record of what answers depend on: of a shortlist what it
+    holds, wherever it lies."""
+    recorded = dict(settings)
+    if (path := recorded.get("shortlist")) is not None:
+        recorded["shortlist"] = file_digest(Path(path))
+    return recorded
 
 
 def open_engine(

@@ -30,7 +30,7 @@ from keras_seq2seq.files import (
 from keras_seq2seq.settings import GenerationSettings, option_name
 from keras_seq2seq.settings.declarations import settings_of
 
-from .engines import digest_of, export_in, open_engine
+from .engines import digest_of, export_in, open_engine, search_of
 from .source_lines import lines_of
 from .targets import Writer
 
@@ -120,7 +120,7 @@ class FileJob:
     def _fingerprints(self) -> dict[str, Any]:
         """What the answers depend on, by the words of a message."""
         names = ("engine", "scores", "as_json")
-        options = {**self.options, **{name: getattr(self, name) for name in names}}
+        options = search_of(self.options) | {name: getattr(self, name) for name in names}
         files = {name: _ends(path) for name, path in self.sources().items()}
         return {
             "model": digest_of(self.model),

@@ -12,7 +12,7 @@ import click
 
 from keras_seq2seq.errors import InputError
 
-from .engines import digest_of, engine_argument, open_engine
+from .engines import digest_of, engine_argument, open_engine, search_of
 from .options import (
     BEST_ALONE,
     PATH,
@@ -110,7 +110,7 @@ def generate(
             "prefix": prefix,
             "scores": scores,
             "json": as_json,
-            **opened.settings.to_dict(),
+            **search_of(opened.settings.to_dict()),
         }
         if resume:
             check_same_options(output, began)

@@ -1,6 +1,5 @@
 """The command `import`: a model that was trained elsewhere becomes a run."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -41,16 +40,28 @@ from .options import PATH, console, load_tensorflow, print_written
     default=None,
     help="Whether the model reads the end token after a source.  [default: of the model]",
 )
+@click.option(
+    "--attention-cap",
+    type=float,
+    help="Cap of attention scores, T5Gemma's attn_logit_softcapping, where a converter left it "
+    "out.",
+)
+@click.option("--logit-cap", type=float, help="Likewise of logits, final_logit_softcapping.")
 @click.option("--language", help="What is spoken, such as en.  [default: what it hears]")
 @click.option(
     "--task", type=click.Choice(["transcribe", "translate"]), help="Of a model of sound."
 )
 @click.option("--timestamps", is_flag=True, default=None, help="Texts say when, as <|0.00|>.")
-@click.option("--max-source-length", type=click.IntRange(1), help="Source tokens at most.")
+@click.option(
+    "--max-source-length",
+    type=click.IntRange(1),
+    help="Source tokens at most; of sound samples.",
+)
 @click.option("--max-target-length", type=click.IntRange(1), help="Target tokens at most.")
 def import_model(path: Path, run_dir: Path, **options: Any) -> None:
     """Make a run of the trained model PATH: what a CTranslate2 converter wrote (Marian and
-    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper),
+    OPUS-MT, BART, mBART, M2M100, NLLB, Pegasus, T5, fairseq, OpenNMT; Whisper), what
+    `save_to_preset` of KerasHub wrote (BART, T5, T5Gemma, Moonshine, Whisper),
     checkpoint20.npz of g2p_en, or what `export --format safetensors` wrote.
 
     Every other command works on the run: generate, evaluate, score, export.
@@ -60,6 +71,7 @@ def import_model(path: Path, run_dir: Path, **options: Any) -> None:
       keras-seq2seq import opus-mt-en-de-ct2 --run-dir runs/en-de \\
           --source-tokenizer source.spm --target-tokenizer target.spm
       keras-seq2seq import whisper-base-ct2 --language de --run-dir runs/whisper
+      keras-seq2seq import t5_small_preset --run-dir runs/t5
       keras-seq2seq import checkpoint20.npz --run-dir runs/g2p
     """
     # Before the work: what is there stays.
@@ -96,40 +108,30 @@ def _may_have_tokenizers(path: Path) -> bool:
 
 
 def _read(path: Path, options: dict[str, Any]) -> Any:
-    from keras_seq2seq.converters import from_ctranslate2, from_g2p_en, from_safetensors
+    from keras_seq2seq.converters import (
+        from_ctranslate2,
+        from_g2p_en,
+        from_kerashub,
+        from_safetensors,
+    )
+    from keras_seq2seq.converters.kerashub_import import kerashub_class
 
     if path.is_dir() and not _may_have_tokenizers(path):
         if options:
             name = next(iter(options)).replace("_", "-")
             raise InputError(f"--{name} does not apply to {path.name}, which has its own.")
         return from_safetensors(path)
-    if name := _kerashub_model(path):
-        has_loop = name.startswith(("Bart", "T5Backbone"))
-        raise InputError(
-            f"{path} is a preset of KerasHub ({name}), whose layers stay KerasHub's. "
-            + (
-                "Load it there; Seq2SeqLMGeneration generates with it and exports it."
-                if has_loop
-                else "BART and T5 alone can be generated with and exported from there."
-            )
-        )
-    if path.suffix != ".npz":
-        return from_ctranslate2(path, **options)
-    length = options.pop("max_source_length", None)
-    if options:
-        name = next(iter(options)).replace("_", "-")
-        raise InputError(f"--{name} does not apply to {path.name}.")
-    return from_g2p_en(path, **({} if length is None else {"max_source_length": length}))
-
-
-def _kerashub_model(path: Path) -> str:
-    """The class of a preset of KerasHub; empty for another folder."""
-    try:
-        config = json.loads((path / "config.json").read_text("utf-8"))
-        is_preset = str(config["module"]).startswith("keras_hub")
-        return str(config["class_name"]) if is_preset else ""
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return ""  # What it is otherwise says who reads it.
+    read: Any = from_ctranslate2
+    known = set(options)
+    if kerashub_class(path):
+        read, known = from_kerashub, _OF_KERASHUB
+    elif path.suffix == ".npz":
+        read, known = from_g2p_en, {"max_source_length"}
+    for name in options:
+        if name not in known:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} does not apply to {path.name}.")
+    return read(path, **options)
 
 
 def _write(model: Any, path: Path, run_dir: Path) -> None:
@@ -193,6 +195,15 @@ def _config(model: Any) -> Any:
     )
 
 
+# Options of a model of KerasHub, which has its own tokenizer and prefixes.
+_OF_KERASHUB = {
+    "source_end",
+    "language",
+    "task",
+    "timestamps",
+    "max_source_length",
+    "max_target_length",
+}
 # Class of an attention -> the setting; others say it themselves.
 _ATTENTION = {
     "BahdanauAttention": "additive",

@@ -51,8 +51,7 @@ def read_operations(content: bytes) -> list[Operation]:
         for position in range(graph.OperatorsLength()):
             operator = graph.Operators(position)
             code = model.OperatorCodes(operator.OpcodeIndex())
-            # Files that old readers understand keep small numbers in the older field.
-            number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            number = builtin_number(schema.OperatorCodeT.InitFromObj(code))
             is_builtin = number != schema.BuiltinOperator.CUSTOM
             name = _BUILTINS[number] if is_builtin else (code.CustomCode() or b"?").decode()
             place = ""
@@ -77,6 +76,12 @@ def _loop_graphs(model: schema.Model) -> set[int]:
     return found
 
 
+def builtin_number(code: schema.OperatorCodeT) -> int:
+    """Which operation it is. Files that old readers understand keep small numbers in the
+    older field."""
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
 def unfit_operations(content: bytes) -> list[Operation]:
     """Operations that are not builtin, keep a state between calls, or cannot be trusted in a
     loop."""
@@ -87,6 +92,24 @@ def unfit_operations(content: bytes) -> list[Operation]:
         or operation.name in STATEFUL
         or (operation.in_loop and operation.name in CONVOLUTIONS)
     ]
+
+
+def bound_constants(model: schema.ModelT) -> None:
+    """Makes infinite constants the greatest or least finite number of 32 bits, as TensorFlow's
+    converter does unless it is told not to."""
+    of_floats = {
+        tensor.buffer
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if tensor.type == schema.TensorType.FLOAT32
+    }
+    most = np.finfo(np.float32).max
+    for index in of_floats:
+        buffer = model.buffers[index]
+        if buffer.data is not None:
+            values = np.frombuffer(buffer.data, np.float32)
+            if np.isinf(values).any():
+                buffer.data = np.clip(values, -most, most).view(np.uint8)
 
 
 class _SharingBuilder(flatbuffers.Builder):
@@ -124,17 +147,16 @@ class _SharingBuilder(flatbuffers.Builder):
         return self.EndVector()
 
 
-def compact(content: bytes) -> bytes:
-    """The same model in fewer bytes.
+def compact(model: schema.ModelT) -> bytes:
+    """The bytes of a model, whose tables it changes, fewer than the converter writes.
 
     The converter gives each tensor its own name, shape, scales and zero points (8 bytes for
     each channel, all 0 for weights), and each signature has tensors and buffers of its own for
     the weights; and each tensor without data has an empty buffer. Here tables refer to one copy
-    of what is equal, and tensors without data to buffer 0, which the schema keeps empty. What
-    goes from one operation to the next loses its name, which no runtime reads; inputs,
-    outputs and weights keep theirs. No value or operation is changed.
+    of what is equal, and tensors without data, or whose data nothing reads, to buffer 0, which
+    the schema keeps empty. What goes from one operation to the next loses its name, which no
+    runtime reads; inputs, outputs and weights keep theirs. No value or operation is changed.
     """
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
     named = {
         (signature.subgraphIndex, tensor.tensorIndex)
         for signature in model.signatureDefs or []
@@ -143,10 +165,12 @@ def compact(content: bytes) -> bytes:
     tensors: list[schema.TensorT] = []
     first: dict[bytes, int] = {}
     for graph_index, graph in enumerate(model.subgraphs):
+        read = {int(index) for operator in graph.operators for index in operator.inputs}
+        read.update(map(int, graph.outputs))
         for index, tensor in enumerate(graph.tensors):
             tensors.append(tensor)
             data = model.buffers[tensor.buffer].data
-            if data is None:
+            if data is None or index not in read:
                 tensor.buffer = 0
                 if (graph_index, index) not in named:
                     tensor.name = None
@@ -160,6 +184,7 @@ def compact(content: bytes) -> bytes:
     model.buffers = [model.buffers[old] for old in kept]
     for user in users:
         user.buffer = moved[user.buffer]
-    builder = _SharingBuilder(len(content))
+    size = sum(len(one.data) for one in model.buffers if one.data is not None)
+    builder = _SharingBuilder(size)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.lite.python.lite import TFLiteSavedModelConverterV2
 from tensorflow.python.saved_model.loader_impl import parse_saved_model
@@ -19,7 +20,8 @@ from keras_seq2seq.models import Seq2Seq
 from keras_seq2seq.settings import GenerationSettings
 
 from .device_bundle import write_bundle
-from .flatbuffer import compact, unfit_operations
+from .eight_bits import give_8_bits
+from .flatbuffer import bound_constants, compact, unfit_operations
 from .graph import write_graph
 from .lacking import check_format
 from .signatures import IdSignatures, describe
@@ -28,6 +30,9 @@ from .trained import warn_if_untrained
 QUANTIZATIONS = ("float32", "float16", "int8")
 # Sources of a call at most.
 MOST_SOURCES = 1024
+# Weights of 32 bits that the converter is asked for at most, on the way to 8 bits: a file has
+# less than 2 GiB, and a weight may be in it twice.
+MOST_BYTES = 1_000_000_000
 
 
 class WrittenGraph:
@@ -129,8 +134,43 @@ def convert_signatures(functions: dict[str, Any], quantization: str) -> bytes:
 
 
 def _convert(folder: str, names: Iterable[str], quantization: str) -> bytes:
+    """The bytes of a file. Weights of 8 bits are made of those of 32, unless the converter has
+    to make them."""
+    if quantization == "int8" and _size_of_weights(folder) < MOST_BYTES:
+        model = _tables(_wide(folder, names))
+        if give_8_bits(model):
+            return compact(model)
+    is_wide = quantization == "float32"
+    content = _wide(folder, names) if is_wide else _converted(folder, names, quantization)
+    return compact(_tables(content))
+
+
+def _tables(content: bytes) -> schema.ModelT:
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    bound_constants(model)
+    return model
+
+
+def _wide(folder: str, names: Iterable[str]) -> bytes:
+    """What the converter makes with weights of 32 bits, which lies beside the graph for the
+    next file that is made of it."""
+    path = Path(folder, "float32.tflite")
+    if path.exists():
+        return path.read_bytes()
+    content = _converted(folder, names, "float32")
+    path.write_bytes(content)
+    return content
+
+
+def _size_of_weights(folder: str) -> int:
+    return sum(path.stat().st_size for path in Path(folder, "variables").glob("*"))
+
+
+def _converted(folder: str, names: Iterable[str], quantization: str) -> bytes:
     converter = _Converter(folder, {tf.saved_model.SERVING}, list(names))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    # It looks at every weight by itself, for half of the time of it all.
+    converter.canonicalizing_inf_as_min_max_float = False
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
@@ -148,7 +188,7 @@ def _convert(folder: str, names: Iterable[str], quantization: str) -> bytes:
             f"LiteRT does not run operations of this model, or not reliably: {listed} "
             "(docs/devices.md)."
         )
-    return compact(content)
+    return content
 
 
 class _Converter(TFLiteSavedModelConverterV2):

@@ -104,6 +104,12 @@ def test_the_folder_of_another_job_is_refused(job, tmp_path):
     ]:
         with pytest.raises(InputError, match=f"the answers of another job: other {what}"):
             other.begin()
+    listed = replace(job, options={"shortlist": str(tmp_path / "list")}, out=tmp_path / "other")
+    (tmp_path / "list").write_bytes(b"one")
+    listed.begin()
+    (tmp_path / "list").write_bytes(b"two")
+    with pytest.raises(InputError, match="other --shortlist. Give"):
+        listed.begin()
     (tmp_path / "in" / "1.txt").write_bytes(b"cab\nbad\r\n\nfix\n")
     (tmp_path / "model" / "model.keras").write_bytes(b"other weights")
     with pytest.raises(InputError, match=r"other model, input files \(of 1.txt.tsv\)\. Give"):

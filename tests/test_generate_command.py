@@ -218,6 +218,16 @@ def test_a_shortlist_is_learned_and_used(run_dir, text_model, words, pairs, tmp_
     answers = [line.split("\t")[-1] for line in result.stdout.splitlines()]
     assert answers == text_model.generate(SOURCES, shortlist=str(path))
     assert answers != text_model.generate(SOURCES)
+    # What a continued output depends on is what the file holds, wherever it lies.
+    gaps, output, moved = (tmp_path / name for name in ("gaps.txt", "targets.tsv", "moved"))
+    gaps.write_text("cab\n\nfee\n")
+    continued = ["generate", run_dir, "--file", gaps, "--output", output, "--resume"]
+    assert invoke(*continued, "--shortlist", path).exit_code == 1
+    path.rename(moved)
+    assert invoke(*continued, "--shortlist", moved).exit_code == 1
+    assert invoke("shortlist", run_dir, train, "-o", path, "--best", 2).exit_code == 0
+    refused = invoke(*continued, "--shortlist", path)
+    assert refused.exit_code == 2 and "--shortlist was" in refused.stderr
     refused = invoke("generate", run_dir, "cab", "--shortlist", words)
     assert refused.exit_code == 2 and "cannot be read as a shortlist" in refused.output
     assert invoke("shortlist", run_dir, train, "-o", train).exit_code == 2

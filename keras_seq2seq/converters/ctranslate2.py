@@ -20,7 +20,7 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
 from keras_seq2seq.converters.tokenizer_files import tokenizer_of
 from keras_seq2seq.converters.whisper import SPECIFICATION as WHISPER
-from keras_seq2seq.converters.whisper import build_whisper
+from keras_seq2seq.converters.whisper import build_whisper, read_words
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
@@ -39,6 +39,8 @@ def from_ctranslate2(
     source_suffix: str | None = None,
     target_prefix: str | None = None,
     source_end: bool | None = None,
+    attention_cap: float | None = None,
+    logit_cap: float | None = None,
     language: str | None = None,
     task: str | None = None,
     timestamps: bool | None = None,
@@ -57,7 +59,7 @@ def from_ctranslate2(
         source_tokenizer: The file that splits the model's sources: SentencePiece, such as
             `source.spm`; `merges.txt` or `tokenizer.json` of a byte-level BPE; codes of
             subword-nmt or fastBPE. Without it sources are pieces with spaces between. This and
-            what follows up to `source_end` is of models of text.
+            what follows up to `logit_cap` is of models of text.
         target_tokenizer: That of the target. Defaults to that of the source if there is one
             vocabulary.
         source_prefix: Tokens that every source begins with, with spaces between, such as that
@@ -69,6 +71,9 @@ def from_ctranslate2(
         source_end: bool. Whether the model reads the end token after a source. Defaults to
             `True`, but for a model that begins targets with `<s>` and does not say otherwise
             (OpenNMT's).
+        attention_cap: float. What caps attention scores (`TransformerStyle`), such as T5Gemma's
+            `attn_logit_softcapping`, which the converter leaves out. Defaults to none.
+        logit_cap: float. Likewise logits, T5Gemma's `final_logit_softcapping`.
         language: What is spoken, such as `"en"`. Defaults to what the model hears. This, `task`
             and `timestamps` are of a Whisper.
         task: `"transcribe"` (default), or `"translate"` to English.
@@ -93,6 +98,8 @@ def from_ctranslate2(
         "source_suffix": source_suffix,
         "target_prefix": target_prefix,
         "source_end": source_end,
+        "attention_cap": attention_cap,
+        "logit_cap": logit_cap,
         "max_source_length": max_source_length,
     }
     of_sound = {"language": language, "task": task, "timestamps": timestamps}
@@ -103,6 +110,7 @@ def from_ctranslate2(
                 folder,
                 file,
                 config,
+                *read_words(folder),
                 language,
                 task or "transcribe",
                 bool(timestamps),
@@ -115,6 +123,7 @@ def from_ctranslate2(
             f"and a decoder of text, and {WHISPER}."
         )
     _refuse(of_sound, folder, "text")
+    config = {**config, "attention_cap": attention_cap, "logit_cap": logit_cap}
     with fitting(folder):
         reading = Reading(file, config, folder)
     source_tokens, target_tokens = read_vocabularies(folder)

@@ -53,7 +53,8 @@ def to_ctranslate2(model: Seq2Seq, path: str | Path) -> None:
     _check(encoder, decoder)
     layers = {layer.name: layer for layer in model.layers}
     style = encoder.style
-    layout = Layout(encoder.num_layers, decoder.num_layers, style.gated)
+    gated = ("encoder", "decoder") if style.gated else ()
+    layout = Layout(encoder.num_layers, decoder.num_layers, gated)
     variables: dict[str, np.ndarray] = {}
     aliases: dict[str, str] = {}
     for side, part in (("encoder", encoder), ("decoder", decoder)):
@@ -93,6 +94,8 @@ def _check(encoder: Any, decoder: Any) -> None:
                 "The CTranslate2 format is for Transformers of text. Received: "
                 f"{type(part).__name__} of {type(part.embedding).__name__}."
             )
+        if part.style.attention_cap is not None or part.style.logit_cap is not None:
+            raise InputError("The CTranslate2 format has no caps of scores and logits.")
         if part.positions == "none":
             raise InputError("The CTranslate2 format has no encoder-decoder without positions.")
     for name in ("style", "normalize_first", "num_heads", "positions"):

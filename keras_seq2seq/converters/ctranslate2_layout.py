@@ -33,7 +33,7 @@ NEUTRAL = {
 }
 
 # Normalizations around a cross-attention whose output is normalized too.
-_AROUND_CROSS = "external_pre_encoder_attention", "external_post_encoder_attention"
+AROUND_CROSS = "external_pre_encoder_attention", "external_post_encoder_attention"
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Layout:
     Attributes:
         encoder_layers: int.
         decoder_layers: int.
-        gated: bool.
+        gated: Sides whose feed-forward layers are gated.
     """
 
     encoder_layers: int
     decoder_layers: int
-    gated: bool
+    gated: tuple[str, ...]
 
     def blocks(self) -> Iterator[tuple[str, str, str]]:
         """Of each block its name in the file, its name here, and the role of its
@@ -88,7 +88,7 @@ class Layout:
                 yield Linear(f"{cross}/linear_1", memory)
                 yield Linear(f"{cross}/linear_2", (f"{here}_cross_output",))
             yield Linear(f"{ffn}/linear_0", (f"{here}_inner",))
-            if self.gated:
+            if there.partition("/")[0] in self.gated:
                 yield Linear(f"{ffn}/linear_0_noact", (f"{here}_gate",))
             yield Linear(f"{ffn}/linear_1", (f"{here}_outer",))
 
@@ -100,7 +100,7 @@ class Layout:
                 ("ffn", "pre_feedforward", "post_feedforward", f"{here}_feed_forward"),
             ]
             if role == "self":
-                sublayers.append(("attention", *_AROUND_CROSS, f"{here}_cross"))
+                sublayers.append(("attention", *AROUND_CROSS, f"{here}_cross"))
             for inside, before, after, name in sublayers:
                 if style.post_norm:
                     yield f"{there}/{before}_layer_norm", f"{name}_norm"

@@ -48,7 +48,11 @@ class Reading:
         self.layout = Layout(
             _count(names, "encoder"),
             _count(names, "decoder"),
-            gated=any("linear_0_noact" in name for name in names),
+            gated=tuple(
+                side
+                for side in ("encoder", "decoder")
+                if f"{side}/layer_0/ffn/linear_0_noact/weight" in names
+            ),
         )
         self.used: set[str] = set()
         self.positions = {side: self._positions(side) for side in ("encoder", "decoder")}
@@ -79,7 +83,7 @@ class Reading:
         epsilon = config.get("layer_norm_epsilon")
         return TransformerStyle(
             activation=ACTIVATIONS[activation],
-            gated=self.layout.gated,
+            gated=side in self.layout.gated,
             norm="rms" if is_rms else "layer",
             epsilon=epsilon if epsilon is not None else 1e-6 if is_rms else 1e-5,
             final_norm=f"{side}/layer_norm/gamma" in file,
@@ -88,6 +92,8 @@ class Reading:
             embedding_scale=self._embedding_scale(side, dim),
             use_bias=any(self._biases(side)),
             head_dim=None if inner == dim and dim % (2 * heads) == 0 else inner // heads,
+            attention_cap=config.get("attention_cap"),
+            logit_cap=config.get("logit_cap") if side == "decoder" else None,
             **self.positions[side].settings,
         )
 
@@ -119,7 +125,14 @@ class Reading:
 
     def longest(self, side: str, length: int) -> int:
         """So many positions, or those that the model has, or sees at once."""
-        windows = [self.file.scalar(f"{name}/sliding_window", 0) for name in self._attentions()]
+        windows = [
+            self.file.scalar(f"{name}/sliding_window", 0)
+            for name in self._attentions()
+            # All but what a target alone is seen through.
+            if side == "decoder"
+            or not name.startswith("decoder")
+            or name.endswith("/attention")
+        ]
         most = [int(window) for window in windows if window > 0]
         table = self.positions[side].table
         return min(length, *most, length if table is None else len(table))
@@ -171,13 +184,13 @@ class Reading:
         if not is_shared or source.get_vocabulary() != target.get_vocabulary():
             shared = TokenEmbedding(target.vocabulary_size(), dim)
         encoder = TransformerEncoder(
-            embedding, **self._settings("encoder", preprocessor.source_positions, dropout)
+            embedding, **self.settings("encoder", preprocessor.source_positions, dropout)
         )
         decoder = TransformerDecoder(
             shared,
             tie_output=self.is_tied,
             output_bias=self.is_tied,
-            **self._settings("decoder", preprocessor.max_target_length + 1, dropout),
+            **self.settings("decoder", preprocessor.max_target_length + 1, dropout),
         )
         return Seq2Seq(encoder, decoder, preprocessor)
 
@@ -186,7 +199,7 @@ class Reading:
         """Whether the logits are products with the target embeddings."""
         return self.file.same(f"{PROJECTION}/weight", TARGET_EMBEDDING)
 
-    def _settings(self, side: str, max_length: int, dropout: float) -> dict[str, Any]:
+    def settings(self, side: str, max_length: int, dropout: float) -> dict[str, Any]:
         return {
             "intermediate_dim": self.file[f"{side}/layer_0/ffn/linear_0/weight"].shape[0],
             "num_heads": int(self._setting(f"{side}/num_heads", 8)),

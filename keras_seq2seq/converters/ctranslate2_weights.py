@@ -112,7 +112,11 @@ def _assign_logits(
     bias[target.is_hidden] = NEVER
     if not reading.is_tied:
         kernel = scale * target.taken_from(weights).T
-        layers["decoder_logits"].set_weights([kernel, bias])
+        if "decoder_output_bias" in layers:
+            layers["decoder_logits"].set_weights([kernel])
+            layers["decoder_output_bias"].set_weights([bias])
+        else:
+            layers["decoder_logits"].set_weights([kernel, bias])
         return
     layers["decoder_output_bias"].set_weights([bias])
     if scale == 1:

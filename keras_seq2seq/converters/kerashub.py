@@ -13,6 +13,7 @@ from keras import ops
 from keras_nlp.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
 from keras_seq2seq.arguments import checked
+from keras_seq2seq.converters.kerashub_tokenizers import ids_of, merges_of
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.decoding import Search, Values
 from keras_seq2seq.errors import InputError
@@ -37,7 +38,7 @@ class _BytePairs:
     def __init__(self, tokenizer: BytePairTokenizer):
         self._prefix = " " if tokenizer.add_prefix_space else ""
         self._special = list(tokenizer.unsplittable_tokens or [])
-        self._merges = Merges([one for one in tokenizer.merges if "#version:" not in one])
+        self._merges = Merges(merges_of(tokenizer))
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 list(tokenizer.vocabulary),
@@ -149,10 +150,10 @@ class KerasHubPreprocessor(TextPreprocessor):
         if not preprocessor.built:
             preprocessor.build(None)
         tokenizer: Any = KerasHubTokenizer(preprocessor.tokenizer)
-        self.before = _ids(preprocessor.encoder_packer.start_value)
+        self.before = ids_of(preprocessor.encoder_packer.start_value)
         self._pad_id = tokenizer.pad_token_id
         # The first is what decoding starts with, the others are given.
-        self.start_id, *self.prompt = _ids(preprocessor.decoder_packer.start_value)
+        self.start_id, *self.prompt = ids_of(preprocessor.decoder_packer.start_value)
         longest = preprocessor.encoder_sequence_length - len(self.before) - 1
         super().__init__(tokenizer, tokenizer, longest, max_target_length)
 
@@ -162,12 +163,6 @@ class KerasHubPreprocessor(TextPreprocessor):
         dense = ids.to_tensor(self._pad_id, shape=tf.stack([-1, length]))
         mask = tf.sequence_mask(ids.row_lengths(), tf.shape(dense)[1], tf.int32)
         return {ENCODER_TOKEN_IDS: dense, ENCODER_PADDING_MASK: mask}
-
-
-def _ids(value: Any) -> list[int]:
-    if value is None:
-        return []
-    return [int(one) for one in value] if isinstance(value, (list, tuple)) else [int(value)]
 
 
 def _plain_writes() -> AbstractContextManager[Any]:

@@ -95,12 +95,12 @@ class WhisperReading(Reading):
         length = source.output_length(self.window)
         target = TokenEmbedding(preprocessor.target_tokenizer.vocabulary_size(), width)
         return Seq2Seq(
-            TransformerEncoder(source, **self._settings("encoder", length, dropout)),
+            TransformerEncoder(source, **self.settings("encoder", length, dropout)),
             TransformerDecoder(
                 target,
                 tie_output=True,
                 output_bias=True,
-                **self._settings("decoder", preprocessor.max_target_length + 1, dropout),
+                **self.settings("decoder", preprocessor.max_target_length + 1, dropout),
             ),
             preprocessor,
         )
@@ -110,19 +110,18 @@ def build_whisper(
     folder: Path,
     file: ModelFile,
     config: dict[str, Any],
+    tokens: list[str],
+    merges: list[str],
     language: str | None,
     task: str,
     timestamps: bool,
     max_target_length: int | None,
     dropout: float,
 ) -> Seq2Seq:
-    """As `from_ctranslate2`."""
+    """As `from_ctranslate2`, of a vocabulary and its merges."""
     reading = WhisperReading(file, config, folder)
     if not reading.is_tied:
         raise InputError(f"{folder} has an output of its own, which is not supported.")
-    tokens = read_tokens(folder, "vocabulary")
-    if tokens is None:
-        raise InputError(f"{folder} lacks its vocabulary: vocabulary.json or vocabulary.txt.")
     if len(tokens) != len(file[TARGET_EMBEDDING]):
         raise InputError(
             f"{folder}: the vocabulary has {len(tokens)} tokens, the model "
@@ -132,7 +131,7 @@ def build_whisper(
     vocabulary = Vocabulary(tokens, specials, "target")
     tokenizer = TranscriptTokenizer(
         vocabulary.tokens,
-        _merges(folder, tokens),
+        merges,
         name="target_vocabulary",
         never=_named(config, "suppress_ids", vocabulary),
         never_first=_named(config, "suppress_ids_begin", vocabulary),
@@ -195,8 +194,16 @@ def _named(config: dict[str, Any], key: str, vocabulary: Vocabulary) -> list[str
     return [token_of[one] for one in ids if token_of[one] not in SPECIAL_TOKENS[:3]]
 
 
-def _merges(folder: Path, tokens: list[str]) -> list[str]:
-    """The pairs that become one piece, of `tokenizer.json`."""
+def read_words(folder: Path) -> tuple[list[str], list[str]]:
+    """The vocabulary of a converted Whisper, and the pairs of `tokenizer.json` that become one
+    piece.
+
+    Raises:
+        InputError: If one is missing, or they do not fit one another.
+    """
+    tokens = read_tokens(folder, "vocabulary")
+    if tokens is None:
+        raise InputError(f"{folder} lacks its vocabulary: vocabulary.json or vocabulary.txt.")
     path = folder / "tokenizer.json"
     content = read_json(path)
     merges, _ = read_json_merges(json.dumps(content), path)
@@ -206,4 +213,4 @@ def _merges(folder: Path, tokens: list[str]) -> list[str]:
         raise InputError(
             f"{path} is of another model: its pieces are not those of the vocabulary."
         )
-    return merges
+    return tokens, merges

@@ -36,6 +36,7 @@ from keras_seq2seq.layers.positions import (
 from keras_seq2seq.layers.scheduled_sampling import ScheduledSampling
 from keras_seq2seq.layers.sentence_pooling import SentencePooling
 from keras_seq2seq.layers.time_reduction import MaskedConvolution, TimeReduction
+from keras_seq2seq.layers.waveform_convolutions import WaveformConvolutions
 from keras_seq2seq.layers.window_log_mel import WindowLogMel
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "SpecAugment",
     "SplitHeads",
     "TimeReduction",
+    "WaveformConvolutions",
     "WindowLogMel",
     "lineage_mask",
 ]

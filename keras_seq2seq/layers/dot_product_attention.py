@@ -24,6 +24,17 @@ def split_heads(tensor: Any, num_heads: int) -> Any:
     return keras.ops.transpose(tensor, (0, 2, 1, 3))
 
 
+def capped(values: Any, cap: float) -> Any:
+    """`cap tanh(value / cap)`: near 0 the value, never beyond the cap."""
+    return keras.ops.tanh(values * (1 / cap)) * cap
+
+
+def check_cap(name: str, cap: float | None) -> None:
+    """`InputError` for a cap that is not above 0."""
+    if cap is not None and not cap > 0:
+        raise InputError(f"`{name}` must be above 0. Received: {name}={cap}.")
+
+
 def _hiding(mask: Any, scores: Any) -> Any:
     """What is added to the scores: 0 where the mask allows, else so little that the score
     beside it is lost."""
@@ -110,6 +121,9 @@ class DotProductAttention(keras.layers.Layer):
         num_heads: int, divides `dim`.
         use_causal_mask: bool. Query `t` attends to keys up to `t`. Defaults to `False`.
         dropout: float in [0, 1). Share of the weights dropped in training. Defaults to 0.
+        cap: float, optional, above 0. Scores become `cap tanh(score / cap)`, so that none is
+            beyond it, before a bias and the mask (Gemma Team, 2024, section 2). Defaults to
+            none.
         shared: bool. Queries of length 1 may have more rows than keys, values and mask: each
             row of these is read by as many query rows, which stand in a run. Defaults to
             `False`.
@@ -135,7 +149,8 @@ class DotProductAttention(keras.layers.Layer):
         InputError: If `num_heads` does not divide `dim`.
 
     Reference:
-        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1.
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.2, equation 1;
+        [Gemma Team, 2024](https://arxiv.org/abs/2408.00118).
     """
 
     @checked
@@ -145,11 +160,14 @@ class DotProductAttention(keras.layers.Layer):
         use_causal_mask: bool = False,
         dropout: float = 0.0,
         shared: bool = False,
+        cap: float | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         check_counts(num_heads=num_heads)
+        check_cap("cap", cap)
         self.shared = shared
+        self.cap = cap
         self.num_heads = num_heads
         self.use_causal_mask = use_causal_mask
         self.dropout = dropout
@@ -195,6 +213,8 @@ class DotProductAttention(keras.layers.Layer):
             scores = _product_with_transposed(heads, key)
         if key_vectors is not None:
             scores = scores + _by_key(_product_with_transposed(heads, key_vectors))
+        if self.cap is not None:
+            scores = capped(scores, self.cap)
         if bias is not None:
             scores = scores + keras.ops.cast(bias, scores.dtype)
         scores = self._hide(scores, mask)
@@ -235,4 +255,5 @@ class DotProductAttention(keras.layers.Layer):
             "use_causal_mask": self.use_causal_mask,
             "dropout": self.dropout,
             "shared": self.shared,
+            **({} if self.cap is None else {"cap": self.cap}),
         }

@@ -8,7 +8,13 @@ import keras
 
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.layers import Dense, LogMelSpectrogram, PictureConvolutions, WindowLogMel
+from keras_seq2seq.layers import (
+    Dense,
+    LogMelSpectrogram,
+    PictureConvolutions,
+    WaveformConvolutions,
+    WindowLogMel,
+)
 from keras_seq2seq.models.embeddings import SourceEmbedding
 from keras_seq2seq.models.parts import (
     ENCODER_FEATURES,
@@ -104,7 +110,8 @@ class WaveformEmbedding(_FrameSource):
     """Turns sound into frames and projects them to vectors.
 
     Args:
-        front_end: `LogMelSpectrogram`; or `WindowLogMel`, of whose window every source is.
+        front_end: `LogMelSpectrogram`; `WaveformConvolutions`, whose frames are learned; or
+            `WindowLogMel`, of whose window every source is.
         embedding_dim: int. Size of a vector; 0 for the frames as they are.
         layers: As of `FrameEmbedding`, on the frames of the front end.
 
@@ -120,14 +127,16 @@ class WaveformEmbedding(_FrameSource):
     @checked
     def __init__(
         self,
-        front_end: LogMelSpectrogram | WindowLogMel,
+        front_end: LogMelSpectrogram | WaveformConvolutions | WindowLogMel,
         embedding_dim: int,
         layers: Sequence[keras.layers.Layer] = (),
     ):
         self.front_end = front_end
         self.sample_rate = front_end.sample_rate
         self.is_projected = embedding_dim != 0
-        self.embedding_dim = embedding_dim or front_end.num_mels
+        is_learned = isinstance(front_end, WaveformConvolutions)
+        features = front_end.feature_dim if is_learned else front_end.num_mels
+        self.embedding_dim = embedding_dim or features
         check_sizes(embedding_dim=self.embedding_dim)
         self.layers = list(layers)
         if isinstance(front_end, WindowLogMel):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_seq2seq.decoding import Listed
 from keras_seq2seq.layers import Dense, OutputBias
+from keras_seq2seq.layers.dot_product_attention import capped
 from keras_seq2seq.models.embeddings import TokenEmbedding
 from keras_seq2seq.models.parts import Decoder, State, Tensor
 
@@ -21,17 +22,30 @@ class TokenLogits:
         name: string. Start of the names of the layers.
         tied: bool. Whether the weights are the embeddings. Defaults to `False`.
         bias: bool. Whether a tied output has a bias too. Defaults to `False`.
+        cap: float, optional. Products become `cap tanh(x / cap)`, so that none is beyond it;
+            a bias is added afterwards (Gemma Team, 2024, section 2). Defaults to none.
+
+    Reference:
+        [Gemma Team, 2024](https://arxiv.org/abs/2408.00118).
     """
 
     def __init__(
-        self, embedding: TokenEmbedding, name: str, tied: bool = False, bias: bool = False
+        self,
+        embedding: TokenEmbedding,
+        name: str,
+        tied: bool = False,
+        bias: bool = False,
+        cap: float | None = None,
     ):
         self._embedding = embedding
+        self._cap = cap
         self._dense = self._bias = None
+        # A dense layer adds its bias itself, but where a cap comes in between.
+        has_own = not tied and cap is None
         if not tied:
             size = embedding.vocabulary_size
-            self._dense = Dense(size, dtype="float32", name=f"{name}_logits")
-        elif bias:
+            self._dense = Dense(size, use_bias=has_own, dtype="float32", name=f"{name}_logits")
+        if not has_own and (bias or not tied):
             self._bias = OutputBias(dtype="float32", name=f"{name}_output_bias")
 
     def __call__(self, hidden: Tensor, state: State | None = None) -> Tensor:
@@ -40,11 +54,15 @@ class TokenLogits:
         if state is not None and LISTED_WEIGHTS in state:
             hidden = keras.ops.cast(hidden, "float32")
             products = tf.matmul(hidden, state[LISTED_WEIGHTS], transpose_b=True)
-            return products + state[LISTED_BIAS]
+            return self._capped(products) + state[LISTED_BIAS]
         if self._dense is not None:
-            return self._dense(hidden)
-        logits = self._embedding.logits(hidden)
+            logits = self._capped(self._dense(hidden))
+        else:
+            logits = self._capped(self._embedding.logits(hidden))
         return logits if self._bias is None else self._bias(logits)
+
+    def _capped(self, products: Tensor) -> Tensor:
+        return products if self._cap is None else capped(products, self._cap)
 
     def listed(self, tokens: Listed) -> State:
         """Entries of a state whose steps give the logits of these tokens, those of other rows'
@@ -52,12 +70,12 @@ class TokenLogits:
         if self._dense is not None:
             kernel = keras.ops.convert_to_tensor(self._dense.kernel)
             weights = tf.transpose(tf.gather(kernel, tokens.ids, axis=1))
-            bias = tokens.entries(keras.ops.convert_to_tensor(self._dense.bias))
         else:
             weights = tf.gather(self._embedding.vectors, tokens.ids)
-            bias = 0.0
-            if self._bias is not None:
-                bias = tokens.entries(keras.ops.convert_to_tensor(self._bias.bias))
+        layer = self._bias or self._dense
+        bias: Tensor = 0.0
+        if layer is not None:
+            bias = tokens.entries(keras.ops.convert_to_tensor(layer.bias))
         return {LISTED_WEIGHTS: tf.cast(weights, tf.float32), LISTED_BIAS: tokens.own + bias}
 
 

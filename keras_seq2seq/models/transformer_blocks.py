@@ -74,9 +74,10 @@ class AttentionProjections:
         self._output = dense(dim, "output")
         self._key_heads = SplitHeads(num_heads, name=f"{name}_key_heads")
         self._value_heads = SplitHeads(num_heads, name=f"{name}_value_heads")
-        self._attention = DotProductAttention(num_heads, causal, dropout, name=name)
+        cap = style.attention_cap
+        self._attention = DotProductAttention(num_heads, causal, dropout, cap=cap, name=name)
         # One step sees the past alone: a mask in place of causality.
-        self._one = DotProductAttention(num_heads, shared=shared, name=f"{name}_step")
+        self._one = DotProductAttention(num_heads, shared=shared, cap=cap, name=f"{name}_step")
         self._rotary: RotaryPositions | None = None
         if rotary:
             self._rotary = RotaryPositions(

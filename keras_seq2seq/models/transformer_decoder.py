@@ -220,7 +220,8 @@ class TransformerDecoder(TransformerSettings, TokenDecoder):
         )
         self.tie_output = tie_output
         self.output_bias = output_bias
-        self._logits = TokenLogits(embedding, name, tie_output, output_bias)
+        cap = self.style.logit_cap
+        self._logits = TokenLogits(embedding, name, tie_output, output_bias, cap)
 
     def initial_state(self, encoder_output: EncoderOutput) -> State:
         memory = encoder_output.memory

@@ -9,6 +9,7 @@ import keras
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.layers import LayerNormalization
+from keras_seq2seq.layers.dot_product_attention import check_cap
 from keras_seq2seq.models.parts import check_sizes
 
 
@@ -68,9 +69,11 @@ class TransformerStyle:
             Defaults to all.
         rotary_base: float. Of rotary positions. Defaults to 10000.
         rotary_factor: float. Positions are divided by it before they turn. Defaults to 1.
+        attention_cap: float, optional. As `cap` of `DotProductAttention`. Defaults to none.
+        logit_cap: float, optional. As of `TokenLogits`, of a decoder. Defaults to none.
 
     Raises:
-        InputError: If a choice is unknown or a size below 1.
+        InputError: If a choice is unknown, a size below 1, or a cap not above 0.
 
     Reference:
         [Shazeer, 2020](https://arxiv.org/abs/2002.05202);
@@ -98,6 +101,8 @@ class TransformerStyle:
     rotary_dim: int | None = None
     rotary_base: float = 10000.0
     rotary_factor: float = 1.0
+    attention_cap: float | None = None
+    logit_cap: float | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("activation", tuple(ACTIVATIONS)), ("norm", NORMS)):
@@ -118,6 +123,9 @@ class TransformerStyle:
                 "`rotary_base` and `rotary_factor` must be above 0. Received: "
                 f"{self.rotary_base} and {self.rotary_factor}."
             )
+
+        for name in ("attention_cap", "logit_cap"):
+            check_cap(name, getattr(self, name))
 
     def normalization(self, name: str) -> keras.layers.Layer:
         """A new normalization layer."""

@@ -243,6 +243,21 @@ def test_dimensions_that_turn_together_may_stand_side_by_side(tmp_path):
     assert_same_weights(model, from_ctranslate2(folder, **LONGEST))
 
 
+def test_caps_that_a_converter_leaves_out_can_be_given(tmp_path):
+    caps = {"attention_cap": 0.3, "logit_cap": 2.0}
+    kind = {"positions": "rotary", "output_bias": True}
+    capped = build(style=TransformerStyle(**caps), **kind)
+    plain = build(style=TransformerStyle(), **kind)
+    plain.set_weights(capped.get_weights())
+    to_ctranslate2(plain, tmp_path / "model")
+    assert np.abs(plain.score(SOURCES, TARGETS) - capped.score(SOURCES, TARGETS)).min() > 0.1
+    assert_same(capped, returned(tmp_path / "model", capped, **caps))
+    with pytest.raises(InputError, match="no caps of scores and logits"):
+        to_ctranslate2(capped, tmp_path / "other")
+    with pytest.raises(InputError, match="`logit_cap` must be above 0"):
+        returned(tmp_path / "model", capped, logit_cap=0.0)
+
+
 def test_heads_that_share_keys_get_them_each_and_a_window_is_a_greatest_length(plain, tmp_path):
     def share(variables):
         for name in list(variables):

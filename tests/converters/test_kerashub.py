@@ -18,11 +18,9 @@ import pytest
 import sentencepiece
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from click.testing import CliRunner
 
 from export.serving import export_serving
 from export.tflite import convert_signatures
-from keras_seq2seq.cli import main
 from keras_seq2seq.converters import Seq2SeqLMGeneration
 from keras_seq2seq.converters.kerashub import KerasHubTokenizer
 from keras_seq2seq.decoding import BeamSearch
@@ -336,20 +334,3 @@ def test_a_length_that_the_positions_do_not_hold_is_refused():
         Seq2SeqLMGeneration(bart(), max_length=25, start_id=2, end_id=2)
     with pytest.raises(ValueError, match="any number.*Received: max_length=0"):
         Seq2SeqLMGeneration(t5(), max_length=0, start_id=0, end_id=1)
-
-
-@pytest.mark.parametrize(
-    ("module", "kind", "message"),
-    [
-        ("bart.bart_backbone", "BartBackbone", "Seq2SeqLMGeneration generates with it"),
-        ("moonshine.moonshine_backbone", "MoonshineBackbone", "BART and T5 alone"),
-    ],
-)
-def test_import_says_what_a_preset_is(tmp_path, module, kind, message):
-    preset, run = tmp_path / "preset", tmp_path / "run"
-    preset.mkdir()
-    config = {"module": f"keras_hub.src.models.{module}", "class_name": kind, "config": {}}
-    (preset / "config.json").write_text(json.dumps(config), "utf-8")
-    result = CliRunner().invoke(main, ["import", str(preset), "--run-dir", str(run)])
-    assert result.exit_code == 2 and not run.exists()
-    assert f"is a preset of KerasHub ({kind})" in result.stderr and message in result.stderr

@@ -50,7 +50,7 @@ MIXED = {
     ),
     "relative vectors, rotary positions": lambda: (
         zoo.transformer_encoder(positions="relative_vectors"),
-        zoo.transformer_decoder(positions="rotary", style=zoo.TURNED),
+        zoo.transformer_decoder(positions="rotary", style=zoo.CAPPED),
     ),
 } | {
     name: MODELS[name]
