@@ -153,15 +153,10 @@ def learn_token_swaps(
             "target token of their own, and no two of them in pairs that are otherwise the "
             "same. Give --swap-aligned 0, or split the texts into words or symbols."
         )
-    kept = np.flatnonzero(is_kept)
-    kept = kept[np.argsort(classes[kept], kind="stable")]
-    _, numbers = np.unique(classes[kept], return_inverse=True)
-    return TokenSwaps(
-        share,
-        source[kept].astype(np.int32),
-        target[kept].astype(np.int32),
-        numbers.astype(np.int32),
-    )
+    order = np.argsort(classes[is_kept], kind="stable")
+    _, numbers = np.unique(classes[is_kept][order], return_inverse=True)
+    first, second = (side[is_kept][order].astype(np.int32) for side in (source, target))
+    return TokenSwaps(share, first, second, numbers.astype(np.int32))
 
 
 def _translations(preprocessor: Any, batches: Batches) -> tuple[np.ndarray, np.ndarray]:
