@@ -62,6 +62,8 @@ def generate_files(
         # As options: a worker reads no file of the one who began the job.
         options = generation_settings(options).to_dict()
     options.pop("config", None)
+    if options.get("shortlist") is not None:  # A worker may run in another folder.
+        options["shortlist"] = str(Path(options["shortlist"]).absolute())
     modules = tuple(module.__name__ for module in imported_modules())
     path = source.path.absolute()
     job = FileJob(

@@ -149,6 +149,24 @@ def test_a_line_says_why_a_run_ended_early(best, idle, more):
     assert (patient in output.getvalue()) == (idle == CONFIG.selection.patience)
 
 
+@pytest.mark.parametrize(
+    ("monitor", "said"),
+    [
+        ("loss", "loss 0.500, sequence error rate 40.00 %"),
+        ("token_error_rate", "token error rate 12.50 %"),
+        ("sequence_error_rate", "sequence error rate 40.00 %"),
+    ],
+)
+def test_what_chose_the_best_epoch_is_said(monitor, said):
+    console = Console(file=(output := io.StringIO()))
+    best = {"epoch": 2, "val_loss": 0.5}
+    best |= {"val_token_error_rate": 0.125, "val_sequence_error_rate": 0.4}
+    summary = {"epochs": 3, "seconds": 60.0}
+    config = CONFIG.replace(monitor=monitor)
+    say_what_came_out(config, best, summary, Path("model.keras"), console, 0)
+    assert output.getvalue().startswith(f"Best epoch 2 of 3: {said} on validation. ")
+
+
 def test_what_may_change():
     assert may_change("epochs", 2, 3) and not may_change("epochs", 3, 2)
     assert may_change("minutes", 1.0, 1.5) and not may_change("minutes", 0.0, 1.0)

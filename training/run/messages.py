@@ -65,14 +65,19 @@ def validation_of(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def _describe(config: TrainingConfig, metrics: dict[str, float]) -> str:
-    """The score that is monitored, else the error rate of whole targets, if they were
-    decoded."""
-    if config.selection.monitor in SCORES:
-        name = config.selection.monitor
-        return f"{name.replace('_', ' ')} {metrics[f'val_{name}']:.2f}"
+    """What is monitored, first, and the error rate of whole targets, if they were decoded and
+    no score or other error rate is."""
+    monitor = config.selection.monitor
+    if monitor in SCORES:
+        return f"{monitor.replace('_', ' ')} {metrics[f'val_{monitor}']:.2f}"
+    if monitor == "token_error_rate" and TOKEN_ERROR_RATE in metrics:
+        return f"{config.run.token_name} error rate {100 * metrics[TOKEN_ERROR_RATE]:.2f} %"
+    loss = f"loss {metrics['val_loss']:.3f}"
     if SEQUENCE_ERROR_RATE not in metrics:
-        return f"loss {metrics['val_loss']:.3f}"
-    return f"{config.run.sequence_name} error rate {100 * metrics[SEQUENCE_ERROR_RATE]:.2f} %"
+        return loss
+    rate = 100 * metrics[SEQUENCE_ERROR_RATE]
+    errors = f"{config.run.sequence_name} error rate {rate:.2f} %"
+    return f"{loss}, {errors}" if monitor == "loss" else errors
 
 
 def _describe_average(config: TrainingConfig, summary: dict[str, Any]) -> str:
