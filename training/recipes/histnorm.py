@@ -26,6 +26,9 @@ and a moving average of weights are what won on the recipe `sigmorphon2021`. Wit
 (`--architecture lstm_attention --ema 0`) it was 84.77, seed 1. Training on each different pair
 as often as the root of its count, in place of its count, gave nothing on validation. Copying
 was not tried.
+
+On the first 10,000 words of `slovene-goo300k-bohoric` the same change takes word errors on test
+from 15.54 to 11.71 % (seed 1, beam 5; `--data FOLDER/slovene-goo300k-bohoric/10000`).
 """
 
 import unicodedata
