@@ -10,7 +10,7 @@ from keras_seq2seq.converters.ctranslate2_layout import (
     SPECIFICATION,
     TARGET_EMBEDDING,
 )
-from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting
+from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting, refuse
 from keras_seq2seq.converters.ctranslate2_vocabulary import (
     Specials,
     Vocabulary,
@@ -20,7 +20,7 @@ from keras_seq2seq.converters.ctranslate2_vocabulary import (
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
 from keras_seq2seq.converters.tokenizer_files import tokenizer_of
 from keras_seq2seq.converters.whisper import SPECIFICATION as WHISPER
-from keras_seq2seq.converters.whisper import build_whisper, read_words
+from keras_seq2seq.converters.whisper import WhisperOptions, build_whisper, read_words
 from keras_seq2seq.data.text_preprocessor import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.models import Seq2Seq
@@ -107,24 +107,16 @@ def from_ctranslate2(
         "logit_cap": logit_cap,
         "max_source_length": max_source_length,
     }
-    of_sound = {
-        "language": language,
-        "task": task,
-        "timestamps": timestamps,
-        "window_seconds": window_seconds,
-    }
+    of_sound = WhisperOptions(language, task, timestamps, window_seconds)
     if file.name == WHISPER:
-        _refuse(of_text, folder, "sound")
+        refuse(of_text, folder, "model of sound")
         with fitting(folder):
             return build_whisper(
                 folder,
                 file,
                 config,
                 *read_words(folder),
-                language,
-                task or "transcribe",
-                bool(timestamps),
-                window_seconds,
+                of_sound,
                 max_target_length,
                 dropout,
             )
@@ -133,7 +125,7 @@ def from_ctranslate2(
             f"{folder} holds a {file.name}; this program reads {SPECIFICATION}, an encoder "
             f"and a decoder of text, and {WHISPER}."
         )
-    _refuse(of_sound, folder, "text")
+    refuse(of_sound._asdict(), folder, "model of text")
     config = {**config, "attention_cap": attention_cap, "logit_cap": logit_cap}
     with fitting(folder):
         reading = Reading(file, config, folder)
@@ -190,14 +182,6 @@ def from_ctranslate2(
         model = reading.build(preprocessor, source_end, dropout)
         assign_weights(reading, model, source, target)
     return model
-
-
-def _refuse(options: dict[str, Any], folder: Path, kind: str) -> None:
-    """`InputError` for an option that is given and does not apply."""
-    for name, value in options.items():
-        if value is not None:
-            option = name.replace("_", "-")
-            raise InputError(f"--{option} does not apply to {folder}, a model of {kind}.")
 
 
 def _reads_end(config: dict[str, Any]) -> bool:

@@ -224,6 +224,14 @@ def fitting(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: its weights do not fit one another: {reason}") from error
 
 
+def refuse(options: dict[str, Any], name: Any, kind: str) -> None:
+    """`InputError` for an option that is given and does not apply to what is of this kind."""
+    for option, value in options.items():
+        if value is not None:
+            text = option.replace("_", "-")
+            raise InputError(f"--{text} does not apply to {name}, a {kind}.")
+
+
 def _count(names: set[str], side: str) -> int:
     """Blocks of an encoder or decoder, which are numbered from 0."""
     count = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_seq2seq.arguments import checked
 from keras_seq2seq.converters.ctranslate2_file import ModelFile
-from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting
+from keras_seq2seq.converters.ctranslate2_reading import Reading, fitting, refuse
 from keras_seq2seq.converters.ctranslate2_weights import assign_weights
 from keras_seq2seq.converters.kerashub_sound import build_moonshine, build_whisper_of
 from keras_seq2seq.converters.kerashub_tokenizers import (
@@ -18,6 +18,7 @@ from keras_seq2seq.converters.kerashub_tokenizers import (
     vocabulary_of,
 )
 from keras_seq2seq.converters.kerashub_weights import bart, t5, t5gemma
+from keras_seq2seq.converters.whisper import WhisperOptions
 from keras_seq2seq.data import TextPreprocessor
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.first_import import import_keras_nlp
@@ -82,34 +83,21 @@ def from_kerashub(
         InputError: If a file is missing or broken, it is another model, has no preprocessor,
             or a tokenizer or setting that this package lacks; with its name.
     """
-    of_whisper = {
-        "language": language,
-        "task": task,
-        "timestamps": timestamps,
-        "window_seconds": window_seconds,
-    }
+    of_whisper = WhisperOptions(language, task, timestamps, window_seconds)
     name = type(source).__name__
     if isinstance(source, (str, Path)):
         name, folder = str(source), Path(source)
         if kerashub_class(folder) == _WHISPER:
             own = {"source_end": source_end, "max_source_length": max_source_length}
-            _refuse(own, name, _WHISPER)
+            refuse(own, name, _WHISPER)
             backbone, tokenizer = _load(folder, _WHISPER, "WhisperTokenizer")
             with fitting(folder):
                 return build_whisper_of(
-                    backbone,
-                    tokenizer,
-                    name,
-                    language,
-                    task,
-                    timestamps,
-                    window_seconds,
-                    max_target_length,
-                    dropout,
+                    backbone, tokenizer, name, of_whisper, max_target_length, dropout
                 )
         found = _KINDS.get(kerashub_class(folder))
         (source,) = _load(folder, "" if found is None else found.task)
-    _refuse(of_whisper, name, "model that is no Whisper")
+    refuse(of_whisper._asdict(), name, "model that is no Whisper")
     backbone = getattr(source, "backbone", None)
     kind = _KINDS.get(type(backbone).__name__)
     if kind is None:
@@ -125,19 +113,11 @@ def from_kerashub(
     lengths = max_source_length, max_target_length
     with fitting(Path(name)):
         if kind.read is None:
-            _refuse({"source_end": source_end}, name, "model of sound")
+            refuse({"source_end": source_end}, name, "model of sound")
             return build_moonshine(backbone, preprocessor, lengths, dropout, name)
         file, config = kind.read(backbone)
         reads_end = kind.reads_end if source_end is None else source_end
         return _of_text(file, config, preprocessor, reads_end, lengths, dropout, name)
-
-
-def _refuse(options: dict[str, Any], name: str, kind: str) -> None:
-    """`InputError` for an option that is given and does not apply."""
-    for option, value in options.items():
-        if value is not None:
-            text = option.replace("_", "-")
-            raise InputError(f"--{text} does not apply to {name}, a {kind}.")
 
 
 def kerashub_class(path: Path) -> str:

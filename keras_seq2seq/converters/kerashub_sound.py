@@ -13,7 +13,7 @@ from keras_seq2seq.converters.kerashub_tokenizers import (
     vocabulary_of,
 )
 from keras_seq2seq.converters.kerashub_weights import array, moonshine, whisper
-from keras_seq2seq.converters.whisper import build_whisper
+from keras_seq2seq.converters.whisper import WhisperOptions, build_whisper
 from keras_seq2seq.data import WaveformPreprocessor
 from keras_seq2seq.layers import WaveformConvolutions
 from keras_seq2seq.models import (
@@ -99,10 +99,7 @@ def build_whisper_of(
     backbone: Any,
     tokenizer: Any,
     name: str,
-    language: str | None,
-    task: str | None,
-    timestamps: bool | None,
-    window_seconds: float | None,
+    options: WhisperOptions,
     max_target_length: int | None,
     dropout: float,
 ) -> Seq2Seq:
@@ -122,10 +119,7 @@ def build_whisper_of(
         {**config, "lang_ids": languages},
         tokens,
         merges_of(tokenizer),
-        language,
-        task or "transcribe",
-        bool(timestamps),
-        window_seconds,
+        options,
         max_target_length,
         dropout,
     )

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -126,21 +126,27 @@ class WhisperReading(Reading):
         )
 
 
+class WhisperOptions(NamedTuple):
+    """What a Whisper is asked to do, as of `from_ctranslate2`; `None` for the default."""
+
+    language: str | None
+    task: str | None
+    timestamps: bool | None
+    window_seconds: float | None
+
+
 def build_whisper(
     folder: Path,
     file: ModelFile,
     config: dict[str, Any],
     tokens: list[str],
     merges: list[str],
-    language: str | None,
-    task: str,
-    timestamps: bool,
-    window_seconds: float | None,
+    options: WhisperOptions,
     max_target_length: int | None,
     dropout: float,
 ) -> Seq2Seq:
     """As `from_ctranslate2`, of a vocabulary and its merges."""
-    reading = WhisperReading(file, config, folder, window_seconds)
+    reading = WhisperReading(file, config, folder, options.window_seconds)
     if not reading.is_tied:
         raise InputError(f"{folder} has an output of its own, which is not supported.")
     if len(tokens) != len(file[TARGET_EMBEDDING]):
@@ -159,8 +165,8 @@ def build_whisper(
             *_times_behind(reading.window / _RATE, vocabulary.tokens),
         ],
         never_first=_named(config, "suppress_ids_begin", vocabulary),
-        writes_times=timestamps,
-        **_prompt(config, vocabulary, language, task, timestamps),
+        writes_times=bool(options.timestamps),
+        **_prompt(config, vocabulary, options),
     )
     longest = max_target_length or _TEXT_TOKENS + len(tokenizer.begin)
     preprocessor = WaveformPreprocessor(
@@ -181,16 +187,13 @@ def build_whisper(
 
 
 def _prompt(
-    config: dict[str, Any],
-    vocabulary: Vocabulary,
-    language: str | None,
-    task: str,
-    timestamps: bool,
+    config: dict[str, Any], vocabulary: Vocabulary, options: WhisperOptions
 ) -> dict[str, list[str]]:
     """What a target begins with, and the languages among which to find that of a sound."""
+    language, task = options.language, options.task or TASKS[0]
     if task not in TASKS:
         raise InputError(f"The task must be one of {', '.join(TASKS)}. Received: {task!r}.")
-    end = [] if timestamps else ["<|notimestamps|>"]
+    end = [] if options.timestamps else ["<|notimestamps|>"]
     languages = _named(config, "lang_ids", vocabulary)
     if len(vocabulary.tokens) - vocabulary.is_hidden.sum() == _ENGLISH:
         if language not in (None, "en") or task != TASKS[0]:

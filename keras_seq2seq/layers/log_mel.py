@@ -125,7 +125,7 @@ class LogMelSpectrogram(keras.layers.Layer):
         self.supports_masking = True
         self.trainable = False
         self.sample_rate = int(sample_rate)
-        self.num_mels = num_mels
+        self.num_mels = self.feature_dim = num_mels
         self.window_seconds = window_seconds
         self.stride_seconds = stride_seconds
         self.low_hz = low_hz

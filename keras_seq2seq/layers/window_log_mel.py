@@ -120,7 +120,7 @@ class WindowLogMel(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.supports_masking = True
         self.trainable = False
-        self.num_mels = num_mels
+        self.num_mels = self.feature_dim = num_mels
         self.sample_rate = int(sample_rate)
         self.window_seconds = window_seconds
         self.frame_size = frame_size

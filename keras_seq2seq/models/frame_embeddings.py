@@ -134,9 +134,7 @@ class WaveformEmbedding(_FrameSource):
         self.front_end = front_end
         self.sample_rate = front_end.sample_rate
         self.is_projected = embedding_dim != 0
-        is_learned = isinstance(front_end, WaveformConvolutions)
-        features = front_end.feature_dim if is_learned else front_end.num_mels
-        self.embedding_dim = embedding_dim or features
+        self.embedding_dim = embedding_dim or front_end.feature_dim
         check_sizes(embedding_dim=self.embedding_dim)
         self.layers = list(layers)
         if isinstance(front_end, WindowLogMel):

@@ -269,9 +269,7 @@ class _Training:
 
     def _early_stopping_and_plateau(self) -> list[keras.callbacks.Callback]:
         early_stopping = keras.callbacks.EarlyStopping(
-            self.monitor,
-            patience=self.config.selection.patience,
-            mode=mode_of(self.monitor),
+            self.monitor, patience=self.config.selection.patience, mode=mode_of(self.monitor)
         )
         return [early_stopping, *plateau_callbacks(self.config, self.monitor)]
 
