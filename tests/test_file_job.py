@@ -9,6 +9,7 @@ import pytest
 
 from keras_seq2seq.cli.engines import Export, open_engine
 from keras_seq2seq.cli.file_job import FileJob
+from keras_seq2seq.cli.generate_files import generate_files
 from keras_seq2seq.errors import InputError
 from tests.kills import count_changes, kill_after
 
@@ -137,3 +138,20 @@ def test_an_export_takes_no_other_engine_and_no_settings(tmp_path):
         open_engine(export, "xla", {"config": None})
     with pytest.raises(InputError, match="set when it was made. Leave out: --beam-size;"):
         open_engine(export, None, {"config": None, "num_beams": 4})
+
+
+def test_the_command_gives_a_shortlist_by_its_whole_path(job, tmp_path, monkeypatch):
+    """A worker may run in another folder."""
+    made = []
+
+    def begin(self):
+        made.append(self.options)
+        raise InputError("seen")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FileJob, "begin", begin)
+    monkeypatch.setattr("keras_seq2seq.cli.generate_files.imported_modules", list)
+    source, options = SimpleNamespace(path=job.model), {"config": None, "shortlist": "list"}
+    with pytest.raises(InputError, match="seen"):
+        generate_files.callback(source, None, job.pattern, job.out, (), False, False, **options)
+    assert made == [{"shortlist": str(tmp_path / "list")}]
